@@ -1,0 +1,19 @@
+"""PATCH /v1/{project_id}/logs/{log_id}: make a log hold these bytes at this offset."""
+
+from logkeep.aws.logs import log_store
+from logkeep.identity import Scope
+from logkeep.web.http import Answer, App, entrypoint
+from logkeep.web.logs import AppendQuery, answer_appended, pieces_of
+from logkeep.web.services import LOGKEEP
+
+app = App(LOGKEEP, Scope.LOGS_WRITE)
+
+
+@app.patch("/v1/.+")
+def append_log() -> Answer:
+    log_id, query = app.log_id(), app.query(AppendQuery)
+    head, grew = log_store(app.caller.project).append(log_id, pieces_of(app), query.offset)
+    return answer_appended(app, head, grew=grew)
+
+
+lambda_handler = entrypoint(app)

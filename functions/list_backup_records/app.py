@@ -1,0 +1,24 @@
+"""GET /v1.0/{project_id}/clusters/{cluster_id}/logs/records: a page of a cluster's backup tasks (seed 003)."""
+
+from logkeep.aws.backups import backup_store
+from logkeep.aws.logs import log_store
+from logkeep.backups import RecordQuery
+from logkeep.errors import ClusterNotFound
+from logkeep.identity import Scope
+from logkeep.logid import is_segment
+from logkeep.web.http import Answer, App, entrypoint
+from logkeep.web.services import CSS
+
+app = App(CSS, Scope.LOGS_READ)
+
+
+@app.get("/v1.0/<project_id>/clusters/<cluster_id>/logs/records")
+def list_backup_records(project_id: str, cluster_id: str) -> Answer:
+    query = app.query(RecordQuery)
+    if not is_segment(cluster_id):
+        raise ClusterNotFound(cluster_id)
+    project = app.caller.project
+    return app.answer_json(backup_store(project, cluster_id).page(query, log_store(project)))
+
+
+lambda_handler = entrypoint(app)

@@ -1,0 +1,19 @@
+"""GET /v1/{project_id}/logs: the certificates of a project's logs, in order of their ids."""
+
+from logkeep.aws.logs import log_store
+from logkeep.identity import Scope
+from logkeep.web.http import Answer, App, entrypoint
+from logkeep.web.logs import ListQuery, LogPage
+from logkeep.web.services import LOGKEEP
+
+app = App(LOGKEEP, Scope.LOGS_READ)
+
+
+@app.get("/v1/<project_id>/logs")
+def list_logs(project_id: str) -> Answer:
+    query = app.query(ListQuery)
+    heads = log_store(app.caller.project).page(query.prefix, query.marker, query.limit)
+    return app.answer_json(LogPage.of(heads, query))
+
+
+lambda_handler = entrypoint(app)

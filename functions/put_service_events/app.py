@@ -1,0 +1,23 @@
+"""POST /v1/{project_id}/services/{service_id}/events: store events, once however often they are sent."""
+
+from logkeep.aws.events import event_store
+from logkeep.events import EventBatch
+from logkeep.identity import Scope
+from logkeep.web.http import Answer, App, entrypoint
+from logkeep.web.services import MODELARTS
+
+BODY_MAX = 1 << 20
+KEY_MAX = 256
+
+app = App(MODELARTS, Scope.EVENTS_WRITE)
+
+
+@app.post("/v1/<project_id>/services/<service_id>/events")
+def put_service_events(project_id: str, service_id: str) -> Answer:
+    service = app.segment("service_id", service_id)
+    batch = app.json_body(EventBatch, BODY_MAX)
+    salt = app.headers.get("idempotency-key", "")[:KEY_MAX]
+    return app.answer_json(event_store(app.caller.project, service).put(batch, salt))
+
+
+lambda_handler = entrypoint(app)

@@ -1,0 +1,6 @@
+"""Every route that no other function has: a 404 in the shape that the vendors' SDKs understand."""
+
+from logkeep.web.http import App, entrypoint
+from logkeep.web.services import LOGKEEP
+
+lambda_handler = entrypoint(App(LOGKEEP, None))

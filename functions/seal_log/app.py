@@ -1,0 +1,19 @@
+"""PUT /v1/{project_id}/logs/{log_id}: the producer says that it is done, and gets the log's certificate."""
+
+from logkeep.aws.logs import log_store
+from logkeep.identity import Scope
+from logkeep.log import Certificate
+from logkeep.web.http import Answer, App, entrypoint
+from logkeep.web.logs import totals_of
+from logkeep.web.services import LOGKEEP
+
+app = App(LOGKEEP, Scope.LOGS_WRITE)
+
+
+@app.put("/v1/.+")
+def seal_log() -> Answer:
+    log_id, totals = app.log_id(), totals_of(app)
+    return app.answer_json(Certificate.of(log_store(app.caller.project).seal(log_id, totals)))
+
+
+lambda_handler = entrypoint(app)

@@ -1,0 +1,1 @@
+"""Logkeep's shared layer: import what you need from the submodules."""

@@ -1,0 +1,199 @@
+"""ZIP files whose layout is known before their content is read (sections of APPNOTE.TXT 6.3.10)."""
+
+import json
+import re
+import struct
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import accumulate
+from typing import Final
+
+from isal import isal_zlib
+
+from logkeep.fragment import END, combine_crc32
+from logkeep.log import Certificate, Head
+from logkeep.parts import Extent
+
+NAME_MAX: Final = 255  # bytes of UTF-8
+MANIFEST: Final = "manifest.json"
+_STORED: Final = 0
+_DEFLATED: Final = 8
+_UTF8: Final = 0x0800
+_MAX32: Final = 0xFFFFFFFF
+_MAX16: Final = 0xFFFF
+_VERSION: Final = 20
+_VERSION_ZIP64: Final = 45
+_UNIX: Final = 3 << 8
+_MODE: Final = 0o100644 << 16
+_EARLIEST: Final = datetime(1980, 1, 1, tzinfo=UTC)
+_LATEST: Final = datetime(2107, 12, 31, 23, 59, 58, tzinfo=UTC)
+_RESERVED: Final = re.compile(r"(?i)(?:con|prn|aux|nul|com\d|lpt\d)(?:\..*)?")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One file of a ZIP: sizes in bytes, the second pair as stored."""
+
+    name: str
+    raw: int
+    crc32: int
+    packed: int
+    packed_crc32: int
+    method: int = _DEFLATED
+    modified: int | None = None  # epoch milliseconds
+
+    @classmethod
+    def of_log(cls, name: str, head: Head) -> "Entry":
+        return cls(
+            name=name,
+            raw=head.end,
+            crc32=head.crc32,
+            packed=head.packed + len(END),
+            packed_crc32=isal_zlib.crc32(END, head.packed_crc32),
+            modified=head.last_time,
+        )
+
+    @classmethod
+    def stored(cls, name: str, content: bytes) -> "Entry":
+        size, crc = len(content), isal_zlib.crc32(content)
+        return cls(name=name, raw=size, crc32=crc, packed=size, packed_crc32=crc, method=_STORED)
+
+    @property
+    def _zip64(self) -> bool:
+        return max(self.raw, self.packed) >= _MAX32
+
+    def _common(self, version: int, extra: int) -> bytes:
+        """The fields that 4.3.7 and 4.3.12 share, from the flags to the length of the extra field."""
+        moment = _EARLIEST
+        if self.modified is not None:
+            seconds = min(max(self.modified / 1000, _EARLIEST.timestamp()), _LATEST.timestamp())
+            moment = datetime.fromtimestamp(seconds, UTC)
+        date = (moment.year - 1980) << 9 | moment.month << 5 | moment.day
+        time = moment.hour << 11 | moment.minute << 5 | moment.second // 2
+        sizes = (_MAX32, _MAX32) if self._zip64 else (self.packed, self.raw)
+        name = len(self.name.encode())
+        return struct.pack("<HHHHHLLLHH", version, _UTF8, self.method, time, date, self.crc32, *sizes, name, extra)
+
+    def local_header(self) -> bytes:
+        extra = struct.pack("<HHQQ", 1, 16, self.raw, self.packed) if self._zip64 else b""
+        version = _VERSION_ZIP64 if self._zip64 else _VERSION
+        return b"PK\3\4" + self._common(version, len(extra)) + self.name.encode() + extra
+
+    def directory_header(self, offset: int) -> bytes:
+        large = [self.raw, self.packed] if self._zip64 else []
+        if offset >= _MAX32:
+            large.append(offset)
+        extra = struct.pack(f"<HH{len(large)}Q", 1, 8 * len(large), *large) if large else b""
+        version = _VERSION_ZIP64 if large else _VERSION
+        return b"".join(
+            (
+                b"PK\1\2",
+                struct.pack("<H", _UNIX | version),
+                self._common(version, len(extra)),
+                struct.pack("<HHHLL", 0, 0, 0, _MODE, min(offset, _MAX32)),
+                self.name.encode(),
+                extra,
+            )
+        )
+
+
+class ZipLayout:
+    """Where every byte of a ZIP lies: its size and CRC-32 follow from the entries alone."""
+
+    def __init__(self, entries: Sequence[Entry]) -> None:
+        self.entries = entries
+        sizes = [len(each.local_header()) + each.packed for each in entries]
+        offsets = [0, *accumulate(sizes)]
+        self._directory = _directory(entries, offsets)
+        self.size = offsets[-1] + len(self._directory)
+        crc = 0
+        for each in entries:
+            crc = combine_crc32(isal_zlib.crc32(each.local_header(), crc), each.packed_crc32, each.packed)
+        self.crc32 = isal_zlib.crc32(self._directory, crc)
+
+    def extents(self, content: Callable[[int], Iterable[Extent]]) -> Iterator[Extent]:
+        """The ZIP, with content(i) as the packed bytes of entry i."""
+        for index, each in enumerate(self.entries):
+            yield each.local_header()
+            yield from content(index)
+        yield self._directory
+
+
+def _directory(entries: Sequence[Entry], offsets: Sequence[int]) -> bytes:
+    """Central directory and end records, 4.3.12 to 4.3.16."""
+    start, count = offsets[-1], len(entries)
+    headers = b"".join(each.directory_header(at) for each, at in zip(entries, offsets, strict=False))
+    tail = b""
+    if count >= _MAX16 or max(start, len(headers)) >= _MAX32:
+        version = (_UNIX | _VERSION_ZIP64, _VERSION_ZIP64)
+        tail = b"PK\6\6" + struct.pack("<QHHLLQQQQ", 44, *version, 0, 0, count, count, len(headers), start)
+        tail += b"PK\6\7" + struct.pack("<LQL", 0, start + len(headers), 1)
+    shown = min(count, _MAX16)
+    tail += b"PK\5\6" + struct.pack("<HHHHLLH", 0, 0, shown, shown, min(len(headers), _MAX32), min(start, _MAX32), 0)
+    return headers + tail
+
+
+def manifest(logs: Iterable[tuple[str, Head]]) -> bytes:
+    """manifest.json of (entry name, log): what is in the ZIP and how much of it was there."""
+    rows = [
+        {"id": c.log_id, "entry": name, "state": c.state, "bytes": c.bytes, "lines": c.lines, "crc32": c.crc32}
+        for name, head in logs
+        for c in [Certificate.of(head)]
+    ]
+    return json.dumps({"logs": rows}, indent=1).encode() + b"\n"
+
+
+def entry_names(wanted: Iterable[str]) -> list[str]:
+    """Names that every unzip can write inside its folder, one for each wanted, all different where case is ignored.
+
+    No absolute or parent path, drive, backslash, control or bidi character, device name, nor a file that is also a
+    folder; at most NAME_MAX bytes. A name that is taken gets ~2, ~3, … before its ending.
+    """
+    files: set[str] = {MANIFEST}
+    folders: set[str] = set()
+    names = []
+    for want in wanted:
+        safe = _safe(want)
+        stem, dot, ending = safe.rpartition(".")
+        if not stem or "/" in ending or len(ending) > 16:
+            stem, dot, ending = safe, "", ""
+        name, number = safe, 1
+        while not _is_free(_folded(name), files, folders):
+            number += 1
+            tail = f"~{number}{dot}{ending}"
+            name = _cut(stem, NAME_MAX - len(tail.encode())) + tail
+        folded = _folded(name)
+        files.add(folded)
+        folders.update(_parents(folded))
+        names.append(name)
+    return names
+
+
+def _is_free(folded: str, files: set[str], folders: set[str]) -> bool:
+    return folded not in files and folded not in folders and files.isdisjoint(_parents(folded))
+
+
+def _parents(name: str) -> list[str]:
+    parts = name.split("/")[:-1]
+    return ["/".join(parts[: i + 1]) for i in range(len(parts))]
+
+
+def _folded(name: str) -> str:
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+
+
+def _cut(name: str, limit: int) -> str:
+    return name.encode()[:limit].decode(errors="ignore").rstrip("/. ")
+
+
+def _safe(want: str) -> str:
+    parts = []
+    for part in want.replace("\\", "/").split("/"):
+        visible = "".join("_" if c in ':*?"<>|' or unicodedata.category(c)[0] == "C" else c for c in part)
+        clean = visible.rstrip(". ")
+        if not clean:
+            continue
+        parts.append(f"_{clean}" if _RESERVED.fullmatch(clean) else clean)
+    return _cut("/".join(parts), NAME_MAX) or "_"

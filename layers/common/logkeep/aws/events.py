@@ -1,0 +1,228 @@
+"""Service events in DynamoDB: segments, and the cards that count them, always written together.
+
+Table Events has one partition per service, pk={project}/{service}: the service itself at sk=service, segments at
+seg/{type}/{yyyymmddhhmm}/{id}, cards at hour/{yyyymmddhh}/{shard} and day/{yyyymmdd}/{shard}, a number per slot.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from pydantic import BaseModel
+
+from logkeep.aws import clients
+from logkeep.aws.dynamo import ATTEMPTS, decode, encode, query, transact
+from logkeep.errors import Busy, Invalid, ServiceNotFound
+from logkeep.events import (
+    DAY,
+    EventBatch,
+    EventPage,
+    EventQuery,
+    EventType,
+    Segment,
+    day_key,
+    hour_key,
+    minute_key,
+    pack_segments,
+    slots_of,
+    unpack_segment,
+)
+from logkeep.settings import settings
+from logkeep.timeline import Card, StoredSegment, read_page
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
+
+SHARDS: Final = 4
+COLLECTED_AFTER: Final = 3 * DAY  # an expired day has left every answer; TTL only collects
+_TRANSACTION_ITEMS: Final = 95
+_DAY_SLOTS: Final = 24
+_HOUR_SLOTS: Final = 60
+
+
+class Written(BaseModel):
+    """How many of a request's events are new, and how many were there from an earlier try."""
+
+    accepted: int
+    duplicates: int
+
+
+class EventStore:
+    """The events of one project's service."""
+
+    def __init__(self, dynamodb: DynamoDBClient, table: str, retention_days: int, project: str, service: str) -> None:
+        self._dynamodb = dynamodb
+        self._table = table
+        self._retention = retention_days * DAY
+        self._service = service
+        self._pk = f"{project}/{service}"
+
+    def put(self, batch: EventBatch, salt: str) -> Written:
+        """Store a batch, once however often it is put with the same salt; a part of it may be stored if this raises."""
+        now = _now()
+        for index, event in enumerate(batch.events):
+            if self._expires_at(event.occur_time // DAY) <= now:
+                raise Invalid(f"events.{index}.occur_time", "older than the retention of events")
+        self._register(batch.service_name)
+        written = Counter[bool]()
+        for group in _transactions(pack_segments(batch.events, salt)):
+            new = self._write(group, now)
+            written[True] += sum(each.count for each in new)
+            written[False] += sum(each.count for each in group) - sum(each.count for each in new)
+        return Written(accepted=written[True], duplicates=written[False])
+
+    def page(self, wanted: EventQuery) -> EventPage:
+        """Raise ServiceNotFound for a service that was never registered."""
+        item = self._dynamodb.get_item(
+            TableName=self._table, Key=encode({"pk": self._pk, "sk": "service"}), ConsistentRead=True
+        ).get("Item")
+        if item is None:
+            raise ServiceNotFound(self._service)
+        total, events = read_page(self, wanted)
+        return EventPage(
+            service_id=self._service,
+            service_name=decode(item)["service_name"],
+            count=len(events),
+            total_count=total,
+            events=events,
+        )
+
+    # Writing
+
+    def _register(self, name: str | None) -> None:
+        """Keep the service's name; without one, a new service is called by its id."""
+        self._dynamodb.update_item(
+            TableName=self._table,
+            Key=encode({"pk": self._pk, "sk": "service"}),
+            UpdateExpression="SET service_name = " + (":name" if name else "if_not_exists(service_name, :name)"),
+            ExpressionAttributeValues=encode({":name": name or self._service}),
+        )
+
+    def _write(self, segments: Sequence[Segment], now: int) -> Sequence[Segment]:
+        """Write those segments that are not stored yet, and count them; return them."""
+        for _ in range(ATTEMPTS):
+            if not segments:
+                return segments
+            puts: list[TransactWriteItemTypeDef] = [{"Put": self._put(each, now)} for each in segments]
+            there = transact(self._dynamodb, [*puts, *self._counts(segments)])
+            if not there:
+                return segments
+            segments = [each for index, each in enumerate(segments) if index not in there]
+        raise Busy("other writers put the same events", retry_after=1)
+
+    def _put(self, segment: Segment, now: int) -> Any:
+        item = {
+            "pk": self._pk,
+            "sk": f"seg/{segment.type}/{minute_key(segment.minute)}/{segment.id}",
+            "received_at": now,
+            "count": segment.count,
+            "rows": segment.packed,
+            "ttl": self._ttl(segment.minute // 1440),
+        }
+        return {
+            "TableName": self._table,
+            "Item": encode(item),
+            "ConditionExpression": "attribute_not_exists(pk)",
+        }
+
+    def _counts(self, segments: Sequence[Segment]) -> Iterator[TransactWriteItemTypeDef]:
+        cards: defaultdict[tuple[str, int], Counter[str]] = defaultdict(Counter)
+        for segment in segments:
+            shard = int(segment.id, 16) % SHARDS
+            for slot in slots_of(segment):
+                cards[f"{slot.card}/{shard}", segment.minute // 1440][_attribute(slot.type, slot.index)] += (
+                    segment.count
+                )
+        for (card, day), counts in cards.items():
+            adds = ", ".join(f"{name} :{name}" for name in counts)
+            values = {f":{name}": count for name, count in counts.items()}
+            yield {
+                "Update": {
+                    "TableName": self._table,
+                    "Key": encode({"pk": self._pk, "sk": card}),
+                    "UpdateExpression": f"ADD {adds} SET expires_at = :expires_at, #ttl = :ttl",
+                    "ExpressionAttributeNames": {"#ttl": "ttl"},
+                    "ExpressionAttributeValues": encode(
+                        {**values, ":expires_at": self._expires_at(day), ":ttl": self._ttl(day)}
+                    ),
+                }
+            }
+
+    def _expires_at(self, day: int) -> int:
+        """Epoch ms at which a day, counted from the epoch, leaves every answer."""
+        return (day + 1) * DAY + self._retention
+
+    def _ttl(self, day: int) -> int:
+        return (self._expires_at(day) + COLLECTED_AFTER) // 1000
+
+    # Reading: an EventReader
+
+    def days(self, first: int, last: int) -> dict[int, Card]:
+        cards: dict[str, list[dict[str, Any]]] = defaultdict(list)
+        for item in self._between(f"day/{day_key(first)}", f"day/{day_key(last)}/~"):
+            cards[item["sk"].split("/")[1]].append(item)
+        now = _now()
+        return {
+            int(datetime.strptime(day, "%Y%m%d").replace(tzinfo=UTC).timestamp()) * 1000 // DAY: _card(
+                shards, _DAY_SLOTS
+            )
+            for day, shards in cards.items()
+            if min(each["expires_at"] for each in shards) > now
+        }
+
+    def hour(self, hour: int) -> Card:
+        return _card(list(self._between(f"hour/{hour_key(hour)}", f"hour/{hour_key(hour)}/~")), _HOUR_SLOTS)
+
+    def segments(self, kind: EventType, first_minute: int, last_minute: int) -> Iterator[StoredSegment]:
+        prefix = f"seg/{kind}/"
+        for item in self._between(prefix + minute_key(first_minute), f"{prefix}{minute_key(last_minute)}/~"):
+            yield StoredSegment(item["received_at"], item["sk"].rpartition("/")[2], unpack_segment(item["rows"]))
+
+    def _between(self, low: str, high: str) -> Iterator[dict[str, Any]]:
+        return query(
+            self._dynamodb,
+            TableName=self._table,
+            KeyConditionExpression="pk = :pk AND sk BETWEEN :low AND :high",
+            ExpressionAttributeValues=encode({":pk": self._pk, ":low": low, ":high": high}),
+        )
+
+
+def event_store(project: str, service: str) -> EventStore:
+    env = settings()
+    return EventStore(clients.dynamodb(), env.events_table, env.event_retention_days, project, service)
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def _attribute(kind: EventType, index: int) -> str:
+    """`n07`, `a23`: short, for a card has up to 120 of them and is rewritten with every request."""
+    return f"{kind[0]}{index:02d}"
+
+
+def _card(shards: Sequence[dict[str, Any]], slots: int) -> Card:
+    return {
+        kind: [sum(shard.get(_attribute(kind, index), 0) for shard in shards) for index in range(slots)]
+        for kind in EventType
+    }
+
+
+def _transactions(segments: Sequence[Segment]) -> Iterator[list[Segment]]:
+    """Groups of segments that fit into one transaction each, with the cards they count on."""
+    group: list[Segment] = []
+    cards: set[tuple[str, int]] = set()
+    for segment in segments:
+        touched = {(slot.card, int(segment.id, 16) % SHARDS) for slot in slots_of(segment)}
+        if len(group) + 1 + len(cards | touched) > _TRANSACTION_ITEMS:
+            yield group
+            group, cards = [], set()
+        group.append(segment)
+        cards |= touched
+    if group:
+        yield group

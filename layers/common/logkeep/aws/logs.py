@@ -1,0 +1,368 @@
+"""Logs in DynamoDB and S3: rows are the commit, bytes lie in them or in objects written before them.
+
+Table Logs holds a head per log at pk={project}/{kind}/{first id}, sk=head/{rest}, and its fragments at
+pk={project}/{log_id}, sk=frag/{offset:016d}.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from logkeep import fragment
+from logkeep.aws import clients
+from logkeep.aws.dynamo import ATTEMPTS, decode, encode, query, transact
+from logkeep.aws.objects import Bucket
+from logkeep.errors import Busy, Conflict, Corrupt, LogNotFound, OffsetBeyondEnd
+from logkeep.fragment import GZIP_HEADER, Fragment, gzip_trailer
+from logkeep.levels import Cursor
+from logkeep.log import Head, State, Totals
+from logkeep.logid import LogId
+from logkeep.parts import Extent, ObjectRange
+from logkeep.rendition import Row
+from logkeep.settings import settings
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
+
+BY_ID: Final = "by_id"  # keys-only index: project, log_id
+# Packed bytes of one append up to which they are kept in the rows. A transactional write costs 2 write units per KB, an
+# S3 PUT as much as 8 write units: docs/decisions.md.
+INLINE_MAX: Final = 4096
+
+
+class LogStore:
+    """The logs of one project: no key of another can be made with it."""
+
+    def __init__(self, dynamodb: DynamoDBClient, bucket: Bucket, table: str, project: str) -> None:
+        self._project = project
+        self._dynamodb = dynamodb
+        self._bucket = bucket
+        self._table = table
+
+    # Heads
+
+    def head(self, log_id: LogId) -> Head:
+        """Raise LogNotFound where nothing was ever appended or sealed."""
+        head = self._head(log_id)
+        if head is None:
+            raise LogNotFound(f"no log {log_id}")
+        return head
+
+    def heads(self, owner: str) -> Iterator[Head]:
+        """The logs of an owner such as `task/{task_id}`, in order of their ids."""
+        items = query(
+            self._dynamodb,
+            TableName=self._table,
+            KeyConditionExpression="pk = :pk AND begins_with(sk, :head)",
+            ExpressionAttributeValues=encode({":pk": f"{self._project}/{owner}", ":head": "head/"}),
+        )
+        return map(_head_of, items)
+
+    def page(self, prefix: str, after: str, limit: int) -> list[Head]:
+        """At most `limit` logs whose id begins with prefix and sorts behind `after`, in order of id.
+
+        The index is eventually consistent: a log appears in it within moments of its first append; the heads are not.
+        """
+        # In UTF-8 order, U+10FFFF ends what a prefix begins, and a blank makes BETWEEN exclude `after` itself.
+        low = max(prefix, f"{after} ") if after else prefix
+        if low > prefix + "\U0010ffff":
+            return []
+        keys = self._dynamodb.query(
+            TableName=self._table,
+            IndexName=BY_ID,
+            KeyConditionExpression="#project = :project AND log_id BETWEEN :low AND :high",
+            ExpressionAttributeNames={"#project": "project"},
+            ExpressionAttributeValues=encode(
+                {":project": self._project, ":low": low or " ", ":high": prefix + "\U0010ffff"}
+            ),
+            Limit=limit,
+        )["Items"]
+        found: dict[str, Head] = {}
+        wanted = [{"pk": item["pk"], "sk": item["sk"]} for item in keys]
+        while wanted:
+            answer = self._dynamodb.batch_get_item(
+                RequestItems={self._table: {"Keys": wanted[:100], "ConsistentRead": True}}
+            )
+            for item in answer["Responses"][self._table]:
+                head = _head_of(decode(item))
+                found[str(head.log_id)] = head
+            left = answer["UnprocessedKeys"].get(self._table)
+            wanted = [*(left["Keys"] if left else []), *wanted[100:]]
+        return [found[name] for name in sorted(found)]
+
+    def _head(self, log_id: LogId) -> Head | None:
+        item = self._dynamodb.get_item(
+            TableName=self._table, Key=encode(_head_key(self._project, log_id)), ConsistentRead=True
+        ).get("Item")
+        return _head_of(decode(item)) if item else None
+
+    # Writing
+
+    def append(self, log_id: LogId, body: Callable[[], Iterator[bytes]], offset: int | None) -> tuple[Head, bool]:
+        """Make the log hold body at offset (None: at its end); the head after it, and whether anything was new.
+
+        What the log already holds there must be equal, else Conflict. Raises OffsetBeyondEnd on a gap.
+        """
+        for _ in range(ATTEMPTS):
+            before = self._head(log_id)
+            head = before or Head(log_id=log_id)
+            start = head.end if offset is None else offset
+            if start > head.end:
+                raise OffsetBeyondEnd(head.end)
+            new = self._beyond(head, start, body())
+            packed = list(fragment.pack(new, head.end, head.cursor))
+            if not packed and before:
+                return head, False
+            cursor = packed[-1][2] if packed else head.cursor
+            after = head.advance((each for each, _, _ in packed), cursor)
+            head.check_room(after.end)
+            if self._commit(before, after, [(each, data) for each, data, _ in packed]):
+                return after, True
+        raise Busy("too many writers append to this log", retry_after=1)
+
+    def seal(self, log_id: LogId, totals: Totals) -> Head:
+        """Seal a log; one that nothing was appended to can only be sealed with its totals."""
+        for _ in range(ATTEMPTS):
+            before = self._head(log_id)
+            if before is None and totals.bytes is None:
+                raise LogNotFound(f"no log {log_id}; to seal one that is empty or lost, tell its bytes")
+            after = (before or Head(log_id=log_id)).seal(totals)
+            if after == before or self._commit(before, after, []):
+                return after
+        raise Busy("too many writers seal this log", retry_after=1)
+
+    def _beyond(self, head: Head, offset: int, pieces: Iterator[bytes]) -> Iterator[bytes]:
+        """What of the pieces at offset lies beyond the head's end; raise Conflict if the rest differs from the log."""
+        stored = self.texts(head, offset) if offset < head.end else iter(())
+        rest = b""
+        for piece in pieces:
+            done = 0
+            while done < len(piece) and offset < head.end:
+                rest = rest or next(stored)
+                size = min(len(rest), len(piece) - done)
+                if piece[done : done + size] != rest[:size]:
+                    raise Conflict(f"the log holds other bytes between {offset} and {offset + size}")
+                done, offset, rest = done + size, offset + size, rest[size:]
+            if done < len(piece):
+                yield piece[done:]
+
+    def _commit(self, before: Head | None, after: Head, packed: Sequence[tuple[Fragment, bytes]]) -> bool:
+        """Write the bytes, then the rows and the head in one transaction; False if another writer was faster."""
+        size = sum(len(data) for _, data in packed)
+        key = None
+        if size > INLINE_MAX:
+            # Each attempt has a key of its own: a late one can never overwrite what was committed.
+            key = f"logs/{self._project}/{after.log_id}/{packed[0][0].offset:016d}-{uuid.uuid4().hex}.gz"
+            self._bucket.s3.put_object(Bucket=self._bucket.name, Key=key, Body=_gzip(packed))
+        items: list[TransactWriteItemTypeDef] = []
+        start = len(GZIP_HEADER)
+        for each, data in packed:
+            place = {"data": data} if key is None else {"key": key, "start": start}
+            items.append(
+                {
+                    "Put": {
+                        "TableName": self._table,
+                        "Item": encode(_row_item(self._project, after.log_id, each) | place),
+                    }
+                }
+            )
+            start += len(data)
+        items.append({"Put": self._put_head(before, after)})
+        if not transact(self._dynamodb, items):
+            return True
+        # Nothing was written, so nothing refers to the object. Were the answer only lost, it would be kept.
+        if key:
+            self._bucket.delete(key)
+        return False
+
+    def _put_head(self, before: Head | None, after: Head) -> Any:
+        put = {"TableName": self._table, "Item": encode(_head_item(self._project, after))}
+        if before is None:
+            return put | {"ConditionExpression": "attribute_not_exists(pk)"}
+        return put | {
+            "ConditionExpression": "#end = :end AND #state = :state AND generation = :generation",
+            "ExpressionAttributeNames": {"#end": "end", "#state": "state"},
+            "ExpressionAttributeValues": encode(
+                {":end": before.end, ":state": before.state.value, ":generation": before.generation}
+            ),
+        }
+
+    # Reading
+
+    def rows(self, head: Head, start: int = 0) -> Iterator[Row]:
+        """The rows that hold [start, head.end), without gaps; the first may begin before start.
+
+        Where rows were merged meanwhile, the row that covers the next byte is looked for.
+        """
+        partition = f"{self._project}/{head.log_id}"
+        position = start
+        while position < head.end:
+            moved = False
+            for item in self._rows_from(partition, position, head.end):
+                row = _row_of(item)
+                if not row.fragment.offset <= position < row.fragment.end:
+                    break
+                yield row
+                position, moved = row.fragment.end, True
+            if not moved:
+                raise Corrupt(f"{head.log_id}: no row holds byte {position}")
+
+    def _rows_from(self, partition: str, position: int, end: int) -> Iterator[dict[str, Any]]:
+        covering = self._dynamodb.query(
+            TableName=self._table,
+            ConsistentRead=True,
+            KeyConditionExpression="pk = :pk AND sk BETWEEN :first AND :position",
+            ExpressionAttributeValues=encode(
+                {":pk": partition, ":first": _sort_key(0), ":position": _sort_key(position)}
+            ),
+            ScanIndexForward=False,
+            Limit=1,
+        )["Items"]
+        if not covering:
+            return
+        first = decode(covering[0])
+        yield first
+        after = first["offset"] + first["raw"]
+        if after < end:
+            yield from query(
+                self._dynamodb,
+                TableName=self._table,
+                KeyConditionExpression="pk = :pk AND sk BETWEEN :after AND :last",
+                ExpressionAttributeValues=encode(
+                    {":pk": partition, ":after": _sort_key(after), ":last": _sort_key(end - 1)}
+                ),
+            )
+
+    def texts(self, head: Head, start: int = 0) -> Iterator[bytes]:
+        """The text from `start` to the head's end, a fragment at a time."""
+        for text, each in self._inflated(self.rows(head, start)):
+            yield text[start - each.offset :] if each.offset < start else text
+
+    def _inflated(self, rows: Iterable[Row]) -> Iterator[tuple[bytes, Fragment]]:
+        waiting: list[Fragment] = []
+
+        def extents() -> Iterator[Extent]:
+            for row in rows:
+                waiting.append(row.fragment)
+                yield row.extent
+
+        buffer = bytearray()
+        for chunk in self._bucket.read(extents()):
+            buffer += chunk
+            while waiting and len(buffer) >= waiting[0].packed:
+                each = waiting.pop(0)
+                yield fragment.inflate(bytes(buffer[: each.packed]), each), each
+                del buffer[: each.packed]
+        if waiting:
+            raise Corrupt(f"an object ends before the fragment at {waiting[0].offset}")
+
+    def text(self, row: Row) -> bytes:
+        return fragment.inflate(b"".join(self._bucket.read([row.extent])), row.fragment)
+
+
+def log_store(project: str) -> LogStore:
+    env = settings()
+    return LogStore(clients.dynamodb(), Bucket(clients.s3(), env.bucket), env.logs_table, project)
+
+
+def _gzip(packed: Sequence[tuple[Fragment, bytes]]) -> bytes:
+    """The fragments as one .gz, so that what lies in the bucket opens with zcat."""
+    crc, raw = 0, 0
+    for each, _ in packed:
+        crc = fragment.combine_crc32(crc, each.crc32, each.raw)
+        raw += each.raw
+    return b"".join((GZIP_HEADER, *(data for _, data in packed), gzip_trailer(crc, raw)))
+
+
+def _sort_key(offset: int) -> str:
+    return f"frag/{offset:016d}"
+
+
+def _head_key(project: str, log_id: LogId) -> dict[str, str]:
+    return {"pk": f"{project}/{log_id.owner}", "sk": f"head/{log_id.rest}"}
+
+
+def _head_item(project: str, head: Head) -> dict[str, Any]:
+    return {
+        **_head_key(project, head.log_id),
+        "project": project,
+        "log_id": str(head.log_id),
+        "end": head.end,
+        "packed": head.packed,
+        "crc32": head.crc32,
+        "packed_crc32": head.packed_crc32,
+        "lines": head.lines,
+        "levels": dict(head.levels),
+        "level": head.cursor.level,
+        "open_line": head.cursor.open_line or None,
+        "first_time": head.first_time,
+        "last_time": head.last_time,
+        "fragments": head.fragments,
+        "generation": head.generation,
+        "state": head.state.value,
+        "expected": head.expected.stored() if head.expected else None,
+    }
+
+
+def _head_of(item: dict[str, Any]) -> Head:
+    expected = item.get("expected")
+    return Head(
+        log_id=LogId.parse(item["log_id"]),
+        end=item["end"],
+        packed=item["packed"],
+        crc32=item["crc32"],
+        packed_crc32=item["packed_crc32"],
+        lines=item["lines"],
+        levels=Counter(item["levels"]),
+        cursor=_cursor_of(item),
+        first_time=item.get("first_time"),
+        last_time=item.get("last_time"),
+        fragments=item["fragments"],
+        generation=item["generation"],
+        state=State(item["state"]),
+        expected=None if expected is None else Totals.of_stored(expected),
+    )
+
+
+def _row_item(project: str, log_id: LogId, each: Fragment) -> dict[str, Any]:
+    return {
+        "pk": f"{project}/{log_id}",
+        "sk": _sort_key(each.offset),
+        "offset": each.offset,
+        "raw": each.raw,
+        "packed": each.packed,
+        "crc32": each.crc32,
+        "packed_crc32": each.packed_crc32,
+        "lines": each.lines,
+        "levels": dict(each.levels),
+        "level": each.before.level,
+        "open_line": each.before.open_line or None,
+        "ends_line": each.ends_line,
+        "first_time": each.first_time,
+        "last_time": each.last_time,
+    }
+
+
+def _row_of(item: dict[str, Any]) -> Row:
+    each = Fragment(
+        offset=item["offset"],
+        raw=item["raw"],
+        packed=item["packed"],
+        crc32=item["crc32"],
+        packed_crc32=item["packed_crc32"],
+        lines=item["lines"],
+        levels=Counter(item["levels"]),
+        before=_cursor_of(item),
+        ends_line=item["ends_line"],
+        first_time=item.get("first_time"),
+        last_time=item.get("last_time"),
+    )
+    return Row(each, item["data"] if "data" in item else ObjectRange(item["key"], item["start"], each.packed))
+
+
+def _cursor_of(item: dict[str, Any]) -> Cursor:
+    return Cursor(item.get("level"), item.get("open_line", b""))

@@ -1,0 +1,63 @@
+"""Objects in the bucket: ranges read as one stream, and files put together out of extents."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import closing, suppress
+from typing import TYPE_CHECKING, Final
+
+from botocore.exceptions import ClientError, IncompleteReadError, ReadTimeoutError, ResponseStreamingError
+
+from logkeep.errors import Corrupt
+from logkeep.parts import Extent, ObjectRange, merged
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+_CHUNK: Final = 1 << 20
+_GET_MAX: Final = 16 << 20  # a reader looks at most so many bytes of rows ahead
+_ATTEMPTS: Final = 3
+_BROKEN_OFF: Final = (IncompleteReadError, ReadTimeoutError, ResponseStreamingError)
+_ABSENT: Final = {"NoSuchKey", "404"}
+
+
+def is_absent(error: ClientError) -> bool:
+    return error.response["Error"]["Code"] in _ABSENT
+
+
+class Bucket:
+    def __init__(self, s3: S3Client, name: str) -> None:
+        self.s3 = s3
+        self.name = name
+
+    def read(self, extents: Iterable[Extent]) -> Iterator[bytes]:
+        """The bytes of extents in chunks of at most 1 MiB; ranges that touch in one object cost one request."""
+        for extent in merged(extents, _GET_MAX):
+            if isinstance(extent, ObjectRange):
+                yield from self._range(extent)
+            else:
+                yield extent
+
+    def _range(self, source: ObjectRange) -> Iterator[bytes]:
+        position, end = source.start, source.start + source.size
+        for attempt in range(_ATTEMPTS):
+            try:
+                answer = self.s3.get_object(Bucket=self.name, Key=source.key, Range=f"bytes={position}-{end - 1}")
+                with closing(answer["Body"]) as body:
+                    for chunk in body.iter_chunks(_CHUNK):
+                        yield chunk
+                        position += len(chunk)
+                return
+            except ClientError as error:
+                if is_absent(error):
+                    raise Corrupt(f"the object {source.key} is missing") from error
+                raise
+            except _BROKEN_OFF:
+                # botocore retries requests, but not a body that ends in the middle: go on from there.
+                if attempt == _ATTEMPTS - 1:
+                    raise
+
+    def delete(self, key: str) -> None:
+        """Remove what nothing refers to; where that fails, `sweep` will."""
+        with suppress(ClientError):
+            self.s3.delete_object(Bucket=self.name, Key=key)

@@ -1,0 +1,174 @@
+"""Service events: what a request may hold, how it is packed into segments, and where each segment is counted.
+
+A segment holds events of one type and minute (UTC). Two cards count it: the hour card has a slot per minute, the day
+card one per hour.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Annotated, Final, Literal, Self
+
+from isal import isal_zlib
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+
+from logkeep.params import Decimal
+
+MINUTE: Final = 60_000  # ms
+HOUR: Final = 60 * MINUTE
+DAY: Final = 24 * HOUR
+TIME_MAX: Final = 253_402_300_799_999  # 9999-12-31T23:59:59.999Z
+BATCH_MAX: Final = 1000  # events of one request
+INFO_MAX: Final = 4096  # bytes of UTF-8
+SEGMENT_RAW_MAX: Final = 200_000  # bytes before compression: an item stays below 256 KB even if nothing compresses
+
+
+class EventType(StrEnum):
+    NORMAL = "normal"
+    ABNORMAL = "abnormal"
+
+
+type EpochMs = Annotated[Decimal, Field(ge=0, le=TIME_MAX)]
+
+
+def _fits(info: str) -> str:
+    try:
+        size = len(info.encode())
+    except UnicodeEncodeError as error:
+        raise ValueError("holds half of a surrogate pair") from error
+    if size > INFO_MAX:
+        raise ValueError(f"longer than {INFO_MAX} bytes")
+    return info
+
+
+class Event(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    occur_time: Annotated[int, Field(ge=0, le=TIME_MAX, strict=True)]
+    event_type: EventType
+    event_info: Annotated[str, AfterValidator(_fits)]
+
+
+class EventBatch(BaseModel):
+    """The body of a put; without events it only registers the service."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    service_name: Annotated[str, Field(min_length=1, max_length=256), AfterValidator(_fits)] | None = None
+    events: Annotated[list[Event], Field(max_length=BATCH_MAX)]
+
+    @model_validator(mode="after")
+    def _has_something(self) -> Self:
+        if not self.events and self.service_name is None:
+            raise ValueError("an empty list of events needs a service_name to register")
+        return self
+
+
+class EventQuery(BaseModel):
+    """Seed 001, table 2. `offset` is a page number; both times are inclusive."""
+
+    model_config = ConfigDict(frozen=True)
+
+    event_type: EventType | None = None
+    start_time: EpochMs | None = None
+    end_time: EpochMs | None = None
+    offset: Annotated[Decimal, Field(ge=0, le=10**9)] = 0
+    limit: Annotated[Decimal, Field(ge=1, le=1000)] = 1000
+    sort_by: Literal["occur_time", "event_type"] = "occur_time"
+    order: Literal["asc", "desc"] = "desc"
+
+    @field_validator("end_time")
+    @classmethod
+    def _is_forward(cls, end: int | None, info: ValidationInfo) -> int | None:
+        start = info.data.get("start_time")
+        if start is not None and end is not None and start > end:
+            raise ValueError("is before start_time")
+        return end
+
+
+class EventPage(BaseModel):
+    """Seed 001, table 3."""
+
+    service_id: str
+    service_name: str
+    count: int
+    total_count: int
+    events: list[Event]
+
+
+def minute_key(minute: int) -> str:
+    """yyyymmddhhmm of a minute counted from the epoch."""
+    return datetime.fromtimestamp(minute * 60, UTC).strftime("%4Y%m%d%H%M")
+
+
+def hour_key(hour: int) -> str:
+    return minute_key(hour * 60)[:10]
+
+
+def day_key(day: int) -> str:
+    return minute_key(day * 1440)[:8]
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """Events of one type and minute, as they are stored: sorted (occur_time, event_info), compressed."""
+
+    type: EventType
+    minute: int  # since the epoch
+    id: str
+    count: int
+    packed: bytes
+
+
+def pack_segments(events: Sequence[Event], salt: str) -> list[Segment]:
+    """The segments of one request, the same for the same events and salt, in order of time."""
+    groups: dict[tuple[int, EventType], list[Event]] = {}
+    for event in sorted(events, key=lambda e: e.occur_time):
+        groups.setdefault((event.occur_time // MINUTE, event.event_type), []).append(event)
+    segments = []
+    for (minute, kind), group in groups.items():
+        for ordinal, rows in enumerate(_chunks(group)):
+            raw = b"[" + b",".join(rows) + b"]"
+            # The ordinal keeps two equal chunks of one request apart.
+            name = hashlib.sha256(f"{kind} {minute} {ordinal} {salt}\n".encode() + raw).hexdigest()[:32]
+            segments.append(Segment(kind, minute, name, len(rows), isal_zlib.compress(raw, 2)))
+    return segments
+
+
+def _chunks(events: Iterable[Event]) -> Iterator[list[bytes]]:
+    chunk: list[bytes] = []
+    size = 0
+    for event in events:
+        row = json.dumps([event.occur_time, event.event_info], ensure_ascii=False, separators=(",", ":")).encode()
+        if size + len(row) > SEGMENT_RAW_MAX:
+            yield chunk
+            chunk, size = [], 0
+        chunk.append(row)
+        size += len(row) + 1
+    yield chunk
+
+
+def unpack_segment(packed: bytes) -> list[tuple[int, str]]:
+    return [(occur_time, info) for occur_time, info in json.loads(isal_zlib.decompress(packed))]
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """Where a segment counts: a card, and a slot on it."""
+
+    card: str  # sort key without the shard
+    type: EventType
+    index: int
+
+
+def slots_of(segment: Segment) -> tuple[Slot, Slot]:
+    """The slots of a segment on its hour's and its day's card."""
+    hour, minute = divmod(segment.minute, 60)
+    day, hour_of_day = divmod(hour, 24)
+    return (
+        Slot(f"hour/{hour_key(hour)}", segment.type, minute),
+        Slot(f"day/{day_key(day)}", segment.type, hour_of_day),
+    )

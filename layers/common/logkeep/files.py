@@ -1,0 +1,144 @@
+"""What a client may ask for as a file, in a form that a queue carries as well as a request."""
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import Annotated, Final, Literal, Protocol
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from logkeep.errors import Invalid, LogNotFound, TooLarge
+from logkeep.log import Head
+from logkeep.logid import LogId, is_segment
+from logkeep.params import Boolean
+from logkeep.rendition import LogReader, Rendition, log_file, zip_file
+
+SUB_JOBS_MAX: Final = 100
+ZIP_ENTRIES_MAX: Final = 10_000
+_SUB_JOB_ID_LENGTH: Final = 32
+_RECORD_ID: Final = re.compile(r"[0-9a-z-]{36}")
+_STAGE: Final = re.compile(r"stage[1-9][0-9]{0,8}")
+
+
+class LogSource(LogReader, Protocol):
+    def head(self, log_id: LogId) -> Head:
+        """Raise LogNotFound where there is none."""
+        ...
+
+    def heads(self, owner: str) -> Iterator[Head]:
+        """The logs of an owner such as `check/{sub_job_id}`."""
+        ...
+
+
+class LogFile(BaseModel):
+    """One log."""
+
+    model_config = ConfigDict(frozen=True)
+
+    kind: Literal["log"] = "log"
+    log_id: str
+    filename: str
+    content_type: str
+    as_file: bool = False  # a .gz file, not text
+    without_debug: bool = False
+
+    def rendition(self, logs: LogSource, *, gzip: bool) -> Rendition:
+        """The file for a client that takes gzip or does not."""
+        return log_file(
+            logs,
+            logs.head(LogId.parse(self.log_id)),
+            self.filename,
+            self.content_type,
+            gzip=gzip or self.as_file,
+            as_file=self.as_file,
+            without_debug=self.without_debug,
+        )
+
+
+class CheckFile(BaseModel):
+    """All logs of some sub-jobs as one ZIP."""
+
+    model_config = ConfigDict(frozen=True)
+
+    kind: Literal["check"] = "check"
+    sub_job_ids: list[str]
+
+    def rendition(self, logs: LogSource, *, gzip: bool) -> Rendition:
+        """The ZIP, the same for every client; raise LogNotFound if a sub-job has no log, never a smaller ZIP."""
+        heads: list[Head] = []
+        unknown = []
+        for sub_job_id in self.sub_job_ids:
+            found = len(heads)
+            for head in logs.heads(f"check/{sub_job_id}"):
+                heads.append(head)
+                if len(heads) > ZIP_ENTRIES_MAX:
+                    raise TooLarge(f"more than {ZIP_ENTRIES_MAX} files; ask for fewer sub-jobs")
+            if len(heads) == found:
+                unknown.append(sub_job_id)
+        if unknown:
+            raise LogNotFound(f"no logs of sub_job_id {', '.join(unknown)}")
+        filename = f"{self.sub_job_ids[0]}.zip" if len(self.sub_job_ids) == 1 else "logs.zip"
+        return zip_file(logs, heads, (_check_entry(head.log_id) for head in heads), filename)
+
+
+class FileOrder(BaseModel):
+    """A file that the queue is asked to build."""
+
+    project: str
+    gzip: bool
+    file: Annotated[LogFile | CheckFile, Field(discriminator="kind")]
+
+
+def _stage(name: str) -> str:
+    if not _STAGE.fullmatch(name):
+        raise ValueError("must be stageX, X being the number of the action, from 1")
+    return name
+
+
+class BuildLogQuery(BaseModel):
+    """Seed 002, table 2."""
+
+    model_config = ConfigDict(frozen=True)
+
+    task_name: Annotated[str, AfterValidator(_stage)]
+    log_level: Literal["INFO", "DEBUG"] = "INFO"
+    compress: Boolean = False
+
+
+def build_log_file(record_id: str, query: BuildLogQuery) -> LogFile:
+    """The log of a build action; compressed, it is a .gz named after the stage."""
+    if not _RECORD_ID.fullmatch(record_id):
+        raise Invalid("record_id", "must be 36 characters of 0-9 a-z -")
+    name = f"{query.task_name}.log"
+    return LogFile(
+        log_id=f"build/{record_id}/{query.task_name}",
+        filename=f"{name}.gz" if query.compress else name,
+        # SDKs read what is not an octet-stream into memory before they hand it over.
+        content_type="application/gzip" if query.compress else "application/octet-stream",
+        as_file=query.compress,
+        without_debug=query.log_level == "INFO",
+    )
+
+
+def text_file(log_id: LogId) -> LogFile:
+    """A log as text, named after its last segment."""
+    last = log_id.segments[-1]
+    name = last if last.endswith((".log", ".txt")) else f"{last}.log"
+    return LogFile(log_id=str(log_id), filename=name, content_type="text/plain; charset=utf-8")
+
+
+def sub_job_ids(values: Iterable[str]) -> list[str]:
+    """Seed 004, table 1: ids repeated or joined by commas, each once, in the order of the request."""
+    ids = list(dict.fromkeys(each for value in values for each in value.split(",")))
+    if not ids:
+        raise Invalid("sub_job_id", "is required")
+    for each in ids:
+        if len(each) != _SUB_JOB_ID_LENGTH or not is_segment(each):
+            raise Invalid("sub_job_id", f"must be {_SUB_JOB_ID_LENGTH} letters or digits")
+    if len(ids) > SUB_JOBS_MAX:
+        raise Invalid("sub_job_id", f"at most {SUB_JOBS_MAX} at once")
+    return ids
+
+
+def _check_entry(log_id: LogId) -> str:
+    sub_job_id = log_id.segments[0]
+    return f"{sub_job_id}/{log_id.rest}" if log_id.rest else f"{sub_job_id}.log"

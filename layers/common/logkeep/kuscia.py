@@ -1,0 +1,163 @@
+"""Kuscia's task log query: which log a request means, and the messages that carry it (seed 000).
+
+Texts and codes are those of Kuscia's Autonomy node. Its `log` joins up to 100 lines without a trailing newline, so a
+reader puts a newline between messages.
+"""
+
+import codecs
+import json
+from collections.abc import Iterable, Iterator
+from typing import Any, Final
+
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr, ValidationError
+
+from logkeep.errors import Invalid, LogkeepError
+from logkeep.log import Head, State
+from logkeep.logid import is_segment
+
+MESSAGE_LINES: Final = 100
+MESSAGE_BYTES: Final = 256 * 1024  # of one JSON message
+UNEXPECTED: Final = 11101
+_VALIDATE: Final = 11100
+_QUERY: Final = 13200
+_INT32: Final = 2**31
+_START: Final = b'{"status":{"message":"success"}'
+# What a line is split into before it is escaped: JSON needs at most six bytes for one.
+_PIECE: Final = 32 * 1024
+
+
+class QueryRefused(LogkeepError):
+    """The query cannot be answered: Kuscia's code, and its text as str()."""
+
+    def __init__(self, code: int, text: str) -> None:
+        super().__init__(text)
+        self.code = code
+
+
+class RequestHeader(BaseModel):
+    custom_headers: dict[StrictStr, StrictStr] | None = None
+
+
+class LogQuery(BaseModel):
+    """QueryLogRequest; other fields are ignored, and null is the default, as Go's encoding/json has it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    header: RequestHeader | None = None
+    task_id: StrictStr | None = None
+    replica_idx: StrictInt | None = Field(default=None, ge=-_INT32, lt=_INT32)
+    container: StrictStr | None = None
+    follow: StrictBool | None = None
+
+    @classmethod
+    def from_json(cls, body: bytes) -> "LogQuery":
+        """Raise Invalid unless the first JSON value of the body is a request; what follows it is ignored."""
+        try:
+            value: Any = json.JSONDecoder().raw_decode(body.decode().lstrip(" \t\r\n"))[0]
+            return cls() if value is None else cls.model_validate(value)
+        except ValidationError as error:
+            where = ".".join(map(str, error.errors()[0]["loc"])) or "body"
+            raise Invalid(where, error.errors()[0]["msg"]) from error
+        except (ValueError, RecursionError) as error:
+            raise Invalid("body", "not JSON") from error
+
+
+def task_owner(query: LogQuery) -> str:
+    """Where the logs of the task are kept; raise QueryRefused where no task can have that name."""
+    if not query.task_id:
+        raise QueryRefused(_QUERY, "resource name may not be empty")
+    if not is_segment(query.task_id):
+        raise _unknown_task(query.task_id)
+    return f"task/{query.task_id}"
+
+
+def _unknown_task(task_id: str) -> QueryRefused:
+    return QueryRefused(_QUERY, f'kusciatasks.kuscia.secretflow "{task_id}" not found')
+
+
+def find(query: LogQuery, heads: Iterable[Head], namespace: str) -> Head:
+    """The log that the query means among the heads of its task: the newest restart of one container of one replica."""
+    task = query.task_id or ""
+    logs: dict[tuple[int, str], Head] = {}
+    restarts: dict[tuple[int, str], int] = {}
+    for head in heads:
+        _, replica, container, restart = head.log_id.segments
+        place = (int(replica), container)
+        if place not in logs or int(restart) > restarts[place]:
+            logs[place], restarts[place] = head, int(restart)
+    if not logs:
+        raise _unknown_task(task)
+    index = query.replica_idx or 0
+    if not 0 <= index <= max(replica for replica, _ in logs):
+        raise QueryRefused(_VALIDATE, "replicate index invalid")
+    containers = {container for _, container in logs}
+    if not query.container and len(containers) > 1:
+        raise QueryRefused(_VALIDATE, "task's deploy container larger than 1, please specify the container name")
+    container = query.container or next(iter(containers))
+    if container not in containers:
+        raise QueryRefused(_VALIDATE, f"container name {container} invalid")
+    found = logs.get((index, container))
+    # A log that was opened and never written to is a container that has not started.
+    if found is None or (found.end == 0 and found.state is State.OPEN):
+        where = f"can't find pod log directory for {namespace}_{task}-{index}"
+        raise QueryRefused(_QUERY, f"failed to local query, err: {where}, err: <nil>")
+    return found
+
+
+def refusal(error: QueryRefused) -> bytes:
+    """The one message of a refused query: the text in status.message, as the server has it, and in log, as the seed."""
+    message = {"status": {"code": error.code, "message": str(error)}, "log": str(error)}
+    return json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+
+
+def messages(texts: Iterable[bytes]) -> Iterator[bytes]:
+    """NDJSON of a log: messages of at most MESSAGE_LINES lines and MESSAGE_BYTES bytes, however long its lines are.
+
+    A line that is longer than a message goes on in the next one. Bytes that are not UTF-8 become U+FFFD.
+    """
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    message = _Message()
+    at_start = True  # of a line of the log
+    for text in _pieces(texts, decoder):
+        lines = text.split("\n")
+        for number, line in enumerate(lines):
+            ends = number < len(lines) - 1
+            if not line and not ends:
+                continue
+            escaped = json.dumps(line, ensure_ascii=False)[1:-1].encode()
+            if not message.takes(escaped, new_line=at_start):
+                yield message.flush()
+            message.add(escaped, new_line=at_start)
+            at_start = ends
+    if message.lines:
+        yield message.flush()
+
+
+def _pieces(texts: Iterable[bytes], decoder: codecs.IncrementalDecoder) -> Iterator[str]:
+    for text in texts:
+        for start in range(0, len(text), _PIECE):
+            yield decoder.decode(text[start : start + _PIECE])
+    yield decoder.decode(b"", final=True)
+
+
+class _Message:
+    def __init__(self) -> None:
+        self.lines = 0
+        self._parts: list[bytes] = []
+        self._size = 0
+
+    def takes(self, escaped: bytes, *, new_line: bool) -> bool:
+        room = MESSAGE_BYTES - len(_START) - len(b',"log":""}\n') - self._size
+        return len(escaped) + 2 <= room and (self.lines < MESSAGE_LINES or not new_line)
+
+    def add(self, escaped: bytes, *, new_line: bool) -> None:
+        joined = b"\\n" + escaped if new_line and self.lines else escaped
+        self.lines += new_line or not self.lines
+        self._parts.append(joined)
+        self._size += len(joined)
+
+    def flush(self) -> bytes:
+        """The message so far; without `log` where it is one empty line, as Kuscia omits defaults."""
+        log = b"".join(self._parts)
+        self.lines, self._parts, self._size = 0, [], 0
+        return _START + (b',"log":"' + log + b'"' if log else b"") + b"}\n"

@@ -1,0 +1,153 @@
+"""Records in text logs: where one begins, its level and its time.
+
+A record is a line that begins with a timestamp, a level or a structured level field, and the lines that continue it
+(a stack trace, wrapped text). Only the first LINE_PREFIX bytes of a line decide, so that a line may be cut anywhere
+and is still understood from its remembered prefix. Levels are DEBUG (with TRACE), INFO, WARN and ERROR.
+"""
+
+import re
+from collections import Counter
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+LINE_PREFIX: Final = 256
+
+_LEVELS: Final = {
+    b"TRACE": "DEBUG",
+    b"DEBUG": "DEBUG",
+    b"INFO": "INFO",
+    b"NOTICE": "INFO",
+    b"WARN": "WARN",
+    b"WARNING": "WARN",
+    b"ERR": "ERROR",
+    b"ERROR": "ERROR",
+    b"SEVERE": "ERROR",
+    b"CRITICAL": "ERROR",
+    b"FATAL": "ERROR",
+}
+LEVELS: Final = ("DEBUG", "INFO", "WARN", "ERROR")
+
+# Every repetition is bounded, and their sum stays below LINE_PREFIX: a match never depends on bytes behind it.
+# The pattern starts with a literal newline because `re` then leaps from line to line with memchr.
+_TIME: Final = rb"\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?: ?Z| ?[+-]\d\d:?\d\d)?"
+_WORD: Final = rb"(?:TRACE|DEBUG|INFO|NOTICE|WARN(?:ING)?|ERR(?:OR)?|SEVERE|CRITICAL|FATAL)"
+_RECORD: Final = re.compile(
+    rb"\n(?:"
+    # 2026-01-31 08:00:00,123 [main] DEBUG …: between time and level stand at most three bracketed or dash-separated
+    # fields, one plain word, or the stream and tag of a CRI log
+    rb"[\[(]?(?P<time>" + _TIME + rb")[\])]?"
+    rb"(?:[ \t]{1,4}std(?:out|err) [FP])?"
+    rb"(?:[ \t]{1,4}(?:\[[^\]\n]{0,40}\]|[-|]|[^\s\[]{1,40}[ \t]{1,4}[-|])){0,3}?"
+    rb"(?:[ \t]{1,4}[^\s\[]{1,40})??[ \t]{1,4}[\[(<]?(?P<behind>" + _WORD + rb")\b"
+    rb"|[\[(]?(?P<bare>" + _TIME + rb")"
+    rb"|(?:\d\d:\d\d:\d\d(?:[.,]\d{1,9})?[ \t]{1,4})?[\[(<]?(?P<first>" + _WORD + rb")(?=[\]):>|\s-])"
+    rb"|\{[^\n]{0,180}?\"(?:level|severity|lvl)\"[ ]?:[ ]?\"(?P<json>[A-Za-z]{3,8})\""
+    rb"|(?:(?:time|ts|msg)=[^\n]{0,160}? )?level=\"?(?P<logfmt>[A-Za-z]{3,8})\b"
+    rb")"
+)
+
+
+def _level(match: re.Match[bytes]) -> str | None:
+    word = match["behind"] or match["first"] or match["json"] or match["logfmt"]
+    return _LEVELS.get(word.upper()) if word else None
+
+
+def _epoch_ms(match: re.Match[bytes]) -> int | None:
+    """Epoch milliseconds of a record's timestamp, if it has one with a date; without a zone it is UTC."""
+    text = match["time"] or match["bare"]
+    if not text:
+        return None
+    iso = text.decode("ascii").replace("/", "-").replace(",", ".")
+    try:
+        moment = datetime.fromisoformat(iso[:11] + iso[11:].replace(" ", ""))
+    except ValueError:  # 2026-02-31 and the like
+        return None
+    return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """What must be known at a byte of a log to understand the bytes after it."""
+
+    level: str | None = None  # of the record in force; None before the first and after one without a level
+    open_line: bytes = b""  # the first LINE_PREFIX bytes of the line that is not finished yet
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """What a stretch of text holds; a record counts where its first line ends."""
+
+    lines: int  # newlines
+    levels: Counter[str]
+    first_time: int | None  # epoch ms
+    last_time: int | None
+    after: Cursor
+
+
+def scan(text: bytes, before: Cursor) -> Scan:
+    """Read a stretch that follows `before`; the sums over stretches do not depend on where the text was cut."""
+    line_starts = b"\n" + before.open_line + text
+    end = line_starts.rfind(b"\n")
+    levels: Counter[str] = Counter()
+    level, first, last = before.level, None, None
+    for match in _RECORD.finditer(line_starts, 0, end + 1):
+        level = _level(match)
+        if level:
+            levels[level] += 1
+        if first is None:
+            first = match
+        last = match
+    if b"\n" not in text:
+        open_line = (before.open_line + text)[:LINE_PREFIX]
+    else:
+        open_line = line_starts[end + 1 : end + 1 + LINE_PREFIX]
+    return Scan(
+        lines=text.count(b"\n"),
+        levels=levels,
+        first_time=_epoch_ms(first) if first else None,
+        last_time=_epoch_ms(last) if last else None,
+        after=Cursor(level, open_line),
+    )
+
+
+class DebugFilter:
+    """Drops DEBUG records, with the lines that continue them, from a text that comes in stretches."""
+
+    def __init__(self) -> None:
+        self._dropping = False
+        self._inside = False  # in a line whose record has been decided
+        self._undecided = b""  # the start of a line, shorter than LINE_PREFIX
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether the next byte begins a line and a continuation of what came before would be kept."""
+        return not (self._dropping or self._inside or self._undecided)
+
+    def feed(self, text: bytes) -> bytes:
+        """What is kept of the text so far undecided and this stretch."""
+        data = self._undecided + text
+        tail = data.rfind(b"\n") + 1
+        in_one_line = self._inside and not tail
+        open_line = len(data) - tail
+        decided = tail if open_line < LINE_PREFIX and not in_one_line else len(data)
+        self._undecided = data[decided:]
+        kept = self._keep(data[:decided], at_line_start=not self._inside)
+        self._inside = decided > tail or in_one_line
+        return kept
+
+    def flush(self) -> bytes:
+        """What is kept of a last line without a newline."""
+        rest, self._undecided = self._undecided, b""
+        return self._keep(rest + b"\n", at_line_start=True)[: len(rest)] if rest else b""
+
+    def _keep(self, data: bytes, *, at_line_start: bool) -> bytes:
+        kept, start = [], 0
+        for match in _RECORD.finditer(b"\n" + data if at_line_start else data):
+            begin = match.start() + (not at_line_start)
+            if not self._dropping:
+                kept.append(data[start:begin])
+            start, self._dropping = begin, _level(match) == "DEBUG"
+        if not self._dropping:
+            kept.append(data[start:])
+        return b"".join(kept)

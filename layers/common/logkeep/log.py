@@ -1,0 +1,156 @@
+"""A log's head: what is known of the whole without reading it, how appends move it, and how it is sealed."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Annotated, Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from logkeep.errors import Conflict
+from logkeep.fragment import Fragment, combine_crc32
+from logkeep.levels import LEVELS, Cursor, scan
+from logkeep.logid import LogId
+
+MAX_BYTES = 10**15  # offsets are written with 16 digits
+
+
+class State(StrEnum):
+    OPEN = "open"
+    SEALED = "sealed"
+    TRUNCATED = "truncated"  # sealed by its producer, but not all of it has arrived
+
+
+class Totals(BaseModel):
+    """What a producer knows of the whole log; at least one helps, none seals the log as it stands."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    bytes: Annotated[int, Field(ge=0, le=MAX_BYTES)] | None = None
+    lines: Annotated[int, Field(ge=0, le=MAX_BYTES)] | None = None
+    crc32: int | None = Field(default=None, description="Eight hex digits in JSON.")
+
+    @field_validator("crc32", mode="before")
+    @classmethod
+    def _from_hex(cls, value: Any) -> Any:
+        if value is None:
+            return None
+        if not isinstance(value, str) or len(value) != 8:
+            raise ValueError("must be eight hex digits")
+        return int(value, 16)
+
+    @classmethod
+    def of_stored(cls, values: Mapping[str, int]) -> "Totals":
+        """Totals that were valid when they were told."""
+        return cls.model_construct(None, **{name: values.get(name) for name in cls.model_fields})
+
+    def stored(self) -> dict[str, int]:
+        return self.model_dump(exclude_none=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Head:
+    """The sums over a log's fragments; sizes in bytes, times in epoch milliseconds."""
+
+    log_id: LogId
+    end: int = 0
+    packed: int = 0
+    crc32: int = 0
+    packed_crc32: int = 0
+    lines: int = 0  # newlines
+    levels: Counter[str] = field(default_factory=Counter)
+    cursor: Cursor = field(default_factory=Cursor)
+    first_time: int | None = None
+    last_time: int | None = None
+    fragments: int = 0
+    generation: int = 0  # counts compactions: the same text, packed anew
+    state: State = State.OPEN
+    expected: Totals | None = None  # of the seal
+
+    def advance(self, fragments: Iterable[Fragment], cursor: Cursor) -> Self:
+        """The head after these fragments, which begin at its end, and the state behind them."""
+        head = self
+        for each in fragments:
+            head = replace(
+                head,
+                end=each.end,
+                packed=head.packed + each.packed,
+                crc32=combine_crc32(head.crc32, each.crc32, each.raw),
+                packed_crc32=combine_crc32(head.packed_crc32, each.packed_crc32, each.packed),
+                lines=head.lines + each.lines,
+                levels=head.levels + each.levels,
+                first_time=each.first_time if head.first_time is None else head.first_time,
+                last_time=head.last_time if each.last_time is None else each.last_time,
+                fragments=head.fragments + 1,
+            )
+        return replace(head, cursor=cursor)
+
+    def check_room(self, end: int) -> None:
+        """Raise Conflict if the log may not grow to `end` bytes."""
+        if end <= self.end:
+            return
+        if self.state is State.SEALED:
+            raise Conflict(f"the log is sealed at {self.end} bytes")
+        if self.expected and self.expected.bytes is not None and end > self.expected.bytes:
+            raise Conflict(f"the log was sealed for {self.expected.bytes} bytes")
+        if end > MAX_BYTES:
+            raise Conflict(f"a log holds at most {MAX_BYTES} bytes")
+
+    def seal(self, totals: Totals) -> Self:
+        """The head as its producer's seal leaves it: sealed, or truncated where bytes are missing.
+
+        Raises Conflict where the log holds something else than the producer sent: sealing repairs nothing.
+        """
+        missing = False
+        for name, told, least, most in (
+            ("bytes", totals.bytes, self.end, self.end),
+            # a producer may or may not count a last line without a newline
+            ("lines", totals.lines, self.lines, Certificate.of(self).lines),
+        ):
+            if told is not None and told < least:
+                raise Conflict(f"{name}: the log holds {most}, more than the {told} of the seal")
+            missing = missing or (told is not None and told > most)
+        if not missing and totals.crc32 is not None and totals.crc32 != self.crc32:
+            raise Conflict(f"crc32: the log's is {self.crc32:08x}, the seal says {totals.crc32:08x}")
+        if missing and self.state is State.SEALED:
+            raise Conflict(f"the log is sealed already, at {self.end} bytes")
+        return replace(self, state=State.TRUNCATED if missing else State.SEALED, expected=totals)
+
+
+class Certificate(BaseModel):
+    """What Logkeep vouches for: exactly these bytes of this log are kept."""
+
+    model_config = ConfigDict(frozen=True)
+
+    log_id: str
+    state: State
+    bytes: int
+    lines: int  # as a reader counts them: a last line without a newline is one
+    crc32: str
+    levels: dict[str, int]
+    first_time: int | None
+    last_time: int | None
+    missing: dict[str, int] | None  # of a truncated log: how many bytes or lines have not arrived
+
+    @classmethod
+    def of(cls, head: Head) -> "Certificate":
+        # The last line counts although it has no newline yet; the cursor remembers enough of it.
+        last = scan(b"\n", head.cursor).levels if head.cursor.open_line else Counter[str]()
+        levels = head.levels + last
+        lines = head.lines + bool(head.cursor.open_line)
+        missing = None
+        if head.state is State.TRUNCATED and head.expected:
+            told = (("bytes", head.expected.bytes, head.end), ("lines", head.expected.lines, lines))
+            missing = {name: want - have for name, want, have in told if want is not None}
+        return cls(
+            log_id=str(head.log_id),
+            state=head.state,
+            bytes=head.end,
+            lines=lines,
+            crc32=f"{head.crc32:08x}",
+            levels={level: levels[level] for level in LEVELS if levels[level]},
+            first_time=head.first_time,
+            last_time=head.last_time,
+            missing=missing,
+        )

@@ -1,0 +1,65 @@
+"""Log ids: `{kind}/{…}`, the name under which a log is written and read."""
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from logkeep.errors import Invalid
+
+LOG_ID_MAX: Final = 512
+_SEGMENT: Final = re.compile(r"[A-Za-z0-9._-]{1,128}")
+_NUMBER: Final = re.compile(r"0|[1-9][0-9]{0,8}")
+
+# The segments after the kind. A trailing "?" may be left out; "#" is a decimal number.
+_SHAPES: Final = {
+    "task": ("task_id", "#replica_idx", "container", "#restart"),
+    "build": ("record_id", "task_name"),
+    "check": ("sub_job_id", "file?"),
+    "cluster": ("cluster_id", "instance_name", "log_type"),
+}
+
+
+def is_segment(text: str) -> bool:
+    """Whether text can be one segment of a log id."""
+    return _SEGMENT.fullmatch(text) is not None and text not in {".", ".."}
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class LogId:
+    """A parsed id: str() is `kind/first/rest…`, at most 512 characters."""
+
+    kind: str
+    segments: tuple[str, ...]
+
+    @classmethod
+    def parse(cls, text: str) -> "LogId":
+        """Raise Invalid("log_id") unless text is an id of one of the four kinds."""
+        kind, *segments = text.split("/")
+        shape = _SHAPES.get(kind)
+        if shape is None:
+            raise Invalid("log_id", f"the first segment must be one of {', '.join(_SHAPES)}")
+        least = sum(not name.endswith("?") for name in shape)
+        if not least <= len(segments) <= len(shape):
+            form = "/".join(f"{{{name.strip('#?')}}}" for name in shape)
+            raise Invalid("log_id", f"a {kind} log is named {kind}/{form}")
+        for name, segment in zip(shape, segments, strict=False):
+            if not is_segment(segment):
+                raise Invalid("log_id", f"{name.strip('#?')} must be 1 to 128 of A-Z a-z 0-9 . _ -")
+            if name.startswith("#") and not _NUMBER.fullmatch(segment):
+                raise Invalid("log_id", f"{name.strip('#?')} must be a decimal number without leading zeros")
+        if len(text) > LOG_ID_MAX:
+            raise Invalid("log_id", f"longer than {LOG_ID_MAX} characters")
+        return cls(kind, tuple(segments))
+
+    def __str__(self) -> str:
+        return "/".join((self.kind, *self.segments))
+
+    @property
+    def owner(self) -> str:
+        """`kind/first segment`: what the log belongs to; the heads of one owner share a partition."""
+        return f"{self.kind}/{self.segments[0]}"
+
+    @property
+    def rest(self) -> str:
+        """The segments after the first, joined; empty for a check log without a file."""
+        return "/".join(self.segments[1:])

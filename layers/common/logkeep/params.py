@@ -1,0 +1,27 @@
+"""Types of request parameters that the vendors' tables share."""
+
+import re
+from typing import Annotated, Any, Final
+
+from pydantic import BeforeValidator
+
+_DECIMAL: Final = re.compile(r"-?[0-9]{1,18}")
+
+
+def _decimal(value: Any) -> Any:
+    """Only plain digits: pydantic alone would also take 1_000 and 1.0 for a number."""
+    if isinstance(value, str) and not _DECIMAL.fullmatch(value):
+        raise ValueError("must be a decimal number")
+    return value
+
+
+def _boolean(value: Any) -> Any:
+    if isinstance(value, str):
+        if value.lower() not in {"true", "false"}:
+            raise ValueError("must be true or false")
+        return value.lower() == "true"
+    return value
+
+
+type Decimal = Annotated[int, BeforeValidator(_decimal)]
+type Boolean = Annotated[bool, BeforeValidator(_boolean)]

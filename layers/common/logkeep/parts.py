@@ -1,0 +1,123 @@
+"""Packing the layout of a file into the parts of an S3 multipart upload: pure, so that it can be resumed.
+
+S3's rules: every part but the last has at least 5 MiB, a part at most 5 GiB, an upload at most 10,000 parts.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+PART_MIN: Final = 5 << 20
+PART_MAX: Final = 5 << 30
+PARTS_MAX: Final = 10_000
+PART_SIZE: Final = 16 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectRange:
+    """Bytes [start, start + size) of an object."""
+
+    key: str
+    start: int
+    size: int
+
+
+type Extent = bytes | ObjectRange
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A part whose bytes pass through us."""
+
+    extents: tuple[Extent, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """A part that S3 copies by itself."""
+
+    source: ObjectRange
+
+
+def size_of(extent: Extent) -> int:
+    return extent.size if isinstance(extent, ObjectRange) else len(extent)
+
+
+def merged(extents: Iterable[Extent], most: int = PART_MAX) -> Iterator[Extent]:
+    """The same bytes, with ranges that touch in one object made one of at most `most` bytes, and nothing empty."""
+    last: ObjectRange | None = None
+    for extent in extents:
+        if not size_of(extent):
+            continue
+        if isinstance(extent, ObjectRange) and last and _touch(last, extent) and last.size + extent.size <= most:
+            last = ObjectRange(last.key, last.start, last.size + extent.size)
+            continue
+        if last:
+            yield last
+        last = extent if isinstance(extent, ObjectRange) else None
+        if isinstance(extent, bytes):
+            yield extent
+    if last:
+        yield last
+
+
+def _touch(first: ObjectRange, second: ObjectRange) -> bool:
+    return first.key == second.key and first.start + first.size == second.start
+
+
+def part_size_for(size: int) -> int:
+    """The smallest doubling of PART_SIZE with which `size` bytes surely fit into PARTS_MAX parts.
+
+    Two parts in a row hold at least PART_MIN + part_size bytes: see plan().
+    """
+    part_size = PART_SIZE
+    while 2 * (size // (PART_MIN + part_size) + 1) > PARTS_MAX:
+        part_size *= 2
+    return part_size
+
+
+def plan(extents: Iterable[Extent], part_size: int = PART_SIZE) -> Iterator[Upload | Copy]:
+    """The parts of the file that `extents` make up, in order.
+
+    A range that is long enough is copied by S3; before it, what is buffered is filled up to PART_MIN from its head.
+    """
+    buffer: list[Extent] = []
+    buffered = 0
+    for extent in merged(extents):
+        rest: Extent = extent
+        if isinstance(extent, ObjectRange):
+            head = max(0, PART_MIN - buffered) if buffered else 0
+            if extent.size - head >= part_size:
+                filler, source = _split_range(extent, head)
+                if buffered:
+                    yield Upload(tuple(merged((*buffer, filler))))
+                    buffer, buffered = [], 0
+                yield from _copies(source)
+                continue
+        while buffered + size_of(rest) >= part_size:
+            front, rest = _split(rest, part_size - buffered)
+            yield Upload(tuple(merged((*buffer, front))))
+            buffer, buffered = [], 0
+        if size_of(rest):
+            buffer.append(rest)
+            buffered += size_of(rest)
+    if buffer:
+        yield Upload(tuple(buffer))
+
+
+def _split(extent: Extent, size: int) -> tuple[Extent, Extent]:
+    return (extent[:size], extent[size:]) if isinstance(extent, bytes) else _split_range(extent, size)
+
+
+def _split_range(source: ObjectRange, size: int) -> tuple[ObjectRange, ObjectRange]:
+    return (
+        ObjectRange(source.key, source.start, size),
+        ObjectRange(source.key, source.start + size, source.size - size),
+    )
+
+
+def _copies(source: ObjectRange) -> Iterator[Copy]:
+    count = -(-source.size // PART_MAX)
+    for index in range(count):
+        start, end = source.size * index // count, source.size * (index + 1) // count
+        yield Copy(ObjectRange(source.key, source.start + start, end - start))

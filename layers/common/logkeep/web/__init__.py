@@ -1,0 +1,1 @@
+"""HTTP: routes, proofs of identity, error bodies and answers, over powertools."""

@@ -1,0 +1,93 @@
+"""Handing files out: in the answer, by redirect, as a link, or later."""
+
+import time
+from collections.abc import Iterable
+from http import HTTPStatus
+
+from aws_lambda_powertools.event_handler import Response, content_types
+
+from logkeep.aws.build_queue import order_file
+from logkeep.aws.logs import log_store
+from logkeep.aws.renders import Renders, disposition, renders
+from logkeep.delivery import BUILD_SECONDS, INLINE_MAX, Link, Pending, Way, way
+from logkeep.errors import Busy, TooLarge
+from logkeep.files import CheckFile, FileOrder, LogFile
+from logkeep.rendition import Facts, Rendition
+from logkeep.web.http import Answer, App
+
+_RETRY_AFTER = 10  # seconds
+_VARY = {"Vary": "Accept, Accept-Encoding"}
+_WITH_URL = {**_VARY, "Cache-Control": "no-store"}
+
+
+def deliver(app: App, file: LogFile | CheckFile) -> Answer:
+    """Answer a request for a file as its size and its client allow (DESIGN section 4)."""
+    started = time.monotonic()
+    project, ask = app.caller.project, app.ask
+    store = renders(project)
+    rendition = file.rendition(log_store(project), gzip=ask.takes_gzip)
+    tag = {"ETag": f'"{rendition.identity}"'}
+    if app.headers.get("if-none-match") == tag["ETag"]:
+        return Response(HTTPStatus.NOT_MODIFIED, None, "", {**_VARY, **tag})
+
+    if way(ask, rendition.estimate) is Way.ANSWER:
+        content = _collect(store.read(rendition.make()))
+        if content is not None:
+            return _answer(rendition, content, tag)
+    if rendition.expected and way(ask, rendition.expected.size) is Way.REFUSE:
+        raise _too_large(rendition.expected.size)
+
+    facts = store.build(rendition, started + BUILD_SECONDS)
+    if facts is None:
+        order_file(FileOrder(project=project, gzip=ask.takes_gzip, file=file))
+        if not ask.wants_json:
+            raise Busy("the file is being built", _RETRY_AFTER)
+        pending = Pending(retry_after=_RETRY_AFTER)
+        return app.answer_json(pending, HTTPStatus.ACCEPTED, {**_WITH_URL, "Retry-After": str(_RETRY_AFTER)})
+    return _hand_out(app, store, rendition, facts, tag)
+
+
+def _hand_out(app: App, store: Renders, rendition: Rendition, facts: Facts, tag: dict[str, str]) -> Answer:
+    match way(app.ask, facts.size):
+        case Way.ANSWER:
+            return _answer(rendition, b"".join(store.content(rendition, facts)), tag)
+        case Way.REFUSE:
+            raise _too_large(facts.size)
+        case Way.LINK:
+            return _link(store.link(rendition, facts), HTTPStatus.OK, {})
+        case Way.REDIRECT:
+            link = store.link(rendition, facts)
+            return _link(link, HTTPStatus.SEE_OTHER, {"Location": link.url})
+
+
+def _answer(rendition: Rendition, content: bytes, tag: dict[str, str]) -> Answer:
+    headers = {
+        **_VARY,
+        **tag,
+        "Content-Disposition": disposition(rendition.filename),
+        "Content-Length": str(len(content)),
+    }
+    if rendition.content_encoding:
+        headers["Content-Encoding"] = rendition.content_encoding
+    return Response(HTTPStatus.OK, rendition.content_type, content, headers)
+
+
+def _link(link: Link, status: HTTPStatus, headers: dict[str, str]) -> Answer:
+    return Response(status, content_types.APPLICATION_JSON, link.model_dump(), {**_WITH_URL, **headers})
+
+
+def _collect(chunks: Iterable[bytes]) -> bytes | None:
+    """All of the chunks, or None where they are more than an answer holds."""
+    content = bytearray()
+    for chunk in chunks:
+        content += chunk
+        if len(content) > INLINE_MAX:
+            return None
+    return bytes(content)
+
+
+def _too_large(size: int) -> TooLarge:
+    return TooLarge(
+        f"the file has {size} bytes and a signed client follows no redirect: "
+        "ask with Accept: application/json for a URL, or use the streaming endpoint"
+    )

@@ -1,0 +1,207 @@
+"""What every HTTP function would otherwise repeat: proof of identity, parsing, error bodies, the request id."""
+
+import base64
+import binascii
+import gzip
+import json
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Final, cast
+from urllib.parse import unquote
+
+from aws_lambda_powertools import Logger
+from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response, content_types
+from aws_lambda_powertools.event_handler.exceptions import NotFoundError
+from aws_lambda_powertools.event_handler.middlewares import NextMiddleware
+from aws_lambda_powertools.logging import correlation_paths
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from pydantic import BaseModel, ValidationError
+
+from logkeep.aws.credentials import credential_store
+from logkeep.delivery import INLINE_MAX, Ask
+from logkeep.errors import (
+    Busy,
+    Invalid,
+    LogkeepError,
+    OffsetBeyondEnd,
+    RouteNotFound,
+    SignatureRefused,
+    TokenMissing,
+    TooLarge,
+    UnsupportedBody,
+)
+from logkeep.identity import Caller, Scope, TokenKind, prove
+from logkeep.logid import LogId, is_segment
+from logkeep.web.services import Service, status_of
+
+type Handler = Callable[[dict[str, Any], LambdaContext], dict[str, Any]]
+type Answer = Response[Any]
+type ErrorAnswer = Callable[[LogkeepError], Answer]
+
+TOKEN_MAX: Final = 100_000  # characters, seed 004
+_COMPRESSED_FROM: Final = 1 << 20
+_HEADER: Final = {TokenKind.AUTH: "x-auth-token", TokenKind.KUSCIA: "token"}
+
+logger = Logger()
+
+
+class App(APIGatewayHttpResolver):
+    """A resolver of one function: proves the caller, and answers every error in its service's shape."""
+
+    def __init__(
+        self,
+        service: Service,
+        scope: Scope | None,
+        *,
+        token: TokenKind = TokenKind.AUTH,
+        error_answer: ErrorAnswer | None = None,
+    ) -> None:
+        super().__init__(serializer=_serialize)
+        self.service = service
+        self._scope = scope
+        self._token = token
+        self._error_answer = error_answer or self._answer_error
+        if scope:
+            self.use([self._authenticate])
+        self.exception_handler(LogkeepError)(self._error_answer)
+        self.exception_handler(Exception)(self._answer_failure)
+        self.exception_handler(NotFoundError)(lambda _: self._error_answer(RouteNotFound("")))
+
+    @property
+    def raw(self) -> dict[str, Any]:
+        """The event as API Gateway sent it (payload 2.0)."""
+        return self.current_event.raw_event
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """Header names in lower case."""
+        return cast(Mapping[str, str], self.raw.get("headers") or {})
+
+    @property
+    def caller(self) -> Caller:
+        return cast(Caller, self.context["caller"])
+
+    @property
+    def ask(self) -> Ask:
+        get = self.headers.get
+        return Ask.of(get("accept", "*/*"), get("accept-encoding", ""), get("authorization", ""))
+
+    def query[M: BaseModel](self, model: type[M]) -> M:
+        """The query string as a model; raise Invalid with the name of the first field that does not fit."""
+        values = {}
+        for name, found in self.query_values().items():
+            if name in model.model_fields and len(found) > 1:
+                raise Invalid(name, "given more than once")
+            values[name] = found[0]
+        return _validated(lambda: model.model_validate(values))
+
+    def query_values(self) -> dict[str, list[str]]:
+        """Every value of every name: HTTP APIs hand parsed ones over joined by commas, so the raw string is read."""
+        values: dict[str, list[str]] = {}
+        for pair in str(self.raw.get("rawQueryString") or "").split("&"):
+            name, _, value = pair.partition("=")
+            if pair:
+                values.setdefault(unquote(name), []).append(unquote(value))
+        return values
+
+    def body(self, limit: int) -> bytes:
+        """The body as the client sent it, at most `limit` bytes; raise UnsupportedBody where the gateway decoded it."""
+        body = self.raw.get("body") or ""
+        if self.raw.get("isBase64Encoded"):
+            try:
+                data = base64.b64decode(body, validate=True)
+            except (binascii.Error, ValueError) as error:
+                raise Invalid("body", "not base64") from error
+        else:
+            # An HTTP API hands text over as a string. Only if its length is still what was sent, it is what was sent.
+            data = body.encode("utf-8", "surrogatepass")
+            length = self.headers.get("content-length")
+            if length is not None and length != str(len(data)):
+                raise UnsupportedBody("not UTF-8; send it as application/octet-stream")
+        if len(data) > limit:
+            raise TooLarge(f"the body is larger than {limit} bytes")
+        return data
+
+    def json_body[M: BaseModel](self, model: type[M], limit: int) -> M:
+        data = self.body(limit)
+        return _validated(lambda: model.model_validate_json(data))
+
+    def log_id(self) -> LogId:
+        """The id in /v1/{project_id}/logs/{log_id}: the one place where it is taken from a path."""
+        return LogId.parse(str(self.raw["rawPath"]).split("/", 4)[4])
+
+    def segment(self, name: str, value: str) -> str:
+        """A value out of the path that is used in keys; raise Invalid if it has other characters than those of ids."""
+        if not is_segment(value):
+            raise Invalid(name, "must be 1 to 128 of A-Z a-z 0-9 . _ -")
+        return value
+
+    def answer_json(self, body: BaseModel, status: int = 200, headers: Mapping[str, str] | None = None) -> Answer:
+        """JSON, compressed when it is large and the client takes that; raise TooLarge beyond what an answer holds."""
+        text = body.model_dump_json().encode()
+        sent = {"Vary": "Accept-Encoding", **(headers or {})}
+        if len(text) > _COMPRESSED_FROM and self.ask.takes_gzip:
+            text = gzip.compress(text, 5, mtime=0)
+            sent["Content-Encoding"] = "gzip"
+        if len(text) > INLINE_MAX:
+            raise TooLarge("the answer is too large; ask for a smaller limit, or accept gzip")
+        return Response(status, content_types.APPLICATION_JSON, text, sent)
+
+    def _authenticate(self, _: APIGatewayHttpResolver, next_middleware: NextMiddleware) -> Answer:
+        token = self.headers.get(_HEADER[self._token], "")
+        if self._token is TokenKind.AUTH and self.headers.get("authorization", "").startswith("SDK-HMAC"):
+            raise SignatureRefused("signatures are not accepted, send X-Auth-Token alone")
+        if not token or len(token) > TOKEN_MAX:
+            raise TokenMissing("")
+        caller = prove(credential_store().find(self._token, token), time.time())
+        project = (self.raw.get("pathParameters") or {}).get("project_id")
+        if project is not None:
+            caller.need_project(self.segment("project_id", project))
+        if self._scope:
+            caller.need_scope(self._scope)
+        self.context["caller"] = caller
+        logger.append_keys(project=caller.project)
+        return next_middleware(self)
+
+    def _answer_error(self, error: LogkeepError) -> Answer:
+        status = status_of(error)
+        headers = {}
+        if isinstance(error, Busy):
+            headers["Retry-After"] = str(error.retry_after)
+        if isinstance(error, OffsetBeyondEnd):
+            headers["Range"] = f"bytes=0-{error.end}"
+        logger.info("refused", extra={"status": int(status), "error": type(error).__name__, "detail": str(error)})
+        return Response(int(status), content_types.APPLICATION_JSON, self.service.error_body(error), headers)
+
+    def _answer_failure(self, error: Exception) -> Answer:
+        logger.exception("failed", exc_info=error)
+        return self._error_answer(LogkeepError("internal error"))
+
+
+def entrypoint(app: App) -> Handler:
+    """The Lambda handler of an app; every answer carries X-Request-Id."""
+
+    @logger.inject_lambda_context(correlation_id_path=correlation_paths.API_GATEWAY_HTTP, clear_state=True)
+    def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+        answer = app.resolve(event, context)
+        answer["headers"]["X-Request-Id"] = event["requestContext"]["requestId"]
+        return answer
+
+    return lambda_handler
+
+
+def _serialize(body: Any) -> Any:
+    """powertools' JSON, but bytes are JSON already."""
+    return body if isinstance(body, bytes) else json.dumps(body, separators=(",", ":"))
+
+
+def _validated[M](validate: Callable[[], M]) -> M:
+    try:
+        return validate()
+    except ValidationError as error:
+        first = error.errors()[0]
+        reason = first["msg"].removeprefix("Value error, ")
+        where = ".".join(map(str, first["loc"]))
+        if first["type"] == "missing":
+            reason = "is required"
+        raise Invalid(where or "request", reason) from error

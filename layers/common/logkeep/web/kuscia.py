@@ -1,0 +1,54 @@
+"""Kuscia's HTTP shapes: 200 with a status in the message once a request was understood, else an empty 400 or 401."""
+
+import zlib
+from collections.abc import Iterable
+from http import HTTPStatus
+from typing import Final
+
+from aws_lambda_powertools.event_handler import Response
+
+from logkeep.delivery import INLINE_MAX
+from logkeep.errors import Forbidden, Invalid, LogkeepError, RouteNotFound, TooLarge, Unauthenticated
+from logkeep.kuscia import UNEXPECTED, LogQuery, QueryRefused, refusal
+from logkeep.web.http import Answer, App
+
+BODY_MAX: Final = 1 << 20
+_HEADERS: Final = {"Cache-Control": "no-cache", "Vary": "Accept-Encoding"}
+_JSON: Final = "application/json; charset=utf-8"
+_EMPTY: Final[dict[type[LogkeepError], HTTPStatus]] = {
+    Invalid: HTTPStatus.BAD_REQUEST,
+    Unauthenticated: HTTPStatus.UNAUTHORIZED,
+    Forbidden: HTTPStatus.FORBIDDEN,
+    RouteNotFound: HTTPStatus.NOT_FOUND,
+}
+
+
+def query_of(app: App) -> LogQuery:
+    """The request; with another content type than JSON the server binds a form, which has none of its fields."""
+    content_type = app.headers.get("content-type", "").partition(";")[0].strip().lower()
+    return LogQuery.from_json(app.body(BODY_MAX)) if content_type == "application/json" else LogQuery()
+
+
+def answer_messages(app: App, messages: Iterable[bytes]) -> Answer:
+    """All messages in one answer, compressed where the client takes that; raise TooLarge where they do not fit."""
+    takes_gzip = app.ask.takes_gzip
+    packer = zlib.compressobj(5, zlib.DEFLATED, 31) if takes_gzip else None
+    body = bytearray()
+    empty = True
+    for message in messages:
+        empty = False
+        body += packer.compress(message) if packer else message
+        if len(body) > INLINE_MAX:
+            raise TooLarge("the log is too large for one answer: use the streaming endpoint or read_log")
+    if packer and not empty:
+        body += packer.flush()
+        return Response(HTTPStatus.OK, _JSON, bytes(body), {**_HEADERS, "Content-Encoding": "gzip"})
+    return Response(HTTPStatus.OK, _JSON, bytes(body), _HEADERS)
+
+
+def answer_error(error: LogkeepError) -> Answer:
+    for kind, status in _EMPTY.items():
+        if isinstance(error, kind):
+            return Response(status, None, "")
+    refused = error if isinstance(error, QueryRefused) else QueryRefused(UNEXPECTED, str(error))
+    return Response(HTTPStatus.OK, _JSON, refusal(refused), _HEADERS)

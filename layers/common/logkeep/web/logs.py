@@ -1,0 +1,63 @@
+"""Requests and answers of our own log routes."""
+
+from collections.abc import Callable, Iterator, Sequence
+from http import HTTPStatus
+from typing import Annotated, Final
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from logkeep.fragment import inflate_gzip
+from logkeep.log import MAX_BYTES, Certificate, Head, Totals
+from logkeep.logid import LOG_ID_MAX
+from logkeep.params import Decimal
+from logkeep.web.http import Answer, App
+
+SENT_MAX: Final = 4 << 20  # bytes of an append as sent
+RAW_MAX: Final = 32 << 20  # and after inflating
+_SEAL_MAX: Final = 4096
+
+
+class AppendQuery(BaseModel):
+    """Without an offset the bytes go to the end, and a retry appends them again."""
+
+    offset: Annotated[Decimal, Field(ge=0, le=MAX_BYTES)] | None = None
+
+
+class ListQuery(BaseModel):
+    prefix: Annotated[str, Field(max_length=LOG_ID_MAX)] = ""
+    marker: Annotated[str, Field(max_length=LOG_ID_MAX)] = ""  # the last id of the page before
+    limit: Annotated[Decimal, Field(ge=1, le=1000)] = 100
+
+
+class LogPage(BaseModel):
+    """`marker` is for the next page, null on the last."""
+
+    model_config = ConfigDict(frozen=True)
+
+    logs: list[Certificate]
+    marker: str | None
+
+    @classmethod
+    def of(cls, heads: Sequence[Head], query: ListQuery) -> "LogPage":
+        more = len(heads) == query.limit
+        return cls(logs=[Certificate.of(head) for head in heads], marker=str(heads[-1].log_id) if more else None)
+
+
+def pieces_of(app: App) -> Callable[[], Iterator[bytes]]:
+    """The text of an append's body, inflated as it is read; raise TooLarge before anything is written."""
+    body = app.body(SENT_MAX)
+    encodings = (app.headers.get("content-encoding", ""), app.headers.get("content-type", ""))
+    if any(each.strip().lower() in {"gzip", "application/gzip", "application/x-gzip"} for each in encodings):
+        return lambda: inflate_gzip(body, RAW_MAX)
+    return lambda: iter((body,) if body else ())
+
+
+def totals_of(app: App) -> Totals:
+    """The body of a seal: JSON, or nothing."""
+    return app.json_body(Totals, _SEAL_MAX) if app.raw.get("body") else Totals()
+
+
+def answer_appended(app: App, head: Head, *, grew: bool) -> Answer:
+    """The certificate; `Range` tells how much the log holds, the second number being the next offset."""
+    status = HTTPStatus.ACCEPTED if grew else HTTPStatus.OK
+    return app.answer_json(Certificate.of(head), status, {"Range": f"bytes=0-{head.end}"})

@@ -1,0 +1,42 @@
+"""Functions that a queue calls, one message at a time."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from aws_lambda_powertools import Logger
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from logkeep.aws.build_queue import order_file
+from logkeep.aws.logs import log_store
+from logkeep.aws.renders import renders
+from logkeep.errors import NotFound
+from logkeep.files import FileOrder
+
+# What a part may take, so that an invocation ends between parts and not within one.
+_RESERVE_SECONDS = 45
+
+logger = Logger()
+
+
+def build_ordered_file(body: str, seconds_left: float) -> None:
+    """Build the file of a FileOrder; where time is up first, order it again, and the next call goes on."""
+    order = FileOrder.model_validate_json(body)
+    try:
+        rendition = order.file.rendition(log_store(order.project), gzip=order.gzip)
+    except NotFound:
+        logger.info("nothing to build any more", extra={"order": body})
+        return
+    if renders(order.project).build(rendition, time.monotonic() + seconds_left - _RESERVE_SECONDS) is None:
+        order_file(order)
+
+
+def queue_entrypoint(work: Callable[[str, float], None]) -> Callable[[dict[str, Any], LambdaContext], None]:
+    """The Lambda handler of a queue; what work raises puts the message back, and at last into the dead-letter queue."""
+
+    @logger.inject_lambda_context(clear_state=True)
+    def lambda_handler(event: dict[str, Any], context: LambdaContext) -> None:
+        for record in event["Records"]:
+            work(record["body"], context.get_remaining_time_in_millis() / 1000)
+
+    return lambda_handler

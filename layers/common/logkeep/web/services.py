@@ -1,0 +1,132 @@
+"""The published services: each answers errors in its own code family (docs: wire facts, section 5)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Final
+
+from logkeep import errors
+from logkeep.errors import LogkeepError
+
+STATUS: Final[Mapping[type[LogkeepError], HTTPStatus]] = {
+    errors.Invalid: HTTPStatus.BAD_REQUEST,
+    errors.Unauthenticated: HTTPStatus.UNAUTHORIZED,
+    errors.Forbidden: HTTPStatus.FORBIDDEN,
+    errors.NotFound: HTTPStatus.NOT_FOUND,
+    errors.Conflict: HTTPStatus.CONFLICT,
+    errors.NotEnabled: HTTPStatus.PRECONDITION_FAILED,
+    errors.TooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    errors.UnsupportedBody: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    errors.OffsetBeyondEnd: HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE,
+    errors.Busy: HTTPStatus.SERVICE_UNAVAILABLE,
+    LogkeepError: HTTPStatus.INTERNAL_SERVER_ERROR,
+}
+
+type Codes = Mapping[type[LogkeepError], tuple[str, str]]
+
+# What the gateway answers before any service. The braces are for the detail.
+_GATEWAY: Final[Codes] = {
+    errors.TokenMissing: ("APIGW.0301", "Incorrect IAM authentication information: x-auth-token not found"),
+    errors.TokenInvalid: ("APIGW.0301", "Incorrect IAM authentication information: decrypt token fail"),
+    errors.TokenExpired: ("APIGW.0301", "Incorrect IAM authentication information: token expires, {}"),
+    errors.SignatureRefused: ("APIGW.0301", "Incorrect IAM authentication information: {}"),
+    errors.RouteNotFound: ("APIGW.0101", "The API does not exist or has not been published in the environment"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """One code family."""
+
+    name: str
+    codes: Codes
+
+    def error_body(self, error: LogkeepError) -> dict[str, str]:
+        """`{"error_code", "error_msg"}`; the text is the documented one, with the detail."""
+        for kind in type(error).__mro__:
+            for codes in (self.codes, _GATEWAY):
+                if kind in codes:
+                    code, text = codes[kind]
+                    return {"error_code": code, "error_msg": text.format(error)}
+        raise LookupError(f"{self.name} has no code for {type(error).__name__}")
+
+
+def status_of(error: LogkeepError) -> HTTPStatus:
+    return next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
+
+
+LOGKEEP: Final = Service(
+    "logkeep",
+    {
+        errors.Invalid: ("LOGKEEP.0400", "{}"),
+        errors.Forbidden: ("LOGKEEP.0403", "{}"),
+        errors.NotFound: ("LOGKEEP.0404", "{}"),
+        errors.Conflict: ("LOGKEEP.0409", "{}"),
+        errors.TooLarge: ("LOGKEEP.0413", "{}"),
+        errors.UnsupportedBody: ("LOGKEEP.0415", "{}"),
+        errors.OffsetBeyondEnd: ("LOGKEEP.0416", "{}"),
+        errors.Busy: ("LOGKEEP.0503", "{}"),
+        LogkeepError: ("LOGKEEP.0500", "Internal error."),
+    },
+)
+
+MODELARTS: Final = Service(
+    "modelarts",
+    {
+        errors.Invalid: ("ModelArts.0104", "Parameter error. {}"),
+        errors.TokenMissing: ("ModelArts.0201", "Token doesn't exist."),
+        errors.TokenExpired: ("ModelArts.0202", "Token expired. {}"),
+        errors.Unauthenticated: ("ModelArts.0203", "Invalid token. {}"),
+        errors.OtherProject: ("ModelArts.0210", "The project id in the request URL does not match the token."),
+        errors.Forbidden: ("ModelArts.0108", "You are not authorized to perform the operation: {}"),
+        errors.ServiceNotFound: ("ModelArts.3502", "Service {} does not exist."),
+        errors.Conflict: ("ModelArts.3503", "{}"),
+        errors.TooLarge: ("ModelArts.0107", "The values of the request parameters are invalid: {}"),
+        errors.UnsupportedBody: ("ModelArts.0101", "Invalid argument. {}"),
+        errors.Busy: ("ModelArts.2799", "{}"),
+        LogkeepError: ("ModelArts.0010", "Internal error."),
+    },
+)
+
+BUILD: Final = Service(
+    "codeartsbuild",
+    {
+        errors.Invalid: ("CB.00060200", "Invalid parameter. {}"),
+        errors.Forbidden: ("CB.00060403", "{}"),
+        errors.NotFound: ("CB.00060404", "The build log does not exist: {}"),
+        errors.TooLarge: ("CB.00060413", "{}"),
+        errors.Busy: ("CB.00060100", "Network busy. {}"),
+        LogkeepError: ("CB.00060101", "Internal error."),
+    },
+)
+
+CHECK: Final = Service(
+    "codeartscheck",
+    {
+        errors.Invalid: (
+            "CC.00070400.400",
+            "Verify request parameter failed. Check whether the request parameters are correct. {}",
+        ),
+        errors.Unauthenticated: ("CC.00000003", "Authentication information expired. {}"),
+        errors.Forbidden: ("CC.00070400.403", "{}"),
+        errors.NotFound: ("CC.00070400.404", "{}"),
+        errors.TooLarge: ("CC.00070400.413", "{}"),
+        errors.Busy: ("CC.00000000", "Network busy, try again later. {}"),
+        LogkeepError: ("CC.00070400.500", "Internal error."),
+    },
+)
+
+CSS: Final = Service(
+    "css",
+    {
+        errors.Invalid: ("CSS.0001", "Incorrect parameters. {}"),
+        errors.Forbidden: ("CSS.0015", "No resources are found or the access is denied. {}"),
+        errors.ClusterNotFound: ("CSS.3027", "The cluster does not exist! {}"),
+        errors.NotFound: ("CSS.0016", "Resource not found. {}"),
+        errors.Conflict: ("CSS.0031", "{}"),
+        errors.NotEnabled: ("CSS.5090", "In this status, the current operation is not allowed. {}"),
+        errors.TooLarge: ("CSS.0026", "The log size is too large. {}"),
+        errors.Busy: ("CSS.9999", "{}"),
+        LogkeepError: ("CSS.0005", "Server error."),
+    },
+)
