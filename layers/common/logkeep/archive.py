@@ -29,7 +29,7 @@ _UNIX: Final = 3 << 8
 _MODE: Final = 0o100644 << 16
 _EARLIEST: Final = datetime(1980, 1, 1, tzinfo=UTC)
 _LATEST: Final = datetime(2107, 12, 31, 23, 59, 58, tzinfo=UTC)
-_RESERVED: Final = re.compile(r"(?i)(?:con|prn|aux|nul|com\d|lpt\d)(?:\..*)?")
+_RESERVED: Final = re.compile(r"(?i)(?:con|prn|aux|nul|conin\$|conout\$|(?:com|lpt)[\d¹²³])(?: *\..*)?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,6 +156,8 @@ def entry_names(wanted: Iterable[str]) -> list[str]:
     names = []
     for want in wanted:
         safe = _safe(want)
+        if not files.isdisjoint(_parents(_folded(safe))):
+            safe = safe.replace("/", "_")  # one of its folders is a file already
         stem, dot, ending = safe.rpartition(".")
         if not stem or "/" in ending or len(ending) > 16:
             stem, dot, ending = safe, "", ""
@@ -196,4 +198,7 @@ def _safe(want: str) -> str:
         if not clean:
             continue
         parts.append(f"_{clean}" if _RESERVED.fullmatch(clean) else clean)
-    return _cut("/".join(parts), NAME_MAX) or "_"
+    folder, slash, last = _cut("/".join(parts), NAME_MAX).rpartition("/")
+    if _RESERVED.fullmatch(last):  # what a cut left of a longer name
+        last = f"_{last[1:]}"
+    return f"{folder}{slash}{last}" or "_"

@@ -22,6 +22,7 @@ GZIP_HEADER: Final = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
 GZIP_OVERHEAD: Final = len(GZIP_HEADER) + len(END) + 8
 LEVEL: Final = 2  # of isal's 0 to 3
 _RAW_DEFLATE: Final = -15
+_WINDOW: Final = 1 << 16  # bytes of a gzip body handed over at once: what follows a member is copied
 _NotDeflate: Final[type[Exception]] = isal_zlib.error  # type: ignore[assignment]  # the stubs call it an instance
 
 
@@ -110,16 +111,18 @@ def inflate_gzip(body: bytes, raw_max: int) -> Iterator[bytes]:
 
     Several members may follow one another, as `cat a.gz b.gz` gives.
     """
-    total, rest = 0, body
-    while rest:
+    total, taken, rest = 0, 0, b""
+    while rest or taken < len(body):
         member = isal_zlib.decompressobj(31)
         while not member.eof:
+            if not rest:
+                rest, taken = body[taken : taken + _WINDOW], taken + _WINDOW
             try:
                 piece = member.decompress(rest, RAW_MAX)
             except _NotDeflate as error:
                 raise Invalid("body", f"not gzip: {error}") from error
             rest = member.unconsumed_tail
-            if not piece and not rest and not member.eof:
+            if not piece and not rest and taken >= len(body) and not member.eof:
                 raise Invalid("body", "the gzip stream ends early")
             total += len(piece)
             if total > raw_max:

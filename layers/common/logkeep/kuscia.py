@@ -125,12 +125,12 @@ def messages(texts: Iterable[bytes]) -> Iterator[bytes]:
             if not line and not ends:
                 continue
             escaped = json.dumps(line, ensure_ascii=False)[1:-1].encode()
-            if not message.takes(escaped, new_line=at_start):
-                yield message.flush()
+            while not message.takes(escaped, new_line=at_start):
+                yield message.flush(line_ended=at_start)
             message.add(escaped, new_line=at_start)
             at_start = ends
     if message.lines:
-        yield message.flush()
+        yield message.flush(line_ended=True)
 
 
 def _pieces(texts: Iterable[bytes], decoder: codecs.IncrementalDecoder) -> Iterator[str]:
@@ -145,6 +145,7 @@ class _Message:
         self.lines = 0
         self._parts: list[bytes] = []
         self._size = 0
+        self._last = 0  # the part with which the last line begins
 
     def takes(self, escaped: bytes, *, new_line: bool) -> bool:
         room = MESSAGE_BYTES - len(_START) - len(b',"log":""}\n') - self._size
@@ -152,12 +153,22 @@ class _Message:
 
     def add(self, escaped: bytes, *, new_line: bool) -> None:
         joined = b"\\n" + escaped if new_line and self.lines else escaped
+        if new_line:
+            self._last = len(self._parts)
         self.lines += new_line or not self.lines
         self._parts.append(joined)
         self._size += len(joined)
 
-    def flush(self) -> bytes:
-        """The message so far; without `log` where it is one empty line, as Kuscia omits defaults."""
+    def flush(self, *, line_ended: bool) -> bytes:
+        """The message so far; without `log` where it is one empty line, as Kuscia omits defaults.
+
+        A line that goes on begins the next message, unless it fills this one alone.
+        """
+        kept: list[bytes] = []
+        if not line_ended and self.lines > 1:
+            first, *more = self._parts[self._last :]
+            kept = [first.removeprefix(b"\\n"), *more]
+            del self._parts[self._last :]
         log = b"".join(self._parts)
-        self.lines, self._parts, self._size = 0, [], 0
+        self.lines, self._parts, self._size, self._last = len(kept[:1]), kept, sum(map(len, kept)), 0
         return _START + (b',"log":"' + log + b'"' if log else b"") + b"}\n"

@@ -7,11 +7,13 @@ and is still understood from its remembered prefix. Levels are DEBUG (with TRACE
 
 import re
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 LINE_PREFIX: Final = 256
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 _LEVELS: Final = {
     b"TRACE": "DEBUG",
@@ -53,17 +55,16 @@ def _level(match: re.Match[bytes]) -> str | None:
     return _LEVELS.get(word.upper()) if word else None
 
 
-def _epoch_ms(match: re.Match[bytes]) -> int | None:
-    """Epoch milliseconds of a record's timestamp, if it has one with a date; without a zone it is UTC."""
-    text = match["time"] or match["bare"]
-    if not text:
-        return None
-    iso = text.decode("ascii").replace("/", "-").replace(",", ".")
-    try:
-        moment = datetime.fromisoformat(iso[:11] + iso[11:].replace(" ", ""))
-    except ValueError:  # 2026-02-31 and the like
-        return None
-    return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
+def _first_epoch_ms(times: Iterable[bytes]) -> int | None:
+    """Epoch milliseconds of the first timestamp that is one; without a zone it is UTC."""
+    for text in times:
+        iso = text.decode("ascii").replace("/", "-").replace(",", ".")
+        try:
+            moment = datetime.fromisoformat(iso[:11] + iso[11:].replace(" ", ""))
+        except ValueError:  # 2026-02-31 and the like
+            continue
+        return ((moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - _EPOCH) // timedelta(milliseconds=1)
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,14 +91,14 @@ def scan(text: bytes, before: Cursor) -> Scan:
     line_starts = b"\n" + before.open_line + text
     end = line_starts.rfind(b"\n")
     levels: Counter[str] = Counter()
-    level, first, last = before.level, None, None
+    times: list[bytes] = []
+    level = before.level
     for match in _RECORD.finditer(line_starts, 0, end + 1):
         level = _level(match)
         if level:
             levels[level] += 1
-        if first is None:
-            first = match
-        last = match
+        if time := match["time"] or match["bare"]:
+            times.append(time)
     if b"\n" not in text:
         open_line = (before.open_line + text)[:LINE_PREFIX]
     else:
@@ -105,8 +106,8 @@ def scan(text: bytes, before: Cursor) -> Scan:
     return Scan(
         lines=text.count(b"\n"),
         levels=levels,
-        first_time=_epoch_ms(first) if first else None,
-        last_time=_epoch_ms(last) if last else None,
+        first_time=_first_epoch_ms(times),
+        last_time=_first_epoch_ms(reversed(times)),
         after=Cursor(level, open_line),
     )
 

@@ -1,10 +1,11 @@
 """A log's head: what is known of the whole without reading it, how appends move it, and how it is sealed."""
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Final, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -14,6 +15,7 @@ from logkeep.levels import LEVELS, Cursor, scan
 from logkeep.logid import LogId
 
 MAX_BYTES = 10**15  # offsets are written with 16 digits
+_CRC32: Final = re.compile(r"[0-9A-Fa-f]{8}")
 
 
 class State(StrEnum):
@@ -36,7 +38,7 @@ class Totals(BaseModel):
     def _from_hex(cls, value: Any) -> Any:
         if value is None:
             return None
-        if not isinstance(value, str) or len(value) != 8:
+        if not isinstance(value, str) or not _CRC32.fullmatch(value):
             raise ValueError("must be eight hex digits")
         return int(value, 16)
 
@@ -142,7 +144,7 @@ class Certificate(BaseModel):
         missing = None
         if head.state is State.TRUNCATED and head.expected:
             told = (("bytes", head.expected.bytes, head.end), ("lines", head.expected.lines, lines))
-            missing = {name: want - have for name, want, have in told if want is not None}
+            missing = {name: max(0, want - have) for name, want, have in told if want is not None}
         return cls(
             log_id=str(head.log_id),
             state=head.state,

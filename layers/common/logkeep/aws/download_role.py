@@ -15,13 +15,12 @@ if TYPE_CHECKING:
 
 SESSION: Final = timedelta(hours=1)
 RENEWED_BELOW: Final = timedelta(minutes=20)  # a link lives 15
-_session: tuple[datetime, S3Client] | None = None
+_sessions: Final[list[tuple[datetime, S3Client]]] = []  # the last one is used
 
 
 def download_signer() -> S3Client:
     """A client whose session lives longer than any link it signs."""
-    global _session
-    if _session is None or _session[0] - datetime.now(UTC) < RENEWED_BELOW:
+    if not _sessions or _sessions[-1][0] - datetime.now(UTC) < RENEWED_BELOW:
         answer = clients.sts().assume_role(
             RoleArn=settings().download_role_arn,
             RoleSessionName="logkeep-download",
@@ -35,5 +34,10 @@ def download_signer() -> S3Client:
             aws_session_token=keys["SessionToken"],
             config=clients.s3_config(),
         )
-        _session = (keys["Expiration"], signer)
-    return _session[1]
+        _sessions[:] = [(keys["Expiration"], signer)]
+    return _sessions[-1][1]
+
+
+def forget() -> None:
+    """Let the next link be signed by a new session."""
+    _sessions.clear()

@@ -1,0 +1,78 @@
+# `make run` and `make test` do all set-up. Python 3.13 is found, or fetched, by uv; uv itself is fetched with pip.
+
+UV := $(shell uv --version >/dev/null 2>&1 && echo uv || echo .tools/bin/uv)
+PY := .venv/bin/python
+SAM := SAM_CLI_TELEMETRY=0 PATH="$(CURDIR)/.venv/bin:$$PATH" .venv-sam/bin/sam
+# Of the layer's libraries, as pip names it: aarch64 or x86_64. SAM hands a layer's Makefile nothing but environment.
+ARCH ?= aarch64
+export ARCH
+ARCHITECTURE := $(if $(filter x86_64,$(ARCH)),x86_64,arm64)
+export AWS_DEFAULT_REGION ?= us-east-1
+PORT ?= 8787
+
+.PHONY: help install run ingest test check format build validate bench soak deploy lock clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
+
+install: .venv/.installed .venv-sam/.installed ## Set up everything that the other commands need
+
+run: .venv/.installed ## Start the service on http://127.0.0.1:8787 (PORT=… for another) with sample data
+	@PORT=$(PORT) $(PY) -m local
+
+ingest: .venv/.installed ## Send a text file through append and seal: make ingest FILE=build.log LOG=build/ID/stage1
+	@$(PY) -m local.ingest "$(FILE)" "$(LOG)"
+
+test: install check ## Linters, types and the whole suite
+	$(PY) -m pytest
+
+check: .venv/.installed ## Linters and types
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+
+format: .venv/.installed ## Reformat the code
+	$(PY) -m ruff check --fix .
+	$(PY) -m ruff format .
+
+build: install ## sam build for arm64 (ARCH=x86_64 for the other)
+	$(SAM) build --parameter-overrides Architecture=$(ARCHITECTURE)
+
+validate: .venv-sam/.installed ## sam validate --lint
+	$(SAM) validate --lint
+
+bench: .venv/.installed ## Measure, against named alternatives in the same run
+	$(PY) -m bench
+
+soak: .venv/.installed ## The long forms of the kill and race loops
+	LOGKEEP_SOAK=1 $(PY) -m pytest -m soak
+
+deploy: build ## Deploy to the AWS account of your environment
+	$(SAM) deploy --guided --parameter-overrides Architecture=$(ARCHITECTURE)
+
+lock: $(UV) ## Resolve the pinned requirements anew
+	for each in layers/common/requirements requirements-dev requirements-sam requirements-uv; do \
+	  $(UV) pip compile --quiet --upgrade --universal --python-version 3.13 --generate-hashes --no-emit-index-url \
+	    --custom-compile-command "make lock" $$each.in -o $$each.txt || exit 1; done
+
+clean: ## Remove what was installed and built; keeps .local, the service's data
+	rm -rf .venv .venv-sam .tools .aws-sam .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+.tools/bin/uv: requirements-uv.txt
+	python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --require-hashes --upgrade \
+	  --target .tools -r requirements-uv.txt
+	@touch $@
+
+uv:
+	@:
+
+.venv/.installed: requirements-dev.txt layers/common/pyproject.toml .python-version | $(UV)
+	$(UV) venv --quiet --clear --seed .venv
+	$(UV) pip install --quiet --require-hashes -r requirements-dev.txt
+	$(UV) pip install --quiet --no-deps -e layers/common
+	@touch $@
+
+.venv-sam/.installed: requirements-sam.txt .python-version | $(UV)
+	$(UV) venv --quiet --clear .venv-sam
+	VIRTUAL_ENV=.venv-sam $(UV) pip install --quiet --require-hashes -r requirements-sam.txt
+	@touch $@

@@ -1,0 +1,267 @@
+"""The AWS emulator (ministack) as a subprocess on loopback, with the resources of the template in it."""
+
+import fcntl
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Final, Self
+
+import boto3
+import httpx
+
+from local import ACCOUNT, REGION
+from local.template import Template, Values, resolve
+
+KEY: Final = "test"
+BUCKET: Final = "logkeep-local"
+_START_SECONDS: Final = 20.0
+_STOP_SECONDS: Final = 20.0
+_LEAVING_SECONDS: Final = 3.0  # an emulator whose parent was killed saves its data and goes
+
+
+class PortTaken(Exception):
+    def __init__(self, port: int) -> None:
+        super().__init__(f"port {port} is taken")
+        self.port = port
+
+
+class EmulatorRuns(Exception):
+    """An emulator that we did not start holds the data directory."""
+
+    def __init__(self, pid: str) -> None:
+        super().__init__(f"pid {pid}")
+        self.pid = pid
+
+
+class Emulator:
+    """An emulator whose data lives in a directory; at most one runs on a directory."""
+
+    def __init__(self, directory: Path, port: int | None = None, *, enforce_iam: bool = False) -> None:
+        self.port = port or free_port()
+        self.endpoint = f"http://127.0.0.1:{self.port}"
+        self._directory = directory
+        self._enforce_iam = enforce_iam
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.stop()
+
+    @property
+    def pid(self) -> int:
+        assert self._process, "not started"
+        return self._process.pid
+
+    def start(self) -> None:
+        """Start it and wait until it answers. Raise PortTaken, EmulatorRuns, or RuntimeError with what it printed."""
+        for name in ("state", "s3", "tmp"):
+            (self._directory / name).mkdir(parents=True, exist_ok=True)
+        output = self._directory / "emulator.log"
+        with _locked(self._directory / "emulator.pid") as lock, output.open("wb") as log:
+            if not is_free(self.port):
+                raise PortTaken(self.port)
+            # It inherits the lock, which so lives as long as it does, and stays out of the terminal's group, so that a
+            # Ctrl-C does not stop it before those who write to it.
+            self._process = subprocess.Popen(  # noqa: S603 - our own file
+                [sys.executable, "-P", str(Path(__file__).with_name("leash.py")), "ministack"],
+                env=os.environ | self._settings(),
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                pass_fds=[lock.fileno()],
+                start_new_session=True,
+            )
+            lock.truncate(0)
+            lock.write(f"{self._process.pid}\n")
+        try:
+            self._wait_until_ready()
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """Stop it, its data saved."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        assert process.stdin
+        process.terminate()
+        try:
+            process.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        process.stdin.close()
+
+    def variables(self) -> dict[str, str]:
+        """What a client of AWS needs in its environment to reach this instead."""
+        return {
+            "AWS_ENDPOINT_URL": self.endpoint,
+            "AWS_DEFAULT_REGION": REGION,
+            "AWS_ACCESS_KEY_ID": KEY,
+            "AWS_SECRET_ACCESS_KEY": KEY,
+        }
+
+    def create(self, template: Template) -> dict[str, str]:
+        """Create what is missing of the template's resources; the environment in which its functions use them."""
+        values = values_of(template, self.endpoint)
+        self._create_tables(template, values)
+        self._create_queues(template, values)
+        self._create_roles(template, values)
+        for name in template.resources("AWS::S3::Bucket"):
+            self._client("s3").create_bucket(Bucket=values[name])  # in us-east-1 one's own bucket is no error
+        return template.environment(values) | self.variables()
+
+    def _create_tables(self, template: Template, values: Values) -> None:
+        dynamodb = self._client("dynamodb")
+        there = {name for page in dynamodb.get_paginator("list_tables").paginate() for name in page["TableNames"]}
+        for name, declared in template.resources("AWS::DynamoDB::Table").items():
+            if values[name] in there:
+                continue
+            keys = ("AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes", "BillingMode")
+            dynamodb.create_table(TableName=values[name], **{key: declared[key] for key in keys if key in declared})
+            if lifetime := declared.get("TimeToLiveSpecification"):
+                dynamodb.update_time_to_live(TableName=values[name], TimeToLiveSpecification=lifetime)
+
+    def _create_queues(self, template: Template, values: Values) -> None:
+        sqs = self._client("sqs")
+        declared = template.resources("AWS::SQS::Queue")
+        # A queue comes after the one that takes its dead letters.
+        for name in sorted(declared, key=lambda name: "RedrivePolicy" in declared[name]):
+            properties = resolve(declared[name], values)
+            attributes = {key: str(properties[key]) for key in _QUEUE_ATTRIBUTES if key in properties}
+            if "RedrivePolicy" in properties:
+                attributes["RedrivePolicy"] = json.dumps(properties["RedrivePolicy"])
+            sqs.create_queue(QueueName=physical_name(name), Attributes=attributes)
+
+    def _create_roles(self, template: Template, values: Values) -> None:
+        iam = self._client("iam")
+        for name, declared in template.resources("AWS::IAM::Role").items():
+            role = resolve(declared, values)
+            with suppress(iam.exceptions.EntityAlreadyExistsException):
+                trust = json.dumps(role["AssumeRolePolicyDocument"])
+                iam.create_role(RoleName=physical_name(name), AssumeRolePolicyDocument=trust)
+            for policy in role.get("Policies", []):
+                iam.put_role_policy(
+                    RoleName=physical_name(name),
+                    PolicyName=policy["PolicyName"],
+                    PolicyDocument=json.dumps(policy["PolicyDocument"]),
+                )
+
+    def _client(self, service: str) -> Any:
+        return boto3.client(
+            service,  # type: ignore[call-overload]  # the stubs want a literal
+            endpoint_url=self.endpoint,
+            region_name=REGION,
+            aws_access_key_id=KEY,
+            aws_secret_access_key=KEY,
+        )
+
+    def _settings(self) -> dict[str, str]:
+        settings = {
+            "BIND_HOST": "127.0.0.1",
+            "GATEWAY_PORT": str(self.port),
+            "MINISTACK_HOST": "127.0.0.1",
+            "MINISTACK_REGION": REGION,
+            "MINISTACK_ACCOUNT_ID": ACCOUNT,
+            "PERSIST_STATE": "1",
+            "STATE_DIR": str(self._directory / "state"),
+            "S3_PERSIST": "1",
+            "S3_DATA_DIR": str(self._directory / "s3"),
+            "TMPDIR": str(self._directory / "tmp"),
+            "LOG_LEVEL": "WARNING",
+            "IOT_MTLS_ENABLED": "0",
+            "SFTP_ENABLED": "0",
+            "SERVICES": "dynamodb,s3,sqs,sts,iam",
+        }
+        if self._enforce_iam:
+            settings |= {"AUTH": "true", "AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": KEY}
+        return settings
+
+    def _wait_until_ready(self) -> None:
+        assert self._process
+        until = time.monotonic() + _START_SECONDS
+        with httpx.Client(trust_env=False) as client:
+            while time.monotonic() < until and self._process.poll() is None:
+                with suppress(httpx.TransportError):
+                    if client.get(f"{self.endpoint}/_ministack/ready").status_code == httpx.codes.OK:
+                        return
+                time.sleep(0.05)
+        output = (self._directory / "emulator.log").read_text(errors="replace")
+        raise RuntimeError(f"the AWS emulator did not start:\n{output[-2000:]}")
+
+
+_QUEUE_ATTRIBUTES: Final = ("VisibilityTimeout", "MessageRetentionPeriod", "ReceiveMessageWaitTimeSeconds")
+
+
+def physical_name(name: str) -> str:
+    return f"logkeep-{name}"
+
+
+def values_of(template: Template, endpoint: str) -> dict[str, str]:
+    """What Ref and GetAtt of the template's resources give in an emulator: the same names every time."""
+    values = {
+        **template.parameters,
+        "EndpointUrl": endpoint,
+        "AWS::Region": REGION,
+        "AWS::AccountId": ACCOUNT,
+        "AWS::Partition": "aws",
+        "AWS::URLSuffix": "amazonaws.com",
+    }
+    for name in template.resources("AWS::S3::Bucket"):
+        values |= {name: BUCKET, f"{name}.Arn": f"arn:aws:s3:::{BUCKET}"}
+    for name in template.resources("AWS::DynamoDB::Table"):
+        physical = physical_name(name)
+        values |= {name: physical, f"{name}.Arn": f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/{physical}"}
+    for name in template.resources("AWS::SQS::Queue"):
+        physical = physical_name(name)
+        values |= {
+            name: f"{endpoint}/{ACCOUNT}/{physical}",
+            f"{name}.Arn": f"arn:aws:sqs:{REGION}:{ACCOUNT}:{physical}",
+        }
+    for name in template.resources("AWS::IAM::Role"):
+        values |= {name: physical_name(name), f"{name}.Arn": f"arn:aws:iam::{ACCOUNT}:role/{physical_name(name)}"}
+    return values
+
+
+def is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a port that was just left counts as free
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[IO[str]]:
+    """The file, locked for as long as it or an inherited copy of its descriptor is open."""
+    until = time.monotonic() + _LEAVING_SECONDS
+    with path.open("a+") as file:
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > until:
+                    file.seek(0)
+                    raise EmulatorRuns(file.read().strip()) from None
+                time.sleep(0.1)
+        yield file

@@ -1,0 +1,292 @@
+"""Sample data of the local service, written through the layer's stores.
+
+All of it is a function of one moment, the first start, which is read back from the first log: writing it again changes nothing.
+"""
+
+import random
+import time
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from logkeep.aws.backups import backup_store
+from logkeep.aws.credentials import credential_store
+from logkeep.aws.events import event_store
+from logkeep.aws.logs import LogStore, log_store
+from logkeep.backups import BackupRecord, Status
+from logkeep.errors import LogNotFound
+from logkeep.events import DAY, HOUR, MINUTE, Event, EventBatch, EventType
+from logkeep.identity import Credential, Scope, TokenKind
+from logkeep.log import Totals
+from logkeep.logid import LogId
+
+PROJECT: Final = "0f5f3d6c1b6a4d5a8f4e1a2b3c4d5e6f"
+OTHER_PROJECT: Final = "f" * 32
+# Known to everyone, and good for nothing but a service on loopback.
+TOKEN: Final = "logkeep-demo-token"  # noqa: S105 - of the local service only
+KUSCIA_TOKEN: Final = "logkeep-demo-kuscia-token-000001"  # noqa: S105 - of the local service only
+OTHER_TOKEN: Final = "logkeep-other-token"  # noqa: S105 - of the local service only
+AK: Final = "LOGKEEPDEMO000000001"
+SK: Final = "logkeep-demo-secret-access-key-00000001"
+
+SERVICE: Final = "35de3ca9-1bca-4ae7-9cb0-914f30fa7d3e"
+SERVICE_NAME: Final = "zcjtest-07085"
+RECORD: Final = "5c77b71c-5b35-4f50-8984-76387e42451a"
+JOB: Final = "b59137c75cc44d0b8e1f2ee58b0fdc1f"
+BUILD_NO: Final = 27
+TASK: Final = "secretflow-task-20241101160338-single-psi"
+SINGLE_TASK: Final = "secretflow-task-20241104091512-report"
+CONTAINER: Final = "secretflow"
+CHECK_TASK: Final = "2b31ed520xxxxxxebedb6e57xxxxxxxx".replace("x", "0")
+SUB_JOBS: Final = [f"a777ff00d3cf4d369d87066806ae{number:04d}" for number in (1, 2, 3)]
+CLUSTER: Final = "4213d908-f5dc-4633-8401-cfd7175fca0c"
+INSTANCE: Final = "css-logs-ess-esn-1-1"
+LOG_PATH: Final = "css-backup-1610678043608/css/log"
+
+_EVENT_DAYS: Final = 6
+_BACKUP_DAYS: Final = 22
+_FIRST_LOG: Final = LogId.parse(f"build/{RECORD}/stage1")
+
+
+def write_sample() -> None:
+    """Write what is missing of the sample data."""
+    _write_credentials()
+    logs = log_store(PROJECT)
+    try:
+        since = logs.head(_FIRST_LOG).first_time or 0
+    except LogNotFound:
+        since = time.time_ns() // 10**9 * 1000
+    for log_id, text, sealed in _logs(since):
+        _append(logs, LogId.parse(log_id), text.encode())
+        if sealed:
+            logs.seal(LogId.parse(log_id), Totals(bytes=len(text.encode())))
+    events = event_store(PROJECT, SERVICE)
+    for batch in _event_batches(since):
+        events.put(batch, salt="sample")
+    backups = backup_store(PROJECT, CLUSTER)
+    for record in _backups(since):
+        backups.put(record)
+    backups.enable()
+
+
+def demo(endpoint: str) -> dict[str, Any]:
+    """What a client needs to try every API: the content of .local/demo.json."""
+    return {
+        "endpoint": endpoint,
+        "project_id": PROJECT,
+        "ak": AK,
+        "sk": SK,
+        "token": TOKEN,
+        "kuscia_token": KUSCIA_TOKEN,
+        "service_id": SERVICE,
+        "record_id": RECORD,
+        "task_name": "stage1",
+        "task_id": TASK,
+        "container": CONTAINER,
+        "sub_job_ids": SUB_JOBS,
+        "cluster_id": CLUSTER,
+        "instance_name": INSTANCE,
+        "job_id": JOB,
+        "build_no": BUILD_NO,
+        "check_task_id": CHECK_TASK,
+    }
+
+
+def _write_credentials() -> None:
+    every, store = frozenset(map(str, Scope)), credential_store()
+    store.put(TokenKind.AUTH, TOKEN, Credential(project=PROJECT, scopes=every))
+    store.put(TokenKind.KUSCIA, KUSCIA_TOKEN, Credential(project=PROJECT, scopes=every))
+    store.put(TokenKind.AUTH, OTHER_TOKEN, Credential(project=OTHER_PROJECT, scopes=every))
+
+
+def _append(logs: LogStore, log_id: LogId, text: bytes) -> None:
+    """Append a text as a shipper would: a buffer at a time, without regard to lines."""
+    chance = random.Random(str(log_id))  # noqa: S311 - the same cuts every time
+    offset = 0
+    while offset < len(text):
+        piece = text[offset : offset + chance.randint(len(text) // 6 + 1, len(text) // 3 + 1)]
+        logs.append(log_id, lambda piece=piece: iter((piece,)), offset)  # type: ignore[misc]  # bound by its default
+        offset += len(piece)
+
+
+@dataclass
+class _Clock:
+    """Moves on with every line that is written."""
+
+    now: int  # epoch ms
+    chance: random.Random
+
+    def stamp(self, form: str = "%Y-%m-%d %H:%M:%S,{ms:03d}") -> str:
+        text = datetime.fromtimestamp(self.now // 1000, UTC).strftime(form).format(ms=self.now % 1000)
+        self.now += self.chance.randint(3, 900)
+        return text
+
+
+def _clock(since: int, name: str) -> _Clock:
+    return _Clock(since, random.Random(name))  # noqa: S311 - the same text every time
+
+
+def _logs(since: int) -> Iterator[tuple[str, str, bool]]:
+    """Ids and texts of all logs, and whether they are sealed; the first one begins at `since`."""
+    for stage, text in (("stage1", _compile(since)), ("stage2", _test(since)), ("stage3", _upload(since))):
+        yield f"build/{RECORD}/{stage}", text, True
+    for replica in (0, 1):
+        yield f"task/{TASK}/{replica}/{CONTAINER}/0", _psi(since, replica, fails=replica == 0), True
+        yield f"task/{TASK}/{replica}/sidecar/0", _sidecar(since, replica), True
+    yield f"task/{TASK}/0/{CONTAINER}/1", _psi(since + 5 * MINUTE, 0, fails=False), False
+    yield f"task/{SINGLE_TASK}/0/{CONTAINER}/0", _psi(since - DAY, 0, fails=False), True
+    for sub_job in SUB_JOBS[:2]:
+        yield f"check/{sub_job}", _check(since, sub_job), True
+    for file in ("checkstyle.log", "fixbot.log", "pmd.log"):
+        yield f"check/{SUB_JOBS[2]}/{file}", _check(since, file), True
+    for node in (INSTANCE, INSTANCE.replace("1-1", "2-1")):
+        for log_type in ("instance", "deprecation", "searchSlow", "indexingSlow"):
+            yield f"cluster/{CLUSTER}/{node}/{log_type}", _opensearch(since, node, log_type), False
+
+
+_MODULES: Final = ["core", "store", "gateway", "client", "dist"]
+_TRACE: Final = """\
+java.net.SocketTimeoutException: Read timed out
+\tat java.base/sun.nio.ch.NioSocketImpl.timedRead(NioSocketImpl.java:283)
+\tat java.base/java.net.Socket$SocketInputStream.read(Socket.java:966)
+\tat org.apache.http.impl.io.SessionInputBufferImpl.fillBuffer(SessionInputBufferImpl.java:153)
+\tat org.eclipse.aether.transport.http.HttpTransporter.execute(HttpTransporter.java:341)
+\tat org.eclipse.aether.connector.basic.BasicRepositoryConnector$GetTaskRunner.runTask(BasicRepositoryConnector.java:467)
+Caused by: java.io.IOException: connection reset by peer
+\t... 14 more
+"""
+
+
+def _compile(since: int) -> str:
+    clock = _clock(since, "stage1")
+    lines = [f"{clock.stamp()} [main] INFO  Apache Maven 3.9.9 (8e8579a9e76f7d015ee5ec7bfcdc97d260186937)\n"]
+    for module in _MODULES:
+        lines.append(f"{clock.stamp()} [main] INFO  Building logkeep-{module} 1.4.2-SNAPSHOT\n")
+        for number in range(12):
+            artifact = f"com/example/{module}/lib-{number}/2.{number}.0/lib-{number}-2.{number}.0.jar"
+            lines.append(f"{clock.stamp()} [main] DEBUG Resolving artifact {artifact} from [central, mirror]\n")
+            if number % 5 == 3:
+                lines.append(f"{clock.stamp()} [main] DEBUG Could not read {artifact} from the mirror, trying central\n")
+                lines.append(_TRACE)
+            lines.append(f"{clock.stamp()} [resolver-{number % 4}] INFO  Downloaded {artifact} ({number * 37 + 12} kB)\n")
+        lines.append(f"{clock.stamp()} [main] WARN  {module}: parameter 'source' is deprecated, use 'release'\n")
+        lines.append(f"{clock.stamp()} [main] INFO  Compiling {clock.chance.randint(20, 90)} files with javac [debug]\n")
+    lines.append(f"{clock.stamp()} [main] INFO  BUILD SUCCESS\n")
+    return "".join(lines)
+
+
+def _test(since: int) -> str:
+    clock = _clock(since + 2 * MINUTE, "stage2")
+    lines = [f"{clock.stamp()} [main] INFO   T E S T S\n"]
+    for number in range(90):
+        name = f"com.example.{_MODULES[number % 5]}.Case{number:02d}Test"
+        lines.append(f"{clock.stamp()} [main] INFO  Running {name}\n")
+        lines.append(f"{clock.stamp()} [worker-{number % 3}] DEBUG fixture ready in {number % 17} ms\n")
+        if number == 41:
+            lines.append(f"{clock.stamp()} [worker-2] ERROR {name}.readsBack: Zeitüberschreitung 超时\n{_TRACE}")
+    lines.append(f"{clock.stamp()} [main] ERROR Tests run: 412, Failures: 0, Errors: 1, Skipped: 3\n")
+    return "".join(lines)
+
+
+def _upload(since: int) -> str:
+    clock = _clock(since + 4 * MINUTE, "stage3")
+    lines = [f"{clock.stamp()} [main] INFO  Uploading logkeep-{module}-1.4.2.jar\n" for module in _MODULES]
+    return "".join(lines) + f"{clock.stamp()} [main] INFO  finished"  # without a last newline
+
+
+def _psi(since: int, replica: int, *, fails: bool) -> str:
+    clock = _clock(since, f"psi {replica} {fails}")
+    form = "%Y-%m-%d %H:%M:%S.{ms:03d}"
+    lines = [f"{clock.stamp(form)} [info] [main.py:main:180] party {('alice', 'bob')[replica]} starts {TASK}\n"]
+    for bucket in range(120):
+        count = clock.chance.randint(80_000, 120_000)
+        lines.append(f"{clock.stamp(form)} [info] [ecdh_psi.cc:MaskSelf:121] bucket {bucket}: masked {count} items\n")
+    if fails:
+        lines.append(f"{clock.stamp(form)} [error] [channel.cc:Recv:418] Get data timeout, key=root:0-1:ALLGATHER\n")
+        lines.append("Traceback (most recent call last):\n")
+        lines.append('  File "/root/main.py", line 144, in main\n    res = comp_eval(sf_node_eval_param, storage)\n')
+        lines.append("RuntimeError: what: [libspu/link] Get data timeout\n")
+    else:
+        lines.append(f"{clock.stamp(form)} [info] [main.py:main:229] PSI done, intersection 51230, 数据求交完成\n")
+    return "".join(lines)
+
+
+def _sidecar(since: int, replica: int) -> str:
+    clock = _clock(since, f"sidecar {replica}")
+    lines = [f"{clock.stamp()} INFO  envoy listens on 0.0.0.0:80, replica {replica}\n"]
+    lines += [f'{clock.stamp()} DEBUG upstream=bob "POST /push HTTP/1.1" 200 {n * 7 % 31} ms\n' for n in range(40)]
+    return "".join(lines)
+
+
+def _check(since: int, name: str) -> str:
+    clock = _clock(since - HOUR, name)
+    lines = [f"{clock.stamp()} INFO  check task {CHECK_TASK}: {name} starts, rule set 'Java standard'\n"]
+    for number in range(60):
+        source = f"src/main/java/com/example/{_MODULES[number % 5]}/File{number}.java"
+        level, text = (("INFO ", "no defects"), ("WARN ", "line 48: cyclomatic complexity is 17"))[number % 7 == 2]
+        lines.append(f"{clock.stamp()} {level} {source}: {text}\n")
+    return "".join([*lines, f"{clock.stamp()} INFO  finished: 9 defects\n"])
+
+
+def _opensearch(since: int, node: str, log_type: str) -> str:
+    clock = _clock(since - DAY, f"{node} {log_type}")
+    logger, level, text = {
+        "instance": ("o.e.c.m.MetadataIndexTemplateService", "INFO ", "adding template [logs-{n}] for index patterns [logs-*]"),
+        "deprecation": ("o.e.d.c.m.MetadataCreateIndexService", "WARN ", "index name [.tmp-{n}] starts with a dot"),
+        "searchSlow": ("i.s.s.query", "WARN ", "[logs-{n}][0] took[{n}.2s], total_hits[{n}13 hits], source[{{match_all}}]"),
+        "indexingSlow": ("i.i.s.index", "WARN ", "[logs-{n}/Qb7] took[1.{n}s], type[_doc], id[{n}], source[…]"),
+    }[log_type]
+    form = "[%Y-%m-%dT%H:%M:%S,{ms:03d}]"
+    return "".join(f"{clock.stamp(form)}[{level}][{logger}] [{node}] {text.format(n=n)}\n" for n in range(80))
+
+
+def _event_batches(since: int) -> Iterator[EventBatch]:
+    chance = random.Random(SERVICE)  # noqa: S311 - the same events every time
+    normal = [
+        "start to deploy service, preparing the environment",
+        "[model 0.0.1] [image] image pulled in 18.2 s",
+        "[model 0.0.1] [pod] container started",
+        "[model 0.0.1] [health] instance is ready",
+        "service is running",
+    ]
+    abnormal = [
+        "[model 0.0.1] [pod] Back-off restarting failed container",
+        "[model 0.0.1] [health] readiness probe failed: HTTP 503",
+        "scheduling failed: Insufficient nvidia.com/gpu, 重试中",
+    ]
+    for day in range(_EVENT_DAYS, -1, -1):
+        events = []
+        time = since - day * DAY - 2 * HOUR
+        for number in range(24):
+            failed = chance.random() < 0.2
+            kind = EventType.ABNORMAL if failed else EventType.NORMAL
+            info = chance.choice(abnormal) if failed else normal[number % len(normal)]
+            events.append(Event(occur_time=time, event_type=kind, event_info=info))
+            time += chance.randint(0, 9 * MINUTE)
+        yield EventBatch(service_name=SERVICE_NAME, events=events)
+
+
+def _backups(since: int) -> Iterator[BackupRecord]:
+    """A run a day, every seventh of which failed; three manual ones; and one that runs."""
+    for day in range(_BACKUP_DAYS, 0, -1):
+        failed = day % 7 == 3
+        yield _backup(since - day * DAY, "Auto", Status.FAIL if failed else Status.SUCCESS)
+    for hours, status in ((50, Status.SUCCESS), (26, Status.FAIL), (1, Status.RUNNING)):
+        yield _backup(since - hours * HOUR - MINUTE, "Manual", status)
+
+
+def _backup(created_at: int, job_type: Any, status: Status) -> BackupRecord:
+    name = uuid.uuid5(uuid.NAMESPACE_URL, f"{CLUSTER} {job_type} {created_at}")
+    return BackupRecord(
+        id=str(name),
+        cluster_id=CLUSTER,
+        created_at=created_at,
+        log_path=LOG_PATH,
+        status=status,
+        job_type=job_type,
+        job_id=uuid.uuid5(name, "job").hex,
+        finished_at=None if status is Status.RUNNING else created_at + 47_000,
+        failed_msg="the bucket refused the upload: AccessDenied" if status is Status.FAIL else None,
+    )

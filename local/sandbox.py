@@ -1,0 +1,166 @@
+"""Processes in which functions run, one call at a time each, as on Lambda.
+
+Threads would not do: powertools keeps the event of the running call in a class attribute.
+"""
+
+import importlib.util
+import json
+import multiprocessing
+import os
+import signal
+import sys
+import time
+import traceback
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from multiprocessing.connection import Connection
+from types import TracebackType
+from typing import Any, Final, Self
+
+from local import ACCOUNT, REGION, ROOT
+from local.template import Function
+
+ANSWER_MAX: Final = 6 * 1024 * 1024  # bytes of JSON that a Lambda takes or gives
+
+# Forked out of a server that has these loaded, a sandbox starts in milliseconds.
+_PRELOADED: Final = ["boto3", "pydantic", "aws_lambda_powertools.event_handler", "aws_lambda_powertools.logging"]
+
+
+class FunctionFailed(Exception):
+    """The function raised, or its answer is no JSON or more than ANSWER_MAX."""
+
+
+class FunctionTimedOut(Exception):
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class LambdaContext:
+    function_name: str
+    memory_limit_in_mb: int
+    invoked_function_arn: str
+    aws_request_id: str
+    deadline: float  # time.monotonic(), which all processes of a machine share
+
+    def get_remaining_time_in_millis(self) -> int:
+        return max(0, int((self.deadline - time.monotonic()) * 1000))
+
+
+class Sandboxes:
+    """As many sandboxes as there were ever calls at once; each can run every function."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._environment = dict(environment)
+        self._processes = multiprocessing.get_context("forkserver")
+        self._processes.set_forkserver_preload(_PRELOADED)
+        self._idle: deque[_Sandbox] = deque()
+        self._busy: set[_Sandbox] = set()
+        self._closed = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def invoke(self, function: Function, event: Mapping[str, Any], request_id: str, seconds: float) -> Any:
+        """Call a function and wait for what it returns. Raise FunctionFailed or FunctionTimedOut."""
+        text = json.dumps(event)
+        if self._closed:
+            raise FunctionFailed("the service ends")
+        try:
+            sandbox = self._idle.pop()
+        except IndexError:
+            sandbox = _Sandbox(self._processes, self._environment)
+        self._busy.add(sandbox)
+        try:
+            answer = sandbox.call(function, text, request_id, seconds)
+        except FunctionTimedOut:
+            sandbox.end()
+            raise
+        finally:
+            self._busy.discard(sandbox)
+        if sandbox.lives:
+            self._idle.append(sandbox)
+        if answer is None:
+            raise FunctionFailed(function.name)
+        return json.loads(answer)
+
+    def close(self) -> None:
+        """End all sandboxes; calls that are under way fail."""
+        self._closed = True
+        for sandbox in list(self._busy):
+            sandbox.kill()
+        while self._idle:
+            self._idle.pop().end()
+
+
+class _Sandbox:
+    def __init__(self, processes: multiprocessing.context.ForkServerContext, environment: Mapping[str, str]) -> None:
+        self._ours, theirs = processes.Pipe()
+        self._process = processes.Process(target=_work, args=(theirs, environment), daemon=True)
+        self._process.start()
+        theirs.close()  # so that the end of the process ends the pipe
+
+    @property
+    def lives(self) -> bool:
+        return self._process.is_alive()
+
+    def call(self, function: Function, event: str, request_id: str, seconds: float) -> bytes | None:
+        """The answer as JSON, None if there is none. Raise FunctionTimedOut."""
+        try:
+            self._ours.send((function, event, request_id, time.monotonic() + seconds))
+            if not self._ours.poll(seconds):
+                raise FunctionTimedOut(function.name)
+            answer = self._ours.recv_bytes()
+        except (EOFError, OSError):
+            self.end()
+            return None
+        return answer or None
+
+    def kill(self) -> None:
+        """End the process; who waits for its answer hears of it."""
+        self._process.kill()
+
+    def end(self) -> None:
+        self.kill()
+        self._process.join()
+        self._ours.close()
+
+
+def _work(calls: Connection, environment: Mapping[str, str]) -> None:
+    """Run what comes over the pipe until that closes: with our parent, whatever becomes of it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process of the terminal
+    os.environ |= environment
+    while True:
+        try:
+            function, event, request_id, deadline = calls.recv()
+        except EOFError:
+            return
+        calls.send_bytes(_run(function, event, request_id, deadline))
+
+
+def _run(function: Function, event: str, request_id: str, deadline: float) -> bytes:
+    """The function's answer as JSON, empty if it failed."""
+    arn = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{function.name}"
+    context = LambdaContext(function.name, function.memory, arn, request_id, deadline)
+    try:
+        answer = json.dumps(_handler(function.folder)(json.loads(event), context)).encode()
+    except Exception:
+        traceback.print_exc()
+        return b""
+    if len(answer) > ANSWER_MAX:
+        print(f"{function.name} answered {len(answer)} bytes, more than a Lambda can", file=sys.stderr)
+        return b""
+    return answer
+
+
+@cache
+def _handler(folder: str) -> Callable[[dict[str, Any], LambdaContext], Any]:
+    spec = importlib.util.spec_from_file_location(f"functions.{folder}.app", ROOT / "functions" / folder / "app.py")
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.lambda_handler  # type: ignore[no-any-return]  # loaded by its path

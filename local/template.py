@@ -1,0 +1,162 @@
+"""template.yaml as the local service and the tests read it: its functions, routes, queues and resources."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final, Self
+from urllib.parse import unquote
+
+import yaml
+
+from local import ROOT
+
+type Values = Mapping[str, str]
+
+_SUBSTITUTED: Final = re.compile(r"\$\{([^}!]+)\}")
+
+
+class _Loader(yaml.SafeLoader):
+    """Gives CloudFormation's short tags their long form: `!Ref X` is {"Ref": "X"}."""
+
+
+def _long_form(loader: yaml.SafeLoader, tag: str, node: yaml.Node) -> dict[str, Any]:
+    value: Any
+    match node:
+        case yaml.ScalarNode():
+            value = loader.construct_scalar(node)
+        case yaml.SequenceNode():
+            value = loader.construct_sequence(node, deep=True)
+        case yaml.MappingNode():
+            value = loader.construct_mapping(node, deep=True)
+    if tag == "GetAtt" and isinstance(value, str):
+        value = value.split(".", 1)
+    return {tag if tag in {"Ref", "Condition"} else f"Fn::{tag}": value}
+
+
+_Loader.add_multi_constructor("!", _long_form)
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A route of the HTTP API. `$default` takes what no other does: its method and path are empty."""
+
+    function: str
+    method: str
+    path: str
+
+    @property
+    def key(self) -> str:
+        return f"{self.method} {self.path}" if self.path else "$default"
+
+    def match(self, method: str, path: str) -> dict[str, str] | None:
+        """The decoded path parameters if an undecoded path is this route's; `{name+}` takes the rest of a path."""
+        if not self.path:
+            return {}
+        if self.method not in {method, "ANY"}:
+            return None
+        found = re.fullmatch(self._pattern, path)
+        return {name: unquote(value) for name, value in found.groupdict().items()} if found else None
+
+    @property
+    def rank(self) -> tuple[bool, bool, list[bool]]:
+        """Sorts before every route that is less specific."""
+        return not self.path, "+}" in self.path, ["{" in segment for segment in self.path.split("/")]
+
+    @property
+    def _pattern(self) -> str:
+        pattern = re.sub(r"\\{(\w+)\\\+\\}", r"(?P<\1>.+)", re.escape(self.path))
+        return re.sub(r"\\{(\w+)\\}", r"(?P<\1>[^/]+)", pattern)
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """A Lambda function as declared; environment values are not resolved yet."""
+
+    name: str
+    folder: str
+    timeout: int  # seconds
+    memory: int  # MB
+    environment: Mapping[str, Any]
+    queues: tuple[str, ...]  # logical ids
+
+
+@dataclass(frozen=True)
+class Template:
+    raw: Mapping[str, Any]
+
+    @classmethod
+    def load(cls, path: Path = ROOT / "template.yaml") -> Self:
+        # A subclass of SafeLoader constructs no objects either.
+        return cls(yaml.load(path.read_text(), Loader=_Loader))  # noqa: S506
+
+    def resources(self, kind: str) -> dict[str, dict[str, Any]]:
+        """The properties of all resources of a type, by logical id."""
+        found = self.raw["Resources"].items()
+        return {name: each.get("Properties", {}) for name, each in found if each["Type"] == kind}
+
+    @cached_property
+    def functions(self) -> dict[str, Function]:
+        shared = self.raw.get("Globals", {}).get("Function", {})
+        return {
+            name: Function(
+                name=name,
+                folder=own["CodeUri"].removeprefix("functions/").rstrip("/"),
+                timeout=own.get("Timeout", shared.get("Timeout", 3)),
+                memory=own.get("MemorySize", shared.get("MemorySize", 128)),
+                environment=_variables(shared) | _variables(own),
+                queues=tuple(each["Queue"]["Fn::GetAtt"][0] for each in _events(own, "SQS")),
+            )
+            for name, own in self.resources("AWS::Serverless::Function").items()
+        }
+
+    @cached_property
+    def routes(self) -> list[Route]:
+        """The most specific first."""
+        routes = [
+            Route(name, event.get("Method", "").upper(), event.get("Path", ""))
+            for name, function in self.resources("AWS::Serverless::Function").items()
+            for event in _events(function, "HttpApi")
+        ]
+        return sorted(routes, key=lambda route: route.rank)
+
+    @property
+    def parameters(self) -> dict[str, str]:
+        """The defaults of the parameters."""
+        return {name: str(each.get("Default", "")) for name, each in self.raw.get("Parameters", {}).items()}
+
+    def environment(self, values: Values) -> dict[str, str]:
+        """The variables of all functions, which differ in none of them: one process can stand for any function."""
+        environment: dict[str, str] = {}
+        for function in self.functions.values():
+            for name, declared in function.environment.items():
+                value = str(resolve(declared, self.parameters | dict(values)))
+                if environment.setdefault(name, value) != value:
+                    raise ValueError(f"{function.name} has another {name} than the functions before it")
+        return environment
+
+
+def resolve(declared: Any, values: Values) -> Any:
+    """A declared value with its Ref, GetAtt and Sub replaced; attributes are named `Bucket.Arn` in values."""
+    match declared:
+        case {"Ref": name}:
+            return values[name]
+        case {"Fn::GetAtt": [name, attribute]}:
+            return values[f"{name}.{attribute}"]
+        case {"Fn::Sub": str(text)}:
+            return _SUBSTITUTED.sub(lambda found: values[found[1]], text)
+        case dict():
+            return {name: resolve(inner, values) for name, inner in declared.items()}
+        case list():
+            return [resolve(inner, values) for inner in declared]
+        case _:
+            return declared
+
+
+def _variables(function: Mapping[str, Any]) -> dict[str, Any]:
+    return dict(function.get("Environment", {}).get("Variables", {}))
+
+
+def _events(function: Mapping[str, Any], kind: str) -> Iterator[Mapping[str, Any]]:
+    return (each.get("Properties", {}) for each in function.get("Events", {}).values() if each["Type"] == kind)

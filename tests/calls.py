@@ -1,0 +1,128 @@
+"""Calling functions as Lambda does: with the events of events/*.json, or ones made like them."""
+
+import base64
+import gzip
+import importlib
+import json
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, Final
+from urllib.parse import urlencode
+
+from logkeep.aws import clients, download_role
+from logkeep.aws.credentials import credential_store
+from logkeep.identity import TokenKind
+from logkeep.settings import settings
+
+EVENTS: Final = Path(__file__).parent.parent / "events"
+PROJECT: Final = "0f5f3d6c1b6a4d5a8f4e1a2b3c4d5e6f"
+OTHER_PROJECT: Final = "f" * 32
+RECORD: Final = "5c77b71c-5b35-4f50-8984-76387e42451a"
+SERVICE: Final = "35de3ca9-1bca-4ae7-9cb0-914f30fa7d3e"
+CLUSTER: Final = "4213d908-f5dc-4633-8401-cfd7175fca0c"
+TASK: Final = "secretflow-task-20241101160338-single-psi"
+SUB_JOBS: Final = [f"a777ff00d3cf4d369d87066806ae000{n}" for n in (1, 2, 3)]
+TOKENS: Final = {TokenKind.AUTH: "logkeep-demo-token", TokenKind.KUSCIA: "logkeep-demo-kuscia-token-000001"}
+OTHER_TOKEN: Final = "token-of-another-project"
+
+
+@dataclass(frozen=True)
+class Answer:
+    status: int
+    headers: dict[str, str]
+    sent: bytes
+
+    @property
+    def body(self) -> bytes:
+        """What a client has that undoes the Content-Encoding."""
+        return gzip.decompress(self.sent) if self.headers.get("Content-Encoding") == "gzip" else self.sent
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+class Context(SimpleNamespace):
+    def __init__(self, seconds: float = 29) -> None:
+        super().__init__(
+            function_name="test",
+            memory_limit_in_mb=512,
+            invoked_function_arn="arn:aws:lambda:us-east-1:123456789012:function:test",
+            aws_request_id=str(uuid.uuid4()),
+        )
+        self.get_remaining_time_in_millis = lambda: int(seconds * 1000)
+
+
+def forget_aws() -> None:
+    """Let the code under test see its environment anew, as a cold start does."""
+    for cached in (clients.s3, clients.dynamodb, clients.sqs, clients.sts, credential_store, settings):
+        cached.cache_clear()
+    download_role.forget()
+
+
+def event(name: str, **changes: Any) -> dict[str, Any]:
+    """An event of events/, with fields replaced; headers are added to its own, None removes one."""
+    loaded: dict[str, Any] = json.loads((EVENTS / f"{name}.json").read_text())
+    headers = {**loaded.get("headers", {}), **changes.pop("headers", {})}
+    loaded |= changes
+    if headers:
+        loaded["headers"] = {key: value for key, value in headers.items() if value is not None}
+    return loaded
+
+
+def call(function: str, request: dict[str, Any]) -> Answer:
+    answer = importlib.import_module(f"functions.{function}.app").lambda_handler(request, Context())
+    body = answer["body"] or ""
+    sent = base64.b64decode(body) if answer["isBase64Encoded"] else body.encode()
+    return Answer(int(answer["statusCode"]), answer["headers"], sent)
+
+
+def send(name: str, **changes: Any) -> Answer:
+    """Call the function that an event is named after."""
+    return call(name.partition("-")[0], event(name, **changes))
+
+
+def binary(body: bytes) -> dict[str, Any]:
+    """The fields of an event that carry bytes."""
+    return {"body": base64.b64encode(body).decode(), "isBase64Encoded": True}
+
+
+def log_request(name: str, log_id: str, query: str = "", **changes: Any) -> dict[str, Any]:
+    """An event of one of the log routes, for another log."""
+    path = {"rawPath": f"/v1/{PROJECT}/logs/{log_id}", "pathParameters": {"project_id": PROJECT, "log_id": log_id}}
+    return event(name, rawQueryString=query, **path, **changes)
+
+
+def append(log_id: str, body: bytes, offset: int | None = 0, **headers: Any) -> Answer:
+    query = "" if offset is None else f"offset={offset}"
+    sent = {"content-length": str(len(body)), **headers}
+    return call("append_log", log_request("append_log", log_id, query, headers=sent, **binary(body)))
+
+
+def seal(log_id: str, **totals: Any) -> Answer:
+    body = json.dumps(totals)
+    length = {"content-length": str(len(body))}
+    return call("seal_log", log_request("seal_log", log_id, body=body, isBase64Encoded=False, headers=length))
+
+
+def read(log_id: str, **headers: Any) -> Answer:
+    return call("read_log", log_request("read_log", log_id, headers=headers))
+
+
+def put_events(events: list[dict[str, Any]], service: str = SERVICE, key: str = "", **fields: Any) -> Answer:
+    body = json.dumps({"events": events, **fields})
+    headers = {"content-length": str(len(body.encode())), "idempotency-key": key}
+    return call("put_service_events", service_request("put_service_events", service, body=body, headers=headers))
+
+
+def list_events(service: str = SERVICE, **query: Any) -> Answer:
+    return call(
+        "list_service_events", service_request("list_service_events", service, rawQueryString=urlencode(query))
+    )
+
+
+def service_request(name: str, service: str, **changes: Any) -> dict[str, Any]:
+    path = f"/v1/{PROJECT}/services/{service}/events"
+    return event(name, rawPath=path, pathParameters={"project_id": PROJECT, "service_id": service}, **changes)

@@ -1,0 +1,80 @@
+"""The emulator, and an empty Logkeep in it for every test that asks; no test needs an account or Docker."""
+
+import os
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import boto3
+import httpx
+import pytest
+
+os.environ |= {  # before any import of the code under test
+    "AWS_ACCESS_KEY_ID": "test",
+    "AWS_SECRET_ACCESS_KEY": "test",
+    "AWS_DEFAULT_REGION": "us-east-1",
+    "AWS_EC2_METADATA_DISABLED": "true",
+    "POWERTOOLS_SERVICE_NAME": "logkeep",
+    "NO_PROXY": "127.0.0.1",
+}
+
+from local.emulator import Emulator
+from local.template import Template
+from tests.calls import OTHER_PROJECT, OTHER_TOKEN, PROJECT, TOKENS, forget_aws
+
+from logkeep.aws.credentials import credential_store
+from logkeep.identity import Credential, Scope, TokenKind
+
+TEMPLATE = Template.load()
+
+
+@pytest.fixture(scope="session")
+def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
+    with Emulator(tmp_path_factory.mktemp("emulator")) as running:
+        yield running
+
+
+@pytest.fixture
+def aws(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """An empty Logkeep: the template's resources, and the tokens that events/*.json use."""
+    httpx.post(f"{emulator.endpoint}/_ministack/reset", trust_env=False).raise_for_status()
+    for name, value in emulator.create(TEMPLATE).items():
+        monkeypatch.setenv(name, value)
+    forget_aws()
+    scopes = frozenset(map(str, Scope))
+    for kind, token in TOKENS.items():
+        credential_store().put(kind, token, Credential(project=PROJECT, scopes=scopes))
+    for kind in TokenKind:
+        credential_store().put(kind, OTHER_TOKEN, Credential(project=OTHER_PROJECT, scopes=scopes))
+    yield
+    forget_aws()
+
+
+@pytest.fixture
+def objects(aws: None) -> "Objects":
+    return Objects()
+
+
+class Objects:
+    """What lies in the bucket."""
+
+    def __init__(self) -> None:
+        self.bucket = os.environ["BUCKET"]
+        self.s3 = boto3.client("s3")
+
+    def keys(self, prefix: str = "") -> list[str]:
+        found = self.s3.list_objects_v2(Bucket=self.bucket, Prefix=prefix).get("Contents", [])
+        return [each["Key"] for each in found]
+
+    def read(self, key: str) -> bytes:
+        return self.s3.get_object(Bucket=self.bucket, Key=key)["Body"].read()
+
+
+@pytest.fixture
+def a_log_id() -> str:
+    return f"build/{uuid.uuid4()}/stage1"
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    return Path(__file__).parent.parent

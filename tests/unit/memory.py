@@ -1,0 +1,65 @@
+"""Logs kept in memory, packed as the store packs them."""
+
+from collections.abc import Iterable, Iterator
+
+from logkeep.errors import LogNotFound
+from logkeep.fragment import inflate, pack
+from logkeep.log import Head
+from logkeep.logid import LogId
+from logkeep.parts import Extent
+from logkeep.rendition import Facts, Rendition, Row
+
+
+class MemoryLogs:
+    """A LogSource whose rows hold their packed bytes."""
+
+    def __init__(self) -> None:
+        self._heads: dict[LogId, Head] = {}
+        self._rows: dict[LogId, list[Row]] = {}
+
+    def append(self, log_id: str, *bodies: bytes) -> Head:
+        """Each body as one request appends it; without one, the log as a seal of nothing makes it."""
+        name = LogId.parse(log_id)
+        head = self._heads.get(name) or Head(log_id=name)
+        rows = self._rows.setdefault(name, [])
+        for body in bodies:
+            packed = list(pack([body], head.end, head.cursor))
+            rows += [Row(each, data) for each, data, _ in packed]
+            head = head.advance((each for each, _, _ in packed), packed[-1][2] if packed else head.cursor)
+        self._heads[name] = head
+        return head
+
+    def head(self, log_id: LogId) -> Head:
+        if log_id not in self._heads:
+            raise LogNotFound(f"no log {log_id}")
+        return self._heads[log_id]
+
+    def heads(self, owner: str) -> Iterator[Head]:
+        return (self._heads[name] for name in sorted(self._heads) if name.owner == owner)
+
+    def rows(self, head: Head) -> Iterator[Row]:
+        return (row for row in self._rows[head.log_id] if row.fragment.end <= head.end)
+
+    def texts(self, head: Head) -> Iterator[bytes]:
+        return map(self.text, self.rows(head))
+
+    def text(self, row: Row) -> bytes:
+        return inflate(content([row.extent]), row.fragment)
+
+
+def content(extents: Iterable[Extent]) -> bytes:
+    pieces = []
+    for extent in extents:
+        assert isinstance(extent, bytes)
+        pieces.append(extent)
+    return b"".join(pieces)
+
+
+def made(rendition: Rendition) -> tuple[list[Extent], Facts]:
+    """The extents of a file, and what making it told."""
+    making, extents = rendition.make(), []
+    while True:
+        try:
+            extents.append(next(making))
+        except StopIteration as end:
+            return extents, end.value

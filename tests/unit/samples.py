@@ -1,0 +1,113 @@
+"""Texts for the tests, cut anywhere, and what a reader without any cleverness makes of them."""
+
+import itertools
+from collections.abc import Iterable, Sequence
+
+from hypothesis import strategies as st
+
+from logkeep.levels import LINE_PREFIX, Cursor, scan
+
+# First lines of records as programs write them, and their level.
+RECORDS: dict[bytes, str | None] = {
+    b"2026-01-31T08:00:00.123Z DEBUG starting": "DEBUG",
+    b"2026-01-31T08:00:00.123456789+08:00 INFO starting": "INFO",
+    b"2026-01-31 08:00:00,123 [main] DEBUG c.e.Main - starting": "DEBUG",
+    b"2026-01-31 08:00:00,123 [pool-1-thread-2] WARN  c.e.Main - slow": "WARN",
+    b"2026-01-31 08:00:00,123 - app.db - DEBUG - select 1": "DEBUG",
+    b"2026-01-31 08:00:00,123 - app.db - ERROR - no connection": "ERROR",
+    b"2026-01-31 08:00:00 DEBUG:app:message": "DEBUG",
+    b"[2026/01/31 08:00:00] [TRACE] x": "DEBUG",
+    b"2026-01-31T08:00:00.5Z stderr F DEBUG from a container": "DEBUG",
+    b"2026-01-31T08:00:00.5Z stdout F 2026 is not a level": None,
+    b"2026-01-31 08:00:00 | NOTICE | x": "INFO",
+    b"2026-01-31 08:00:00 job started": None,
+    b"2026-01-31 08:00:00": None,
+    b"08:00:00.123 [main] x": "continuation",
+    b"08:00:00.123 DEBUG x": "DEBUG",
+    b"DEBUG:root:message": "DEBUG",
+    b"ERROR: it broke": "ERROR",
+    b"[DEBUG] Configuring mojo": "DEBUG",
+    b"[INFO] BUILD SUCCESS": "INFO",
+    b"[WARNING] deprecated": "WARN",
+    b"<FATAL> out of memory": "ERROR",
+    b"SEVERE - x": "ERROR",
+    b'{"ts": 1, "level": "debug", "msg": "x"}': "DEBUG",
+    b'{"severity":"WARNING","message":"x"}': "WARN",
+    b'{"message":"x","lvl":"err"}': "ERROR",
+    b'{"message":"no level"}': "continuation",
+    b'{"level":"verbose"}': None,
+    b"level=debug msg=x": "DEBUG",
+    b'time="2026-01-31T08:00:00Z" level=info msg=x': "INFO",
+    b"ts=1 caller=main.go:1 level=warn msg=x": "WARN",
+    b"DEBUGGING is fun": "continuation",
+    b"debug: in lower case, as people write": "continuation",
+    b"the DEBUG word later in a line": "continuation",
+    b" DEBUG behind a blank": "continuation",
+    b"\tat com.example.Main.run(Main.java:42)": "continuation",
+    b"Caused by: java.lang.Error": "continuation",
+    b"": "continuation",
+    b"\xff\xfe not UTF-8": "continuation",
+    "日志".encode(): "continuation",
+}
+
+_rests = st.one_of(
+    st.just(b""),
+    st.binary(max_size=20).map(lambda data: data.replace(b"\n", b"")),
+    st.integers(200, 600).map(lambda size: b"x" * size),
+)
+_lines = st.one_of(
+    st.builds(lambda first, rest: first + b" " + rest, st.sampled_from(list(RECORDS)), _rests),
+    st.sampled_from(list(RECORDS)),
+    st.binary(max_size=40).map(lambda data: data.replace(b"\n", b"")),
+    # a level near the byte behind which nothing decides any more
+    st.builds(
+        lambda size: b'{"a":"' + b"x" * size + b'","level":"debug"}', st.integers(150, LINE_PREFIX + 10)
+    ),
+)
+log_texts = st.builds(
+    lambda lines, last: b"".join(line + b"\n" for line in lines) + last,
+    st.lists(_lines, max_size=25),
+    st.one_of(st.just(b""), _lines),
+)
+"""Logs with records of every format, and a last line that may lack its newline."""
+
+any_bytes = st.one_of(st.binary(max_size=400), log_texts)
+
+
+def cuts_of(texts: st.SearchStrategy[bytes]) -> st.SearchStrategy[list[bytes]]:
+    """Texts in pieces, of which some are empty and some a single byte."""
+    return texts.flatmap(
+        lambda text: st.lists(st.integers(0, len(text)), max_size=8).map(lambda points: cut(text, points))
+    )
+
+
+def cut(text: bytes, points: Iterable[int]) -> list[bytes]:
+    return [text[start:end] for start, end in itertools.pairwise([0, *sorted(points), len(text)])]
+
+
+def lines_of(text: bytes) -> list[bytes]:
+    """Lines with their newlines; the last may have none."""
+    *whole, last = text.split(b"\n")
+    return [line + b"\n" for line in whole] + ([last] if last else [])
+
+
+def level_of(line: bytes) -> str | None:
+    """The level of the record that a line begins; "continuation" where it begins none."""
+    return scan(line[:LINE_PREFIX].removesuffix(b"\n") + b"\n", Cursor("continuation")).after.level
+
+
+def without_debug(text: bytes) -> bytes:
+    """A text without its DEBUG records, a line at a time."""
+    kept, level = [], None
+    for line in lines_of(text):
+        found = level_of(line)
+        level = level if found == "continuation" else found
+        if level != "DEBUG":
+            kept.append(line)
+    return b"".join(kept)
+
+
+def counts_of(lines: Sequence[bytes]) -> dict[str, int]:
+    """How many records of each level the lines begin."""
+    levels = [level_of(line) for line in lines]
+    return {level: levels.count(level) for level in ("DEBUG", "INFO", "WARN", "ERROR") if level in levels}
