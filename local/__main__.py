@@ -6,7 +6,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from local import DATA
 from local.emulator import Emulator, EmulatorRuns, PortTaken
 from local.gateway import Gateway
 from local.queues import Queues
+from local.sample import demo, write_sample
 from local.sandbox import Sandboxes
 from local.template import Template
 
@@ -35,43 +36,87 @@ def main() -> None:
     with ExitStack() as running:
         try:
             listening = running.enter_context(_listen(port))
-            _say(f"Starting the AWS emulator on 127.0.0.1:{emulator_port}, data in {directory.name}/")
+            _say(f"Starting the AWS emulator on 127.0.0.1:{emulator_port}")
+            running.callback(_say, "Stopped")
             emulator = running.enter_context(Emulator(directory, emulator_port))
         except PortTaken as error:
             name = "PORT" if error.port == port else "EMULATOR_PORT"
             sys.exit(f"Port {error.port} is taken. Choose another: {name}={error.port + 1} make run")
         except EmulatorRuns as error:
-            sys.exit(f"Another run still holds {directory.name}/: its emulator has pid {error.pid}. End it: kill {error.pid}")
+            sys.exit(f"An emulator of another run still uses {directory}, pid {error.pid}. To end it: kill {error.pid}")
         _serve(running, emulator, listening, directory)
-    _say("Stopped")
 
 
 def _serve(running: ExitStack, emulator: Emulator, listening: socket.socket, directory: Path) -> None:
     template = Template.load()
-    environment = emulator.create(template) | {"POWERTOOLS_LOG_LEVEL": os.environ.get("POWERTOOLS_LOG_LEVEL", "WARNING")}
-    _say("Writing sample data")
+    environment = {"POWERTOOLS_LOG_LEVEL": "WARNING"} | os.environ | emulator.create(template)
     os.environ |= environment
-    from local import sample  # the layer reads the environment
-
-    sample.write_sample()
+    _say("Writing sample data")
+    write_sample()
     host, port = listening.getsockname()
-    demo = sample.demo(f"http://{host}:{port}")
-    (directory / "demo.json").write_text(json.dumps(demo, indent=2) + "\n")
+    told = demo(f"http://{host}:{port}")
+    (directory / "demo.json").write_text(json.dumps(told, indent=2) + "\n")
 
     sandboxes = Sandboxes(environment)
-    running.enter_context(Queues(template, sandboxes, emulator.endpoint))
+    running.enter_context(Queues(template, sandboxes, emulator))
     running.enter_context(sandboxes)  # left before the queues, whose calls it cuts off
-    server = uvicorn.Server(
-        uvicorn.Config(
-            Gateway(template, sandboxes),
-            log_config=None,
-            log_level="warning",
-            lifespan="off",
-            access_log=False,
-            server_header=False,
-            timeout_graceful_shutdown=2,
-        )
+    config = uvicorn.Config(
+        Gateway(template, sandboxes),
+        log_config=None,
+        log_level="warning",
+        lifespan="off",
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=2,
     )
-    _say(examples(demo))
+    _say(_examples(told))
     _say("Ready")
-    server.run(sockets=[listening])
+    uvicorn.Server(config).run(sockets=[listening])
+
+
+def _listen(port: int) -> socket.socket:
+    listening = socket.socket()
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind(("127.0.0.1", port))
+    except OSError:
+        listening.close()
+        raise PortTaken(port) from None
+    listening.listen(128)
+    return listening
+
+
+def _examples(told: Mapping[str, Any]) -> str:
+    """A command for each of the five APIs, to be pasted into a shell."""
+    url, project = told["endpoint"], told["project_id"]
+    get = f"curl -sSL --compressed -H 'X-Auth-Token: {told['token']}'"
+    post = f"curl -sS -H 'Token: {told['kuscia_token']}' -H 'Content-Type: application/json'"
+    task = json.dumps({"task_id": told["task_id"], "container": told["container"]})
+    cluster = f"/v1.0/{project}/clusters/{told['cluster_id']}/logs/records"
+    return f"""
+Kuscia task log
+  {post} -d '{task}' {url}/api/v1/log/task/query
+Service events
+  {get} '{url}/v1/{project}/services/{told["service_id"]}/events?limit=5'
+Build log
+  {get} '{url}/v1/log/{told["record_id"]}/task-log?task_name={told["task_name"]}'
+Check logs
+  {get} -o check-logs.zip '{url}/v1/log-file?sub_job_id={",".join(told["sub_job_ids"])}'
+Backup records
+  {get} '{url}{cluster}?limit=5'
+"""
+
+
+def _port(name: str, default: int) -> int:
+    value = os.environ.get(name, str(default))
+    if not value.isdecimal() or not 0 < int(value) < 1 << 16:
+        sys.exit(f"{name}={value} is not a port")
+    return int(value)
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)
+
+
+if __name__ == "__main__":
+    main()

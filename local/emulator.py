@@ -15,6 +15,7 @@ from typing import IO, Any, Final, Self
 
 import boto3
 import httpx
+from botocore.config import Config
 
 from local import ACCOUNT, REGION
 from local.template import Template, Values, resolve
@@ -57,11 +58,6 @@ class Emulator:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.stop()
 
-    @property
-    def pid(self) -> int:
-        assert self._process, "not started"
-        return self._process.pid
-
     def start(self) -> None:
         """Start it and wait until it answers. Raise PortTaken, EmulatorRuns, or RuntimeError with what it printed."""
         for name in ("state", "s3", "tmp"):
@@ -84,7 +80,7 @@ class Emulator:
             lock.truncate(0)
             lock.write(f"{self._process.pid}\n")
         try:
-            self._wait_until_ready()
+            self._wait_until_ready(self._process)
         except BaseException:
             self.stop()
             raise
@@ -94,22 +90,27 @@ class Emulator:
         process, self._process = self._process, None
         if process is None:
             return
-        assert process.stdin
         process.terminate()
         try:
             process.wait(_STOP_SECONDS)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-        process.stdin.close()
+        if process.stdin:
+            process.stdin.close()
 
     def variables(self) -> dict[str, str]:
-        """What a client of AWS needs in its environment to reach this instead."""
+        """What a client of AWS needs in its environment to reach this instead, whatever its user has configured."""
         return {
             "AWS_ENDPOINT_URL": self.endpoint,
             "AWS_DEFAULT_REGION": REGION,
+            "AWS_REGION": REGION,
             "AWS_ACCESS_KEY_ID": KEY,
             "AWS_SECRET_ACCESS_KEY": KEY,
+            "AWS_CONFIG_FILE": os.devnull,
+            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+            "NO_PROXY": "127.0.0.1",
+            "no_proxy": "127.0.0.1",
         }
 
     def create(self, template: Template) -> dict[str, str]:
@@ -119,11 +120,11 @@ class Emulator:
         self._create_queues(template, values)
         self._create_roles(template, values)
         for name in template.resources("AWS::S3::Bucket"):
-            self._client("s3").create_bucket(Bucket=values[name])  # in us-east-1 one's own bucket is no error
+            self.client("s3").create_bucket(Bucket=values[name])  # in us-east-1 one's own bucket is no error
         return template.environment(values) | self.variables()
 
     def _create_tables(self, template: Template, values: Values) -> None:
-        dynamodb = self._client("dynamodb")
+        dynamodb = self.client("dynamodb")
         there = {name for page in dynamodb.get_paginator("list_tables").paginate() for name in page["TableNames"]}
         for name, declared in template.resources("AWS::DynamoDB::Table").items():
             if values[name] in there:
@@ -134,7 +135,7 @@ class Emulator:
                 dynamodb.update_time_to_live(TableName=values[name], TimeToLiveSpecification=lifetime)
 
     def _create_queues(self, template: Template, values: Values) -> None:
-        sqs = self._client("sqs")
+        sqs = self.client("sqs")
         declared = template.resources("AWS::SQS::Queue")
         # A queue comes after the one that takes its dead letters.
         for name in sorted(declared, key=lambda name: "RedrivePolicy" in declared[name]):
@@ -145,7 +146,7 @@ class Emulator:
             sqs.create_queue(QueueName=physical_name(name), Attributes=attributes)
 
     def _create_roles(self, template: Template, values: Values) -> None:
-        iam = self._client("iam")
+        iam = self.client("iam")
         for name, declared in template.resources("AWS::IAM::Role").items():
             role = resolve(declared, values)
             with suppress(iam.exceptions.EntityAlreadyExistsException):
@@ -158,13 +159,14 @@ class Emulator:
                     PolicyDocument=json.dumps(policy["PolicyDocument"]),
                 )
 
-    def _client(self, service: str) -> Any:
+    def client(self, service: str) -> Any:
         return boto3.client(
             service,  # type: ignore[call-overload]  # the stubs want a literal
             endpoint_url=self.endpoint,
             region_name=REGION,
             aws_access_key_id=KEY,
             aws_secret_access_key=KEY,
+            config=Config(proxies={}),
         )
 
     def _settings(self) -> dict[str, str]:
@@ -188,11 +190,10 @@ class Emulator:
             settings |= {"AUTH": "true", "AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": KEY}
         return settings
 
-    def _wait_until_ready(self) -> None:
-        assert self._process
+    def _wait_until_ready(self, process: subprocess.Popen[bytes]) -> None:
         until = time.monotonic() + _START_SECONDS
         with httpx.Client(trust_env=False) as client:
-            while time.monotonic() < until and self._process.poll() is None:
+            while time.monotonic() < until and process.poll() is None:
                 with suppress(httpx.TransportError):
                     if client.get(f"{self.endpoint}/_ministack/ready").status_code == httpx.codes.OK:
                         return

@@ -7,12 +7,10 @@ import uuid
 from types import TracebackType
 from typing import Any, Final, Self
 
-import boto3
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from local import REGION
-from local.emulator import KEY, values_of
+from local.emulator import Emulator, values_of
 from local.sandbox import FunctionFailed, FunctionTimedOut, Sandboxes
 from local.template import Function, Template
 
@@ -24,10 +22,10 @@ logger = logging.getLogger(__name__)
 class Queues:
     """Polls every queue of the template's SQS events, in a thread each, and calls its function."""
 
-    def __init__(self, template: Template, sandboxes: Sandboxes, endpoint: str) -> None:
+    def __init__(self, template: Template, sandboxes: Sandboxes, emulator: Emulator) -> None:
         self._sandboxes = sandboxes
-        self._endpoint = endpoint
-        self._values = values_of(template, endpoint)
+        self._emulator = emulator
+        self._values = values_of(template, emulator.endpoint)
         self._ended = threading.Event()
         self._threads = [
             threading.Thread(target=self._poll, args=(function, queue), name=queue)
@@ -46,14 +44,7 @@ class Queues:
             thread.join()
 
     def _poll(self, function: Function, queue: str) -> None:
-        sqs = boto3.client(
-            "sqs",
-            endpoint_url=self._endpoint,
-            region_name=REGION,
-            aws_access_key_id=KEY,
-            aws_secret_access_key=KEY,
-            config=Config(retries={"total_max_attempts": 1}),
-        )
+        sqs = self._emulator.client("sqs")
         url = self._values[queue]
         while not self._ended.is_set():
             try:

@@ -1,6 +1,7 @@
 """Sample data of the local service, written through the layer's stores.
 
-All of it is a function of one moment, the first start, which is read back from the first log: writing it again changes nothing.
+All of it is a function of one moment, the first start, which is read back from the first log: to write it again changes
+nothing.
 """
 
 import random
@@ -39,7 +40,7 @@ BUILD_NO: Final = 27
 TASK: Final = "secretflow-task-20241101160338-single-psi"
 SINGLE_TASK: Final = "secretflow-task-20241104091512-report"
 CONTAINER: Final = "secretflow"
-CHECK_TASK: Final = "2b31ed520xxxxxxebedb6e57xxxxxxxx".replace("x", "0")
+CHECK_TASK: Final = "2b31ed520000000ebedb6e5700000000"
 SUB_JOBS: Final = [f"a777ff00d3cf4d369d87066806ae{number:04d}" for number in (1, 2, 3)]
 CLUSTER: Final = "4213d908-f5dc-4633-8401-cfd7175fca0c"
 INSTANCE: Final = "css-logs-ess-esn-1-1"
@@ -153,7 +154,7 @@ java.net.SocketTimeoutException: Read timed out
 \tat java.base/java.net.Socket$SocketInputStream.read(Socket.java:966)
 \tat org.apache.http.impl.io.SessionInputBufferImpl.fillBuffer(SessionInputBufferImpl.java:153)
 \tat org.eclipse.aether.transport.http.HttpTransporter.execute(HttpTransporter.java:341)
-\tat org.eclipse.aether.connector.basic.BasicRepositoryConnector$GetTaskRunner.runTask(BasicRepositoryConnector.java:467)
+\tat org.eclipse.aether.connector.basic.BasicRepositoryConnector.get(BasicRepositoryConnector.java:467)
 Caused by: java.io.IOException: connection reset by peer
 \t... 14 more
 """
@@ -168,11 +169,13 @@ def _compile(since: int) -> str:
             artifact = f"com/example/{module}/lib-{number}/2.{number}.0/lib-{number}-2.{number}.0.jar"
             lines.append(f"{clock.stamp()} [main] DEBUG Resolving artifact {artifact} from [central, mirror]\n")
             if number % 5 == 3:
-                lines.append(f"{clock.stamp()} [main] DEBUG Could not read {artifact} from the mirror, trying central\n")
+                lines.append(f"{clock.stamp()} [main] DEBUG The mirror failed for {artifact}, trying central\n")
                 lines.append(_TRACE)
-            lines.append(f"{clock.stamp()} [resolver-{number % 4}] INFO  Downloaded {artifact} ({number * 37 + 12} kB)\n")
+            lines.append(
+                f"{clock.stamp()} [resolver-{number % 4}] INFO  Downloaded {artifact} ({number * 37 + 12} kB)\n"
+            )
         lines.append(f"{clock.stamp()} [main] WARN  {module}: parameter 'source' is deprecated, use 'release'\n")
-        lines.append(f"{clock.stamp()} [main] INFO  Compiling {clock.chance.randint(20, 90)} files with javac [debug]\n")
+        lines.append(f"{clock.stamp()} [main] INFO  Compiling {clock.chance.randint(20, 90)} source files\n")
     lines.append(f"{clock.stamp()} [main] INFO  BUILD SUCCESS\n")
     return "".join(lines)
 
@@ -233,9 +236,17 @@ def _check(since: int, name: str) -> str:
 def _opensearch(since: int, node: str, log_type: str) -> str:
     clock = _clock(since - DAY, f"{node} {log_type}")
     logger, level, text = {
-        "instance": ("o.e.c.m.MetadataIndexTemplateService", "INFO ", "adding template [logs-{n}] for index patterns [logs-*]"),
+        "instance": (
+            "o.e.c.m.MetadataIndexTemplateService",
+            "INFO ",
+            "adding template [logs-{n}] for index patterns [logs-*]",
+        ),
         "deprecation": ("o.e.d.c.m.MetadataCreateIndexService", "WARN ", "index name [.tmp-{n}] starts with a dot"),
-        "searchSlow": ("i.s.s.query", "WARN ", "[logs-{n}][0] took[{n}.2s], total_hits[{n}13 hits], source[{{match_all}}]"),
+        "searchSlow": (
+            "i.s.s.query",
+            "WARN ",
+            "[logs-{n}][0] took[{n}.2s], total_hits[{n}13 hits], types[]",
+        ),
         "indexingSlow": ("i.i.s.index", "WARN ", "[logs-{n}/Qb7] took[1.{n}s], type[_doc], id[{n}], source[…]"),
     }[log_type]
     form = "[%Y-%m-%dT%H:%M:%S,{ms:03d}]"

@@ -3,7 +3,7 @@
 Threads would not do: powertools keeps the event of the running call in a class attribute.
 """
 
-import importlib.util
+import importlib
 import json
 import multiprocessing
 import os
@@ -12,20 +12,28 @@ import sys
 import time
 import traceback
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
 from multiprocessing.connection import Connection
 from types import TracebackType
 from typing import Any, Final, Self
 
-from local import ACCOUNT, REGION, ROOT
+from local import ACCOUNT, REGION
 from local.template import Function
 
 ANSWER_MAX: Final = 6 * 1024 * 1024  # bytes of JSON that a Lambda takes or gives
 
-# Forked out of a server that has these loaded, a sandbox starts in milliseconds.
-_PRELOADED: Final = ["boto3", "pydantic", "aws_lambda_powertools.event_handler", "aws_lambda_powertools.logging"]
+# Forked out of a server that has these loaded, a sandbox starts in milliseconds. logkeep.web is not among them: its logger
+# reads the environment at import, which a sandbox gets later.
+_PRELOADED: Final = [
+    "aws_lambda_powertools.event_handler",
+    "aws_lambda_powertools.logging",
+    "logkeep.aws.backups",
+    "logkeep.aws.events",
+    "logkeep.aws.renders",
+    "logkeep.delivery",
+    "logkeep.kuscia",
+]
 
 
 class FunctionFailed(Exception):
@@ -147,7 +155,8 @@ def _run(function: Function, event: str, request_id: str, deadline: float) -> by
     arn = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{function.name}"
     context = LambdaContext(function.name, function.memory, arn, request_id, deadline)
     try:
-        answer = json.dumps(_handler(function.folder)(json.loads(event), context)).encode()
+        handler = importlib.import_module(f"functions.{function.folder}.app").lambda_handler
+        answer = json.dumps(handler(json.loads(event), context)).encode()
     except Exception:
         traceback.print_exc()
         return b""
@@ -155,12 +164,3 @@ def _run(function: Function, event: str, request_id: str, deadline: float) -> by
         print(f"{function.name} answered {len(answer)} bytes, more than a Lambda can", file=sys.stderr)
         return b""
     return answer
-
-
-@cache
-def _handler(folder: str) -> Callable[[dict[str, Any], LambdaContext], Any]:
-    spec = importlib.util.spec_from_file_location(f"functions.{folder}.app", ROOT / "functions" / folder / "app.py")
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.lambda_handler  # type: ignore[no-any-return]  # loaded by its path

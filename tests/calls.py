@@ -65,8 +65,11 @@ def forget_aws() -> None:
 def event(name: str, **changes: Any) -> dict[str, Any]:
     """An event of events/, with fields replaced; headers are added to its own, None removes one."""
     loaded: dict[str, Any] = json.loads((EVENTS / f"{name}.json").read_text())
-    headers = {**loaded.get("headers", {}), **changes.pop("headers", {})}
+    added = changes.pop("headers", {})
+    headers = {**loaded.get("headers", {}), **added}
     loaded |= changes
+    if isinstance(changes.get("body"), str) and not loaded["isBase64Encoded"]:
+        headers = {**headers, "content-length": str(len(loaded["body"].encode("utf-8", "surrogatepass"))), **added}
     if headers:
         loaded["headers"] = {key: value for key, value in headers.items() if value is not None}
     return loaded
@@ -102,9 +105,7 @@ def append(log_id: str, body: bytes, offset: int | None = 0, **headers: Any) -> 
 
 
 def seal(log_id: str, **totals: Any) -> Answer:
-    body = json.dumps(totals)
-    length = {"content-length": str(len(body))}
-    return call("seal_log", log_request("seal_log", log_id, body=body, isBase64Encoded=False, headers=length))
+    return call("seal_log", log_request("seal_log", log_id, body=json.dumps(totals)))
 
 
 def read(log_id: str, **headers: Any) -> Answer:
@@ -113,7 +114,7 @@ def read(log_id: str, **headers: Any) -> Answer:
 
 def put_events(events: list[dict[str, Any]], service: str = SERVICE, key: str = "", **fields: Any) -> Answer:
     body = json.dumps({"events": events, **fields})
-    headers = {"content-length": str(len(body.encode())), "idempotency-key": key}
+    headers = {"idempotency-key": key}
     return call("put_service_events", service_request("put_service_events", service, body=body, headers=headers))
 
 

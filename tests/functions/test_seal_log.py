@@ -87,10 +87,7 @@ def test_a_bad_total_is_named(a_log_id, totals, named) -> None:
 
 @pytest.mark.parametrize("body", ["{", "[]", "null", "1", "{" * 3000])
 def test_a_body_that_is_no_object_is_refused(a_log_id, body) -> None:
-    request = log_request(
-        "seal_log", a_log_id, body=body, isBase64Encoded=False, headers={"content-length": str(len(body))}
-    )
-    assert call("seal_log", request).status == 400
+    assert call("seal_log", log_request("seal_log", a_log_id, body=body)).status == 400
 
 
 def test_the_event_files_do_what_their_names_say() -> None:

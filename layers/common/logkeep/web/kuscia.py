@@ -8,7 +8,7 @@ from typing import Final
 from aws_lambda_powertools.event_handler import Response
 
 from logkeep.delivery import INLINE_MAX
-from logkeep.errors import Forbidden, Invalid, LogkeepError, RouteNotFound, TooLarge, Unauthenticated
+from logkeep.errors import Forbidden, Invalid, LogkeepError, RouteNotFound, TooLarge, Unauthenticated, UnsupportedBody
 from logkeep.kuscia import UNEXPECTED, LogQuery, QueryRefused, refusal
 from logkeep.web.http import Answer, App
 
@@ -17,6 +17,7 @@ _HEADERS: Final = {"Cache-Control": "no-cache", "Vary": "Accept-Encoding"}
 _JSON: Final = "application/json; charset=utf-8"
 _EMPTY: Final[dict[type[LogkeepError], HTTPStatus]] = {
     Invalid: HTTPStatus.BAD_REQUEST,
+    UnsupportedBody: HTTPStatus.BAD_REQUEST,
     Unauthenticated: HTTPStatus.UNAUTHORIZED,
     Forbidden: HTTPStatus.FORBIDDEN,
     RouteNotFound: HTTPStatus.NOT_FOUND,

@@ -1,0 +1,339 @@
+import io
+import json
+import re
+import shutil
+import subprocess
+import unicodedata
+import zipfile
+import zlib
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from logkeep.archive import MANIFEST, NAME_MAX, Entry, ZipLayout, entry_names, manifest
+from logkeep.fragment import END
+from logkeep.log import Head, Totals
+from logkeep.parts import Extent
+from tests.unit.memory import MemoryLogs, content
+from tests.unit.samples import any_bytes, cuts_of
+
+GIB = 1 << 30
+UNZIP = shutil.which("unzip")
+LOG = "check/0123/a.log"
+
+
+def log_entry(name: str, *bodies: bytes) -> tuple[Entry, list[Extent]]:
+    logs = MemoryLogs()
+    head = logs.append(LOG, *bodies)
+    return Entry.of_log(name, head), [*(row.extent for row in logs.rows(head)), END]
+
+
+def zipped(entries: Sequence[tuple[Entry, Sequence[Extent]]]) -> tuple[ZipLayout, bytes]:
+    layout = ZipLayout([entry for entry, _ in entries])
+    return layout, content(layout.extents(lambda index: entries[index][1]))
+
+
+class Sparse(io.RawIOBase):
+    """A file of extents in which an int is a hole of so many bytes."""
+
+    def __init__(self, pieces: Sequence[bytes | int]) -> None:
+        self._pieces: list[tuple[int, bytes]] = []
+        self.size = self._at = 0
+        for piece in pieces:
+            if isinstance(piece, bytes):
+                self._pieces.append((self.size, piece))
+            self.size += piece if isinstance(piece, int) else len(piece)
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self._at = max(0, offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self.size}[whence])
+        return self._at
+
+    def read(self, size: int = -1) -> bytes:
+        end = self.size if size < 0 else min(self.size, self._at + size)
+        assert end - self._at < GIB, "nobody should read a hole in whole"
+        data = bytearray(max(0, end - self._at))
+        for at, piece in self._pieces:
+            low, high = max(at, self._at), min(at + len(piece), end)
+            if low < high:
+                data[low - self._at : high - self._at] = piece[low - at : high - at]
+        self._at = max(self._at, end)
+        return bytes(data)
+
+    def write_to(self, path: Path) -> None:
+        with path.open("wb") as file:
+            file.truncate(self.size)
+            for at, piece in self._pieces:
+                file.seek(at)
+                file.write(piece)
+
+
+def unzip_tests(path: Path, *members: str) -> str:
+    """What `unzip -t` says of a file; Python alone where there is none."""
+    if UNZIP is None:
+        return "No errors detected" if members or zipfile.ZipFile(path).testzip() is None else "errors"
+    done = subprocess.run([UNZIP, "-t", path, *members], capture_output=True, text=True, check=False)  # noqa: S603
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+names = st.text(max_size=20)
+
+
+@given(st.lists(st.tuples(names, cuts_of(any_bytes), st.booleans()), max_size=6))
+def test_a_zip_of_any_entries_opens_and_is_as_large_as_announced(wanted: list[tuple[str, list[bytes], bool]]):
+    safe = entry_names(name for name, _, _ in wanted)
+    entries: list[tuple[Entry, Sequence[Extent]]] = []
+    for name, (_, pieces, as_log) in zip(safe, wanted, strict=True):
+        text = b"".join(pieces)
+        entries.append(log_entry(name, *pieces) if as_log else (Entry.stored(name, text), [text]))
+    layout, data = zipped(entries)
+    assert (layout.size, layout.crc32) == (len(data), zlib.crc32(data))
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        assert archive.testzip() is None
+        assert archive.namelist() == safe
+        assert [archive.read(name) for name in safe] == [b"".join(pieces) for _, pieces, _ in wanted]
+        for info, (entry, _) in zip(archive.infolist(), entries, strict=True):
+            assert (info.file_size, info.compress_size, info.CRC) == (entry.raw, entry.packed, entry.crc32)
+    assert zipped(entries)[1] == data
+
+
+def test_unzip_finds_no_errors(tmp_path: Path):
+    entries = [
+        (Entry.stored(MANIFEST, b"{}"), [b"{}"]),
+        log_entry("folder/日志.log", b"INFO: x\n" * 100_000, b"last"),
+        log_entry("empty.log"),
+    ]
+    path = tmp_path / "logs.zip"
+    path.write_bytes(zipped(entries)[1])
+    assert "No errors detected" in unzip_tests(path)
+
+
+def test_a_zip_of_nothing_is_a_zip():
+    layout, data = zipped([])
+    assert len(data) == layout.size == 22
+    assert zipfile.ZipFile(io.BytesIO(data)).namelist() == []
+
+
+def test_entries_are_readable_files_of_unix_with_the_time_of_the_last_record():
+    entry, extents = log_entry("a.log", b"2026-01-31 08:00:01 x\n2026-01-31 08:00:03 x\n")
+    (info,) = zipfile.ZipFile(io.BytesIO(zipped([(entry, extents)])[1])).infolist()
+    assert info.create_system == 3
+    assert info.external_attr >> 16 == 0o100644
+    assert info.date_time == (2026, 1, 31, 8, 0, 2)  # ZIP counts in twos
+    assert (info.flag_bits, info.extract_version) == (0x800, 20)
+
+
+@pytest.mark.parametrize(
+    ("modified", "shown"),
+    [
+        (None, (1980, 1, 1, 0, 0, 0)),
+        (-(10**15), (1980, 1, 1, 0, 0, 0)),
+        (0, (1980, 1, 1, 0, 0, 0)),
+        (10**15, (2107, 12, 31, 23, 59, 58)),
+        (int(datetime(2107, 12, 31, 23, 59, 59, 999000, UTC).timestamp() * 1000), (2107, 12, 31, 23, 59, 58)),
+    ],
+)
+def test_times_that_a_zip_cannot_hold_become_the_nearest_that_it_can(modified: int | None, shown: tuple[int, ...]):
+    data = zipped([(replace(Entry.stored("a", b""), modified=modified), [b""])])[1]
+    assert zipfile.ZipFile(io.BytesIO(data)).infolist()[0].date_time == shown
+
+
+# ZIP64. Only headers are looked at where the content would be gigabytes; the bytes between them are holes.
+
+
+def huge(name: str, raw: int, packed: int) -> Entry:
+    return Entry(name=name, raw=raw, packed=packed, crc32=1, packed_crc32=2)
+
+
+def sparse(entries: Sequence[Entry], last: tuple[Entry, Sequence[Extent]]) -> Sparse:
+    layout = ZipLayout([*entries, last[0]])
+    contents = [*([each] for each in entries), last[1]]
+    pieces: list[bytes | int] = []
+    for index, each in enumerate(layout.entries):
+        pieces += [each.local_header(), each.packed if index < len(entries) else content(contents[index])]
+    # What follows the content of the last entry: all that ZipLayout yields behind it.
+    pieces.append(content([*layout.extents(lambda _: [])][-1:]))
+    file = Sparse(pieces)
+    assert file.size == layout.size
+    return file
+
+
+sizes = st.one_of(st.integers(0, 1 << 44), st.integers((1 << 32) - 3, (1 << 32) + 2))
+
+
+@settings(max_examples=50)
+@given(st.lists(st.tuples(sizes, sizes), min_size=1, max_size=4))
+def test_sizes_and_offsets_of_any_length_are_read_back(pairs: list[tuple[int, int]]):
+    entries = [huge(f"{index}.log", raw, packed) for index, (raw, packed) in enumerate(pairs)]
+    file = sparse(entries, log_entry("last.log", b"last\n"))
+    with zipfile.ZipFile(file) as archive:
+        *infos, last = archive.infolist()
+        at = 0
+        for info, entry in zip(infos, entries, strict=True):
+            assert (info.file_size, info.compress_size, info.header_offset) == (entry.raw, entry.packed, at)
+            archive.open(info).close()  # reads the local header
+            at += len(entry.local_header()) + entry.packed
+        assert last.header_offset == at
+        assert archive.read("last.log") == b"last\n"
+
+
+@pytest.mark.parametrize("size", [(1 << 32) - 2, (1 << 32) - 1, 1 << 32, 6 * GIB])
+def test_unzip_reads_an_entry_behind_four_gigabytes(tmp_path: Path, size: int):
+    path = tmp_path / "large.zip"
+    sparse([huge("first.log", size, size)], log_entry("last.log", b"last\n" * 1000)).write_to(path)
+    assert "No errors detected" in unzip_tests(path, "last.log")
+    assert zipfile.ZipFile(path).read("last.log") == b"last\n" * 1000
+
+
+def test_the_crc_of_a_layout_counts_entries_of_any_length():
+    one = ZipLayout([huge("a", 5 * GIB, 5 * GIB)])
+    other = ZipLayout([replace(one.entries[0], packed_crc32=3)])
+    assert one.size == other.size > 5 * GIB
+    assert one.crc32 != other.crc32
+
+
+@pytest.mark.parametrize("count", [0xFFFE, 0xFFFF, 0x10000])
+def test_a_zip_may_have_more_entries_than_sixteen_bits_count(tmp_path: Path, count: int):
+    entries = [Entry.stored(str(number), b"x") for number in range(count)]
+    layout = ZipLayout(entries)
+    data = content(layout.extents(lambda _: [b"x"]))
+    assert (layout.size, layout.crc32) == (len(data), zlib.crc32(data))
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        assert len(archive.namelist()) == count
+        assert archive.read(str(count - 1)) == b"x"
+    assert (b"PK\6\6" in data[-200:]) == (count >= 0xFFFF)
+    path = tmp_path / "many.zip"
+    path.write_bytes(data)
+    assert "No errors detected" in unzip_tests(path, str(count - 1))
+
+
+def test_the_manifest_says_of_every_log_what_was_there():
+    logs = MemoryLogs()
+    heads: list[tuple[str, Head]] = [
+        ("a.log", logs.append("check/0123/a", b"one\ntwo").seal(Totals())),
+        ("b.log", logs.append("check/0123/b", b"x\n").seal(Totals.model_validate({"bytes": 9}))),
+        ("c.log", logs.append("check/0123/c")),
+    ]
+    assert json.loads(manifest(heads)) == {
+        "logs": [
+            {
+                "id": "check/0123/a",
+                "entry": "a.log",
+                "state": "sealed",
+                "bytes": 7,
+                "lines": 2,
+                "crc32": f"{zlib.crc32(b'one\ntwo'):08x}",
+            },
+            {
+                "id": "check/0123/b",
+                "entry": "b.log",
+                "state": "truncated",
+                "bytes": 2,
+                "lines": 1,
+                "crc32": f"{zlib.crc32(b'x\n'):08x}",
+            },
+            {"id": "check/0123/c", "entry": "c.log", "state": "open", "bytes": 0, "lines": 0, "crc32": "00000000"},
+        ]
+    }
+
+
+# Entry names
+
+_DEVICES = re.compile(r"(?i)(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³])\s*(\..*)?")
+nasty = st.one_of(
+    st.text(max_size=12),
+    st.lists(
+        st.sampled_from(
+            ["..", ".", "", "/", "\\", "a", "A", "ß", "SS", "é", "e\u0301", "con", "NUL", ".txt", ".log", "C:", " ", "~2"]
+            + ["\u202e", "\x00", "\n", "\ud800", "x" * 100, "日" * 60, "COM¹", "manifest", ".json"]
+        ),
+        max_size=8,
+    ).map("".join),
+)
+
+
+def folded(name: str) -> str:
+    """As file systems compare that ignore case and how a character is composed."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+
+
+@settings(max_examples=500)
+@given(st.lists(nasty, max_size=12))
+def test_names_of_any_origin_can_be_unpacked_inside_a_folder(wanted: list[str]):
+    result = entry_names(wanted)
+    assert result == entry_names(iter(wanted))
+    assert len(result) == len(wanted)
+    for name in result:
+        assert 0 < len(name.encode()) <= NAME_MAX
+        assert not re.search(r'[\\:*?"<>|]', name)
+        assert not any(unicodedata.category(char)[0] == "C" for char in name)
+        for part in name.split("/"):
+            assert part not in ("", ".", "..")
+            assert not part.endswith((".", " "))
+            assert not _DEVICES.fullmatch(part)
+    files = [folded(name) for name in result]
+    assert len({*files, MANIFEST}) == len(files) + 1
+    folders = {"/".join(parts[:end]) for parts in (name.split("/") for name in files) for end in range(1, len(parts))}
+    assert folders.isdisjoint({*files, MANIFEST})
+
+
+@given(st.lists(st.from_regex(r"[a-z0-9_-]{1,8}(\.log)?", fullmatch=True), unique=True))
+def test_names_that_are_safe_and_different_stay_as_they_are(wanted: list[str]):
+    assert entry_names(f"logs/{name}" for name in wanted) == [f"logs/{name}" for name in wanted]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "names"),
+    [
+        (["../../etc/passwd"], ["etc/passwd"]),
+        (["/etc/passwd"], ["etc/passwd"]),
+        (["C:\\Windows\\x.log"], ["C_/Windows/x.log"]),
+        (["a/./b//c"], ["a/b/c"]),
+        (["..", ".", "", "/", "..."], ["_", "_~2", "_~3", "_~4", "_~5"]),
+        (["con", "aux.txt", "NUL.tar.gz", "lpt1", "com¹.log", "CONIN$", "con .log"],
+         ["_con", "_aux.txt", "_NUL.tar.gz", "_lpt1", "_com¹.log", "_CONIN$", "_con .log"]),
+        (["console", "com", "com10"], ["console", "com", "com10"]),
+        (["a\x00b\u202ec\nd"], ["a_b_c_d"]),
+        (["a.", "a ", "a"], ["a", "a~2", "a~3"]),
+        (["A.log", "a.log", "a.LOG"], ["A.log", "a~2.log", "a~3.LOG"]),
+        (["straße", "STRASSE"], ["straße", "STRASSE~2"]),
+        (["caf\u00e9", "cafe\u0301"], ["caf\u00e9", "cafe\u0301~2"]),
+        (["manifest.json", "Manifest.JSON"], ["manifest~2.json", "Manifest~3.JSON"]),
+        (["a", "a/b", "a/c/d"], ["a", "a_b", "a_c_d"]),
+        (["a/b", "a", "A/c"], ["a/b", "a~2", "A/c"]),
+        (["manifest.json/a"], ["manifest.json_a"]),
+        (["a/b", "a/b/c"], ["a/b", "a_b_c"]),
+        (["a~2", "a", "a"], ["a~2", "a", "a~3"]),
+        ([".log", ".log"], [".log", ".log~2"]),
+        (["a.b/c", "a.b/c"], ["a.b/c", "a.b/c~2"]),
+    ],
+    ids=repr,
+)  # fmt: skip
+def test_a_name_that_cannot_stay_is_changed_as_little_as_possible(wanted: list[str], names: list[str]):
+    assert entry_names(wanted) == names
+
+
+def test_a_long_name_is_cut_between_characters_and_keeps_its_ending_where_it_is_numbered():
+    first, second = entry_names(["日" * 100 + ".log"] * 2)
+    assert first == "日" * 85
+    assert second == "日" * 85 + "~2"
+    first, second = entry_names(["x" * 251 + ".log"] * 2)
+    assert (first, second) == ("x" * 251 + ".log", "x" * 249 + "~2.log")
+
+
+def test_a_cut_leaves_no_device_name():
+    assert entry_names(["a" * 251 + "/confoo", "a" * 251 + "/nul.x"]) == ["a" * 251 + "/_on", "a" * 250 + "/_nul"]
