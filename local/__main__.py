@@ -37,14 +37,17 @@ def main() -> None:
         try:
             listening = running.enter_context(_listen(port))
             _say(f"Starting the AWS emulator on 127.0.0.1:{emulator_port}")
-            running.callback(_say, "Stopped")
             emulator = running.enter_context(Emulator(directory, emulator_port))
         except PortTaken as error:
             name = "PORT" if error.port == port else "EMULATOR_PORT"
             sys.exit(f"Port {error.port} is taken. Choose another: {name}={error.port + 1} make run")
         except EmulatorRuns as error:
             sys.exit(f"An emulator of another run still uses {directory}, pid {error.pid}. To end it: kill {error.pid}")
-        _serve(running, emulator, listening, directory)
+        try:
+            _serve(running, emulator, listening, directory)
+        finally:
+            running.close()
+            _say("Stopped")
 
 
 def _serve(running: ExitStack, emulator: Emulator, listening: socket.socket, directory: Path) -> None:

@@ -1,0 +1,59 @@
+"""Faults put between the steps of a write, and counts of the requests that reach AWS."""
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+from logkeep.aws import clients
+
+
+class Killed(BaseException):
+    """The function ends here, as if its process had been killed: nothing that catches Exception sees it."""
+
+
+@contextmanager
+def killed(client: Any, operation: str, *, after: bool) -> Iterator[None]:
+    """Die at the first call of a boto3 operation, before it reaches AWS or after it took effect there."""
+    name = f"{'after-call' if after else 'before-call'}.{client.meta.service_model.service_name}.{operation}"
+
+    def die(**_: Any) -> None:
+        raise Killed(name)
+
+    client.meta.events.register_first(name, die)
+    try:
+        yield
+    finally:
+        client.meta.events.unregister(name, die)
+
+
+@contextmanager
+def counted() -> Iterator[Counter[str]]:
+    """Requests to AWS by operation."""
+    counts: Counter[str] = Counter()
+
+    def count(model: Any, **_: Any) -> None:
+        counts[model.name] += 1
+
+    used = (clients.s3(), clients.dynamodb())
+    for client in used:
+        client.meta.events.register("before-call.*.*", count)
+    try:
+        yield counts
+    finally:
+        for client in used:
+            client.meta.events.unregister("before-call.*.*", count)
+
+
+def at_once[T](*work: Callable[[], T]) -> list[T]:
+    """Run all in threads that start together; their results in order."""
+    barrier = threading.Barrier(len(work))
+
+    def run(each: Callable[[], T]) -> T:
+        barrier.wait()
+        return each()
+
+    with ThreadPoolExecutor(len(work)) as pool:
+        return list(pool.map(run, work))

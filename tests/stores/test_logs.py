@@ -1,0 +1,248 @@
+"""The log store against the emulator: races, kills between two steps, and what lies in the bucket."""
+
+import gzip
+import random
+import zlib
+
+import pytest
+
+from logkeep.aws import clients
+from logkeep.aws.logs import INLINE_MAX, LogStore, log_store
+from logkeep.errors import Conflict, Corrupt, OffsetBeyondEnd
+from logkeep.log import Certificate, Totals
+from logkeep.logid import LogId
+from tests.calls import OTHER_PROJECT, PROJECT
+from tests.faults import Killed, at_once, counted, killed
+
+pytestmark = pytest.mark.usefixtures("aws")
+LOG = LogId.parse("build/record/stage1")
+NOISE = random.Random(1)
+
+
+@pytest.fixture
+def store(aws) -> LogStore:
+    return log_store(PROJECT)
+
+
+def put(store: LogStore, body: bytes, offset: int | None = 0):
+    return store.append(LOG, lambda: iter((body,) if body else ()), offset)
+
+
+def text(store: LogStore) -> bytes:
+    return b"".join(store.texts(store.head(LOG)))
+
+
+def noise(size: int) -> bytes:
+    return NOISE.randbytes(size // 2).hex().encode()
+
+
+def check_whole(store: LogStore, expected: bytes) -> None:
+    """The text, the sums of the head and the rows all agree."""
+    head = store.head(LOG)
+    rows = list(store.rows(head))
+    assert text(store) == expected
+    assert (head.end, head.crc32, head.lines) == (len(expected), zlib.crc32(expected), expected.count(b"\n"))
+    assert [row.fragment.offset for row in rows] == [0, *[row.fragment.end for row in rows]][: len(rows)]
+    assert sum(row.fragment.packed for row in rows) == head.packed
+    assert len(rows) == head.fragments
+
+
+def test_small_appends_lie_in_their_rows_and_large_ones_in_gz_objects(store, objects) -> None:
+    put(store, b"small\n" * 10)
+    assert objects.keys("logs/") == []
+    large = noise(5 * INLINE_MAX)
+    put(store, large, 60)
+    (key,) = objects.keys("logs/")
+    assert key.startswith(f"logs/{PROJECT}/{LOG}/0000000000000060-")
+    assert gzip.decompress(objects.read(key)) == large
+    check_whole(store, b"small\n" * 10 + large)
+
+
+def test_an_append_costs_a_read_a_put_and_a_transaction(store) -> None:
+    put(store, b"first\n")
+    with counted() as requests:
+        put(store, noise(100_000), 6)
+    assert requests == {"GetItem": 1, "PutObject": 1, "TransactWriteItems": 1}
+    with counted() as requests:
+        put(store, b"more\n", 100_006)
+    assert requests == {"GetItem": 1, "TransactWriteItems": 1}
+
+
+def test_fragments_of_one_object_are_read_with_one_request(store) -> None:
+    body = noise(3 << 20)
+    put(store, body)
+    assert len(list(store.rows(store.head(LOG)))) > 2
+    with counted() as requests:
+        assert text(store) == body
+    assert requests["GetObject"] == 1
+
+
+def test_two_writers_at_one_offset_with_equal_bytes_store_them_once(store, objects) -> None:
+    for round_number in range(10):
+        body = noise(20_000)
+        offset = round_number * 20_000
+        results = at_once(*[lambda body=body, offset=offset: put(store, body, offset) for _ in range(4)])
+        assert sorted(grew for _, grew in results) == [False, False, False, True]
+    assert store.head(LOG).end == 200_000
+    assert len(objects.keys("logs/")) == 10, "the losers' objects are removed"
+
+
+def test_two_writers_at_one_offset_with_other_bytes_have_one_winner(store) -> None:
+    def attempt(body: bytes) -> bytes | None:
+        try:
+            put(store, body, 0)
+        except Conflict:
+            return None
+        return body
+
+    bodies = [bytes([65 + n]) * 9000 for n in range(4)]
+    winners = [body for body in at_once(*[lambda body=body: attempt(body) for body in bodies]) if body]
+    assert len(winners) == 1
+    check_whole(store, winners[0])
+
+
+def test_writers_at_the_end_lose_and_double_nothing(store) -> None:
+    def write(writer: int) -> None:
+        for number in range(10):
+            put(store, f"writer {writer} line {number}\n".encode() * (1 if number % 3 else 400), None)
+
+    at_once(*[lambda writer=writer: write(writer) for writer in range(4)])
+    lines = text(store).splitlines()
+    for writer in range(4):
+        own = [line for line in lines if line.startswith(b"writer %d " % writer)]
+        expected = [b"writer %d line %d" % (writer, n) for n in range(10) for _ in range(1 if n % 3 else 400)]
+        assert own == expected
+    check_whole(store, text(store))
+
+
+STEPS = [("s3", "PutObject", False), ("s3", "PutObject", True), ("dynamodb", "TransactWriteItems", False),
+         ("dynamodb", "TransactWriteItems", True)]  # fmt: skip
+
+
+@pytest.mark.parametrize(("service", "operation", "after"), STEPS)
+@pytest.mark.parametrize("cut", [0, 1, 30_000, 59_999])
+def test_a_kill_between_two_steps_leaves_a_log_that_the_retry_completes(store, service, operation, after, cut) -> None:
+    before, body = noise(10_000), noise(60_000)
+    put(store, before)
+    client = getattr(clients, service)()
+    with killed(client, operation, after=after), pytest.raises(Killed):
+        put(store, body, 10_000)
+    head = store.head(LOG)
+    assert head.end in {10_000, 70_000}, "all of the append or nothing of it"
+    check_whole(store, (before + body)[: head.end])
+    # The producer re-cuts its pieces: one that overlaps what was stored before, and the rest.
+    put(store, before[9_000:] + body[:cut], 9_000)
+    put(store, body[cut:], 10_000 + cut)
+    check_whole(store, before + body)
+
+
+def test_an_object_without_rows_is_never_read(store, objects) -> None:
+    with killed(clients.dynamodb(), "TransactWriteItems", after=False), pytest.raises(Killed):
+        put(store, noise(60_000))
+    assert len(objects.keys("logs/")) == 1
+    put(store, b"other\n")
+    check_whole(store, b"other\n")
+
+
+def test_a_gap_is_refused(store) -> None:
+    with pytest.raises(OffsetBeyondEnd) as caught:
+        put(store, b"x", 1)
+    assert caught.value.end == 0
+
+
+def test_random_pieces_give_the_same_log_however_they_are_cut_and_repeated(store) -> None:
+    whole = b"".join(
+        b"2026-01-01 00:%02d:%02d %s number %d\n" % (n // 60 % 60, n % 60, NOISE.choice([b"INFO", b"DEBUG", b"ERROR"]), n)
+        for n in range(4000)
+    )
+    rng = random.Random(5)
+    position = 0
+    while position < len(whole):
+        start = max(0, position - rng.choice([0, 0, 100, 20_000]))
+        end = min(len(whole), position + rng.choice([1, 50, 3000, 30_000]))
+        put(store, whole[start:end], start)
+        position = end
+    check_whole(store, whole)
+    levels = Certificate.of(store.head(LOG)).levels
+    assert levels == {level: whole.count(level.encode() + b" ") for level in ("DEBUG", "INFO", "ERROR")}
+
+
+def test_two_seals_at_once_agree(store) -> None:
+    put(store, b"done\n")
+    sealed = at_once(*[lambda: store.seal(LOG, Totals(bytes=5)) for _ in range(4)])
+    assert len({str(Certificate.of(head)) for head in sealed}) == 1
+
+
+def test_an_append_that_races_with_a_seal_is_in_the_log_or_refused(store) -> None:
+    put(store, b"one\n")
+
+    def late() -> bool:
+        try:
+            put(store, b"two\n", 4)
+        except Conflict:
+            return False
+        return True
+
+    _, appended = at_once(lambda: store.seal(LOG, Totals()), late)
+    assert text(store) == (b"one\ntwo\n" if appended else b"one\n")
+    assert store.head(LOG).state == "sealed"
+
+
+def test_a_missing_object_is_told_and_not_skipped(store, objects) -> None:
+    put(store, noise(60_000))
+    objects.s3.delete_object(Bucket=objects.bucket, Key=objects.keys("logs/")[0])
+    with pytest.raises(Corrupt):
+        text(store)
+
+
+def test_a_changed_object_is_told(store, objects) -> None:
+    put(store, noise(60_000))
+    (key,) = objects.keys("logs/")
+    stored = bytearray(objects.read(key))
+    stored[5000] ^= 1
+    objects.s3.put_object(Bucket=objects.bucket, Key=key, Body=bytes(stored))
+    with pytest.raises(Corrupt):
+        text(store)
+
+
+def test_a_missing_row_is_told(store) -> None:
+    put(store, b"one\n")
+    put(store, b"two\n", 4)
+    clients.dynamodb().delete_item(
+        TableName=store._table, Key={"pk": {"S": f"{PROJECT}/{LOG}"}, "sk": {"S": f"frag/{4:016d}"}}
+    )
+    with pytest.raises(Corrupt):
+        text(store)
+
+
+def test_a_reader_that_meets_merged_rows_goes_on_with_the_row_that_covers_its_offset(store, objects) -> None:
+    """Compaction swaps rows under a reader: here two rows become one after the reader has read the first."""
+    pieces = [noise(30_000) for _ in range(3)]
+    for number, piece in enumerate(pieces):
+        put(store, piece, number * 30_000)
+    head = store.head(LOG)
+    reading = store.rows(head)
+    first = next(reading)
+    assert first.fragment.end == 30_000
+    merged = log_store(PROJECT + "-copy")
+    merged.append(LOG, lambda: iter((b"".join(pieces),)), 0)
+    dynamodb = clients.dynamodb()
+    pk = {"S": f"{PROJECT}/{LOG}"}
+    for offset in (0, 30_000, 60_000):
+        dynamodb.delete_item(TableName=store._table, Key={"pk": pk, "sk": {"S": f"frag/{offset:016d}"}})
+    row = dynamodb.get_item(
+        TableName=store._table, Key={"pk": {"S": f"{PROJECT}-copy/{LOG}"}, "sk": {"S": f"frag/{0:016d}"}}
+    )["Item"]
+    dynamodb.put_item(TableName=store._table, Item={**row, "pk": pk})
+    fresh = store.rows(head, 30_000)
+    covering = next(fresh).fragment
+    assert (covering.offset, covering.end) == (0, 90_000)
+    assert b"".join(store.texts(head, 30_000)) == b"".join(pieces[1:])
+
+
+def test_projects_have_logs_of_the_same_name_apart(store) -> None:
+    put(store, b"mine\n")
+    other = log_store(OTHER_PROJECT)
+    other.append(LOG, lambda: iter((b"theirs\n",)), 0)
+    assert text(store) == b"mine\n"
+    assert b"".join(other.texts(other.head(LOG))) == b"theirs\n"
