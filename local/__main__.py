@@ -35,7 +35,7 @@ def main() -> None:
     directory = Path(os.environ.get("LOGKEEP_DATA", DATA))
     with ExitStack() as running:
         try:
-            listening = running.enter_context(_listen(port))
+            listening = running.enter_context(listen(port))
             _say(f"Starting the AWS emulator on 127.0.0.1:{emulator_port}")
             emulator = running.enter_context(Emulator(directory, emulator_port))
         except PortTaken as error:
@@ -77,7 +77,7 @@ def _serve(running: ExitStack, emulator: Emulator, listening: socket.socket, dir
     uvicorn.Server(config).run(sockets=[listening])
 
 
-def _listen(port: int) -> socket.socket:
+def listen(port: int) -> socket.socket:
     listening = socket.socket()
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:

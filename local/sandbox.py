@@ -23,8 +23,8 @@ from local.template import Function
 
 ANSWER_MAX: Final = 6 * 1024 * 1024  # bytes of JSON that a Lambda takes or gives
 
-# Forked out of a server that has these loaded, a sandbox starts in milliseconds. logkeep.web is not among them: its logger
-# reads the environment at import, which a sandbox gets later.
+# Forked out of a server that has these loaded, a sandbox starts in milliseconds. logkeep.web is not among them: its
+# logger reads the environment at import, which a sandbox gets later.
 _PRELOADED: Final = [
     "aws_lambda_powertools.event_handler",
     "aws_lambda_powertools.logging",
@@ -76,13 +76,13 @@ class Sandboxes:
     def invoke(self, function: Function, event: Mapping[str, Any], request_id: str, seconds: float) -> Any:
         """Call a function and wait for what it returns. Raise FunctionFailed or FunctionTimedOut."""
         text = json.dumps(event)
-        if self._closed:
-            raise FunctionFailed("the service ends")
         try:
             sandbox = self._idle.pop()
         except IndexError:
             sandbox = _Sandbox(self._processes, self._environment)
         self._busy.add(sandbox)
+        if self._closed:
+            sandbox.kill()
         try:
             answer = sandbox.call(function, text, request_id, seconds)
         except FunctionTimedOut:

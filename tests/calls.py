@@ -11,6 +11,8 @@ from types import SimpleNamespace
 from typing import Any, Final
 from urllib.parse import urlencode
 
+import boto3
+
 from logkeep.aws import clients, download_role
 from logkeep.aws.credentials import credential_store
 from logkeep.identity import TokenKind
@@ -25,7 +27,7 @@ CLUSTER: Final = "4213d908-f5dc-4633-8401-cfd7175fca0c"
 TASK: Final = "secretflow-task-20241101160338-single-psi"
 SUB_JOBS: Final = [f"a777ff00d3cf4d369d87066806ae000{n}" for n in (1, 2, 3)]
 TOKENS: Final = {TokenKind.AUTH: "logkeep-demo-token", TokenKind.KUSCIA: "logkeep-demo-kuscia-token-000001"}
-OTHER_TOKEN: Final = "token-of-another-project"
+OTHER_TOKEN: Final = "token-of-another-project"  # noqa: S105 - of the tests alone
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,7 @@ def forget_aws() -> None:
     for cached in (clients.s3, clients.dynamodb, clients.sqs, clients.sts, credential_store, settings):
         cached.cache_clear()
     download_role.forget()
+    boto3.setup_default_session()  # else it keeps the credentials that it saw first
 
 
 def event(name: str, **changes: Any) -> dict[str, Any]:
@@ -119,9 +122,7 @@ def put_events(events: list[dict[str, Any]], service: str = SERVICE, key: str = 
 
 
 def list_events(service: str = SERVICE, **query: Any) -> Answer:
-    return call(
-        "list_service_events", service_request("list_service_events", service, rawQueryString=urlencode(query))
-    )
+    return call("list_service_events", service_request("list_service_events", service, rawQueryString=urlencode(query)))
 
 
 def service_request(name: str, service: str, **changes: Any) -> dict[str, Any]:

@@ -20,10 +20,9 @@ os.environ |= {  # before any import of the code under test
 
 from local.emulator import Emulator
 from local.template import Template
-from tests.calls import OTHER_PROJECT, OTHER_TOKEN, PROJECT, TOKENS, forget_aws
-
 from logkeep.aws.credentials import credential_store
 from logkeep.identity import Credential, Scope, TokenKind
+from tests.calls import OTHER_PROJECT, OTHER_TOKEN, PROJECT, TOKENS, forget_aws
 
 TEMPLATE = Template.load()
 

@@ -13,7 +13,11 @@ NOON = 1_795_348_800_000  # 2026-11-22T12:00:00Z
 
 def some(count: int, start: int = NOON, step: int = 1000) -> list[dict]:
     return [
-        {"occur_time": start + i * step, "event_type": "abnormal" if i % 4 == 0 else "normal", "event_info": f"event {i}"}
+        {
+            "occur_time": start + i * step,
+            "event_type": "abnormal" if i % 4 == 0 else "normal",
+            "event_info": f"event {i}",
+        }
         for i in range(count)
     ]
 
@@ -65,10 +69,10 @@ def test_the_type_filters_and_sorts() -> None:
 
 @pytest.mark.parametrize(
     ("query", "named"),
-    [({"event_type": "NORMAL"}, "event_type"), ({"start_time": "yesterday"}, "start_time"), ({"end_time": -1}, "end_time"),
-     ({"offset": -1}, "offset"), ({"limit": 0}, "limit"), ({"limit": 1001}, "limit"), ({"limit": "1_0"}, "limit"),
-     ({"sort_by": "event_info"}, "sort_by"), ({"order": "up"}, "order"), ({"start_time": 2, "end_time": 1}, "end_time"),
-     ({"start_time": 10**18}, "start_time"), ({"limit": ""}, "limit")],
+    [({"event_type": "NORMAL"}, "event_type"), ({"start_time": "yesterday"}, "start_time"),
+     ({"end_time": -1}, "end_time"), ({"offset": -1}, "offset"), ({"limit": 0}, "limit"), ({"limit": 1001}, "limit"),
+     ({"limit": "1_0"}, "limit"), ({"sort_by": "event_info"}, "sort_by"), ({"order": "up"}, "order"),
+     ({"start_time": 2, "end_time": 1}, "end_time"), ({"start_time": 10**18}, "start_time"), ({"limit": ""}, "limit")],
 )  # fmt: skip
 def test_a_bad_parameter_is_named_before_any_read(query, named) -> None:
     answer = list_events("nobody", **query)
@@ -77,9 +81,7 @@ def test_a_bad_parameter_is_named_before_any_read(query, named) -> None:
 
 
 def test_a_parameter_given_twice_is_named() -> None:
-    answer = call(
-        "list_service_events", service_request("list_service_events", "s", rawQueryString="limit=1&limit=2")
-    )
+    answer = call("list_service_events", service_request("list_service_events", "s", rawQueryString="limit=1&limit=2"))
     assert "limit: given more than once" in answer.json["error_msg"]
 
 
@@ -120,14 +122,15 @@ def test_a_batch_over_many_minutes_takes_several_transactions_and_a_retry_comple
 
 
 def test_large_unicode_events_come_back_as_they_were() -> None:
-    info = "\N{SNOWMAN}\N{GRINNING FACE}\x00\x1f\"\\" * 300
+    info = '\N{SNOWMAN}\N{GRINNING FACE}\x00\x1f"\\' * 300
     put_events([{"occur_time": NOON, "event_type": "normal", "event_info": info}])
     assert infos(list_events()) == [info]
 
 
 @pytest.mark.parametrize(
     ("body", "named"),
-    [("{", "request"), ("[]", "request"), ("{}", "events"), ('{"events": {}}', "events"), ('{"events": [1]}', "events.0"),
+    [("{", "request"), ("[]", "request"), ("{}", "events"), ('{"events": {}}', "events"),
+     ('{"events": [1]}', "events.0"),
      ('{"events": [{"event_type": "normal", "event_info": "x"}]}', "events.0.occur_time"),
      ('{"events": [{"occur_time": 1.5, "event_type": "normal", "event_info": "x"}]}', "events.0.occur_time"),
      ('{"events": [{"occur_time": "1", "event_type": "normal", "event_info": "x"}]}', "events.0.occur_time"),

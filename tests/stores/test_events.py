@@ -139,7 +139,9 @@ def test_a_retry_much_later_still_finds_its_segments(store) -> None:
 
 
 def test_items_stay_below_their_limit_even_if_nothing_compresses(store) -> None:
-    noise = [Event(occur_time=NOON, event_type=EventType.NORMAL, event_info=RNG.randbytes(2000).hex()) for _ in range(240)]
+    noise = [
+        Event(occur_time=NOON, event_type=EventType.NORMAL, event_info=RNG.randbytes(2000).hex()) for _ in range(240)
+    ]
     store.put(EventBatch(events=noise), "")
     assert total(store) == 240
     rows = clients.dynamodb().query(

@@ -152,7 +152,8 @@ def test_a_gap_is_refused(store) -> None:
 
 def test_random_pieces_give_the_same_log_however_they_are_cut_and_repeated(store) -> None:
     whole = b"".join(
-        b"2026-01-01 00:%02d:%02d %s number %d\n" % (n // 60 % 60, n % 60, NOISE.choice([b"INFO", b"DEBUG", b"ERROR"]), n)
+        b"2026-01-01 00:%02d:%02d %s number %d\n"
+        % (n // 60 % 60, n % 60, NOISE.choice([b"INFO", b"DEBUG", b"ERROR"]), n)
         for n in range(4000)
     )
     rng = random.Random(5)

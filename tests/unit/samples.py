@@ -60,9 +60,7 @@ _lines = st.one_of(
     st.sampled_from(list(RECORDS)),
     st.binary(max_size=40).map(lambda data: data.replace(b"\n", b"")),
     # a level near the byte behind which nothing decides any more
-    st.builds(
-        lambda size: b'{"a":"' + b"x" * size + b'","level":"debug"}', st.integers(150, LINE_PREFIX + 10)
-    ),
+    st.builds(lambda size: b'{"a":"' + b"x" * size + b'","level":"debug"}', st.integers(150, LINE_PREFIX + 10)),
 )
 log_texts = st.builds(
     lambda lines, last: b"".join(line + b"\n" for line in lines) + last,

@@ -35,7 +35,7 @@ def test_a_build_task_is_named_by_the_number_of_its_action(name: str):
         {"task_name": "stage1 "},
         {"task_name": "stage1\n"},
         {"task_name": "stage1234567890"},
-        {"task_name": "stage١"},
+        {"task_name": "stage\u0661"},
         {"task_name": "../stage1"},
         {"task_name": None},
         {"log_level": "info"},

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator, Iterable, Iterator
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import CompletedPartTypeDef
 
 LINK_SECONDS: Final = 15 * 60
+KEPT_DAYS: Final = 7  # by the bucket's lifecycle
 _UPLOAD_GONE: Final = "NoSuchUpload"
 
 
@@ -53,6 +55,8 @@ class Renders:
             if is_absent(error):
                 return None
             raise
+        if datetime.now(UTC) - answer["LastModified"] > timedelta(days=KEPT_DAYS - 1):
+            return None  # it may be gone before a link to it is
         found = _Sidecar.model_validate_json(answer["Body"].read())
         return Facts(found.size, found.raw_size, found.crc32)
 
@@ -73,7 +77,7 @@ class Renders:
             body = b"".join(self.read(first.extents)) if first else b""
             self._bucket.s3.put_object(Bucket=self._bucket.name, Key=key, Body=body)
         elif not self._upload(key, _chain(first, second, parts), until):
-            return None
+            return self.find(rendition)
         facts = making.facts
         sidecar = _Sidecar(**facts._asdict()).model_dump_json().encode()
         self._bucket.s3.put_object(Bucket=self._bucket.name, Key=f"{key}.json", Body=sidecar)
@@ -103,23 +107,23 @@ class Renders:
         )
 
     def _upload(self, key: str, parts: Iterator[Upload | Copy], until: float) -> bool:
-        """Upload what is missing of the parts, in order; False if time is up first."""
+        """Upload what is missing of the parts, in order; False if time is up, or another builder has completed them."""
         upload_id, done = self._begin(key)
         finished: list[CompletedPartTypeDef] = []
-        for number, part in enumerate(parts, 1):
-            if number not in done:
-                if time.monotonic() > until:
-                    return False
-                done[number] = self._put_part(key, upload_id, number, part)
-            finished.append({"PartNumber": number, "ETag": done[number]})
         try:
+            for number, part in enumerate(parts, 1):
+                if number not in done:
+                    if time.monotonic() > until:
+                        return False
+                    done[number] = self._put_part(key, upload_id, number, part)
+                finished.append({"PartNumber": number, "ETag": done[number]})
             self._bucket.s3.complete_multipart_upload(
                 Bucket=self._bucket.name, Key=key, UploadId=upload_id, MultipartUpload={"Parts": finished}
             )
         except ClientError as error:
-            # Another builder has completed the same upload with the same parts.
             if error.response["Error"]["Code"] != _UPLOAD_GONE:
                 raise
+            return False
         return True
 
     def _begin(self, key: str) -> tuple[str, dict[int, str]]:

@@ -43,12 +43,10 @@ class Service:
 
     def error_body(self, error: LogkeepError) -> dict[str, str]:
         """`{"error_code", "error_msg"}`; the text is the documented one, with the detail."""
-        for kind in type(error).__mro__:
-            for codes in (self.codes, _GATEWAY):
-                if kind in codes:
-                    code, text = codes[kind]
-                    return {"error_code": code, "error_msg": text.format(error)}
-        raise LookupError(f"{self.name} has no code for {type(error).__name__}")
+        kinds = [kind for kind in type(error).__mro__ if issubclass(kind, LogkeepError) and kind is not LogkeepError]
+        found = [codes[kind] for codes in (self.codes, _GATEWAY) for kind in kinds if kind in codes]
+        code, text = found[0] if found else self.codes[LogkeepError]
+        return {"error_code": code, "error_msg": text.format(error)}
 
 
 def status_of(error: LogkeepError) -> HTTPStatus:

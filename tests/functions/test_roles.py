@@ -1,0 +1,156 @@
+"""Every function works with its own role: the emulator enforces the policies of template.yaml."""
+
+import json
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+
+from local.emulator import ACCOUNT, Emulator, values_of
+from local.template import Template, resolve
+from logkeep.aws import clients
+from logkeep.aws.backups import backup_store
+from logkeep.aws.credentials import credential_store
+from logkeep.aws.logs import log_store
+from logkeep.identity import Credential, Scope
+from logkeep.logid import LogId
+from tests.calls import (
+    CLUSTER,
+    PROJECT,
+    RECORD,
+    SUB_JOBS,
+    TASK,
+    TOKENS,
+    Context,
+    append,
+    call,
+    event,
+    forget_aws,
+    put_events,
+    seal,
+    send,
+)  # fmt: skip
+
+TEMPLATE = Template.load()
+LARGE = os.urandom(3 << 20).hex().encode()
+_DENIED = r"AccessDenied|not authorized"
+STAGE = LogId.parse(f"build/{RECORD}/stage1")
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """An emulator that enforces IAM, a role per function, and data that all of them read."""
+    with Emulator(tmp_path_factory.mktemp("iam"), enforce_iam=True) as emulator, pytest.MonkeyPatch.context() as patch:
+        environment = emulator.create(TEMPLATE)
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        forget_aws()
+        values = values_of(TEMPLATE, emulator.endpoint)
+        iam = boto3.client("iam")
+        for name, declared in TEMPLATE.resources("AWS::Serverless::Function").items():
+            trust = {"Statement": [{"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}]}
+            iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(trust))
+            statements = [s for policy in declared.get("Policies", []) for s in policy["Statement"]]
+            if not statements:
+                continue
+            document = json.dumps({"Version": "2012-10-17", "Statement": resolve(statements, values)})
+            iam.put_role_policy(RoleName=name, PolicyName="own", PolicyDocument=document)
+        for kind, token in TOKENS.items():
+            credential_store().put(kind, token, Credential(project=PROJECT, scopes=frozenset(map(str, Scope))))
+        log_store(PROJECT).append(STAGE, lambda: iter((LARGE,)), 0)
+        for container in ("secretflow", "sidecar"):
+            append(f"task/{TASK}/0/{container}/0", LARGE[:100_000])
+        for sub_job in SUB_JOBS:
+            append(f"check/{sub_job}", LARGE[:100_000])
+        put_events([], service_name="s")
+        backup_store(PROJECT, CLUSTER).enable()
+        yield environment
+    forget_aws()
+
+
+@pytest.fixture
+def role(request: pytest.FixtureRequest, guarded: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Become a function: what is called from here on is called with its role."""
+    name: str = request.param
+    forget_aws()
+    for variable, value in guarded.items():
+        monkeypatch.setenv(variable, value)
+    keys = clients.sts().assume_role(RoleArn=f"arn:aws:iam::{ACCOUNT}:role/{name}", RoleSessionName="test")[
+        "Credentials"
+    ]
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", keys["AccessKeyId"])
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", keys["SecretAccessKey"])
+    monkeypatch.setenv("AWS_SESSION_TOKEN", keys["SessionToken"])
+    forget_aws()
+    yield name
+    forget_aws()
+
+
+def as_role(*names: str) -> Any:
+    return pytest.mark.parametrize("role", names or list(TEMPLATE.functions), indirect=True)
+
+
+@as_role(*(name for name, each in TEMPLATE.functions.items() if not each.queues))
+def test_its_own_event_succeeds(role: str) -> None:
+    folder = TEMPLATE.functions[role].folder
+    if role == "SealLog":
+        assert seal(f"build/{RECORD}/stage9", bytes=5).json["state"] == "truncated"
+    else:
+        assert send(folder).status in {200, 202, 303, 404 if role == "RejectUnknown" else 200}
+
+
+@as_role("ReadLog", "DownloadBuildLog")
+@pytest.mark.parametrize("encoding", ["gzip", "identity"])
+def test_a_render_is_built_and_linked(role: str, encoding: str) -> None:
+    name, query = (("read_log", ""), ("download_build_log", "task_name=stage1"))[role == "DownloadBuildLog"]
+    headers = {"accept": "application/json", "accept-encoding": encoding}
+    answer = call(name, event(name, rawQueryString=query, headers=headers))
+    assert (answer.status, answer.json["raw_size"]) == (200, len(LARGE))
+
+
+@as_role("DownloadCheckLogs")
+def test_a_zip_is_built_and_linked(role: str) -> None:
+    assert send("download_check_logs", headers={"accept": "application/json"}).status == 200
+
+
+@as_role("ReadLog", "DownloadBuildLog", "DownloadCheckLogs")
+def test_what_takes_too_long_is_ordered(role: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("logkeep.aws.renders.Renders.build", lambda *_: None)
+    folder = TEMPLATE.functions[role].folder
+    assert send(folder, headers={"accept": "application/json"}).status == 202
+
+
+@as_role("BuildRender")
+def test_an_ordered_file_is_built(role: str) -> None:
+    import importlib
+
+    handler = importlib.import_module("functions.build_render.app").lambda_handler
+    handler(event("build_render"), Context(900))
+    handler(event("build_render"), Context(0))
+
+
+@as_role("AppendLog")
+def test_a_large_append_its_replay_and_its_lost_race(role: str) -> None:
+    log_id = f"build/{RECORD}/stage7"
+    assert append(log_id, LARGE[:200_000]).status == 202
+    assert append(log_id, LARGE[:200_000]).status == 200
+    store = log_store(PROJECT)
+    before = store.head(LogId.parse(log_id))
+    append(log_id, LARGE[:100_000], offset=200_000)
+    stale = store._commit(before, before, [])
+    assert not stale
+
+
+@as_role()
+def test_it_can_do_nothing_that_it_need_not(role: str) -> None:
+    """The emulator refuses what the template does not grant: without this, the other tests here show nothing."""
+    with pytest.raises(ClientError, match=_DENIED):
+        clients.dynamodb().delete_item(TableName=os.environ["LOGS_TABLE"], Key={"pk": {"S": "x"}, "sk": {"S": "y"}})
+    with pytest.raises(ClientError, match=_DENIED):
+        clients.s3().get_object(Bucket=os.environ["BUCKET"], Key="backups/x")
+    if role not in {"PutServiceEvents"}:
+        with pytest.raises(ClientError, match=_DENIED):
+            clients.dynamodb().put_item(TableName=os.environ["EVENTS_TABLE"], Item={"pk": {"S": "x"}, "sk": {"S": "y"}})

@@ -1,0 +1,163 @@
+"""No function shows or changes what belongs to another project, and none answers without a proof."""
+
+import time
+
+import pytest
+
+from local.template import Template
+from logkeep.aws.backups import backup_store
+from logkeep.aws.credentials import credential_store
+from logkeep.identity import Credential, Scope, TokenKind
+from tests.calls import (
+    CLUSTER,
+    EVENTS,
+    OTHER_PROJECT,
+    OTHER_TOKEN,
+    PROJECT,
+    RECORD,
+    SUB_JOBS,
+    TASK,
+    append,
+    call,
+    event,
+    list_events,
+    put_events,
+    read,
+)  # fmt: skip
+
+pytestmark = pytest.mark.usefixtures("aws")
+ROUTED = sorted({route.function for route in Template.load().routes if route.path})
+NAMES = [Template.load().functions[name].folder for name in ROUTED]
+SECRET = b"2026-01-01 00:00:00 INFO the secret of the first project\n"
+
+
+def names_a_project(name: str) -> bool:
+    return "project_id" in event(name).get("pathParameters", {})
+
+
+def token_header(name: str) -> str:
+    return "token" if name == "query_task_log" else "x-auth-token"
+
+
+@pytest.fixture(autouse=True)
+def secrets(aws) -> None:
+    append(f"build/{RECORD}/stage1", SECRET)
+    append(f"build/{RECORD}/stage4", SECRET)
+    for container in ("secretflow", "sidecar"):
+        append(f"task/{TASK}/0/{container}/0", SECRET)
+    for sub_job in SUB_JOBS:
+        append(f"check/{sub_job}", SECRET)
+    append(f"cluster/{CLUSTER}/node/instance", SECRET)
+    put_events(
+        [{"occur_time": 1_795_348_800_000, "event_type": "normal", "event_info": SECRET.decode()}], service_name="s"
+    )
+    backup_store(PROJECT, CLUSTER).enable()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_token_of_another_project_gets_nothing(name: str) -> None:
+    answer = call(name, event(name, headers={token_header(name): OTHER_TOKEN}))
+    if names_a_project(name):
+        assert answer.status == 403
+        assert {"error_code", "error_msg"} == answer.json.keys()
+    elif name == "query_task_log":
+        assert b"not found" in answer.body
+    else:
+        assert answer.status == 404
+    assert SECRET not in answer.body
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if names_a_project(name)])
+def test_the_other_projects_own_path_shows_nothing_of_the_first(name: str) -> None:
+    asked = event(name, headers={token_header(name): OTHER_TOKEN})
+    asked["rawPath"] = asked["rawPath"].replace(PROJECT, OTHER_PROJECT)
+    asked["pathParameters"] = {**asked["pathParameters"], "project_id": OTHER_PROJECT}
+    answer = call(name, asked)
+    assert SECRET not in answer.body
+    assert read(f"build/{RECORD}/stage4").body == SECRET
+    assert list_events().json["total_count"] == 1
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_path_parameter_cannot_differ_from_the_path(name: str) -> None:
+    """Whatever the gateway makes of a hostile path, the data are the credential's own."""
+    asked = event(name, headers={token_header(name): OTHER_TOKEN})
+    asked["pathParameters"] = {"project_id": OTHER_PROJECT}
+    assert SECRET not in call(name, asked).body
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("token", [None, "", "unknown", "x" * 100_001, "\udc80\N{SNOWMAN}"])
+def test_without_a_known_token_there_is_a_401(name: str, token: str | None) -> None:
+    assert call(name, event(name, headers={token_header(name): token})).status == 401
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("changes", [{"expires_at": 1}, {"disabled": True}])
+def test_an_expired_or_disabled_token_is_a_401(name: str, changes) -> None:
+    for kind in TokenKind:
+        credential_store().put(kind, "old", Credential(project=PROJECT, scopes=frozenset(map(str, Scope)), **changes))
+    assert call(name, event(name, headers={token_header(name): "old"})).status == 401
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_token_without_the_scope_is_a_403(name: str) -> None:
+    needed = {"append_log": Scope.LOGS_WRITE, "seal_log": Scope.LOGS_WRITE, "put_service_events": Scope.EVENTS_WRITE}
+    others = frozenset(map(str, Scope)) - {str(needed.get(name, Scope.LOGS_READ))}
+    for kind in TokenKind:
+        credential_store().put(kind, "narrow", Credential(project=PROJECT, scopes=others))
+    assert call(name, event(name, headers={token_header(name): "narrow"})).status == 403
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "query_task_log"])
+def test_a_kuscia_token_is_no_auth_token(name: str) -> None:
+    assert call(name, event(name, headers={"x-auth-token": "logkeep-demo-kuscia-token-000001"})).status == 401
+
+
+@pytest.mark.parametrize(
+    ("name", "codes"),
+    [
+        ("list_service_events", ("ModelArts.0201", "ModelArts.0203", "ModelArts.0202")),
+        ("download_check_logs", ("CC.00000003", "CC.00000003", "CC.00000003")),
+        ("download_build_log", ("APIGW.0301", "APIGW.0301", "APIGW.0301")),
+        ("list_backup_records", ("APIGW.0301", "APIGW.0301", "APIGW.0301")),
+        ("read_log", ("APIGW.0301", "APIGW.0301", "APIGW.0301")),
+    ],
+)
+def test_a_401_has_the_code_of_its_service(name: str, codes) -> None:
+    credential_store().put(TokenKind.AUTH, "old", Credential(project=PROJECT, scopes=frozenset(), expires_at=1))
+    found = tuple(call(name, event(name, headers={"x-auth-token": t})).json["error_code"] for t in (None, "no", "old"))
+    assert found == codes
+
+
+@pytest.mark.parametrize("project", ["{project_id}", "..", "a b", "x" * 129])
+def test_a_project_id_that_can_be_none_is_a_400(project: str) -> None:
+    asked = event("list_service_events", pathParameters={"project_id": project, "service_id": "s"})
+    answer = call("list_service_events", asked)
+    assert (answer.status, "project_id: " in answer.json["error_msg"]) == (400, True)
+
+
+def test_a_signature_is_refused_rather_than_ignored() -> None:
+    signed = {"authorization": "SDK-HMAC-SHA256 Access=AK, SignedHeaders=host;x-sdk-date, Signature=00"}
+    answer = call("read_log", event("read_log", headers=signed))
+    assert (answer.status, answer.json["error_code"]) == (401, "APIGW.0301")
+
+
+def test_a_disabled_token_stops_within_a_minute(monkeypatch) -> None:
+    scopes = frozenset(map(str, Scope))
+    asked = event("read_log", rawPath=f"/v1/{PROJECT}/logs/build/{RECORD}/stage1", headers={"x-auth-token": "mine"})
+    credential_store().put(TokenKind.AUTH, "mine", Credential(project=PROJECT, scopes=scopes))
+    assert call("read_log", asked).status == 200
+    credential_store().put(TokenKind.AUTH, "mine", Credential(project=PROJECT, scopes=scopes, disabled=True))
+    now = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: now + 60.1)
+    assert call("read_log", asked).status == 401
+
+
+@pytest.mark.parametrize("path", sorted(path.stem for path in EVENTS.glob("*.json") if path.stem != "env"))
+def test_every_http_answer_carries_the_request_id(path: str) -> None:
+    asked = event(path)
+    if "requestContext" in asked:
+        answer = call(path.partition("-")[0], asked)
+        assert answer.headers["X-Request-Id"] == asked["requestContext"]["requestId"]
+        assert answer.status < 500

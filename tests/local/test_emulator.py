@@ -1,0 +1,79 @@
+"""The emulator as a process, and the template's resources in it."""
+
+import socket
+
+import pytest
+
+from local.emulator import Emulator, EmulatorRuns, PortTaken
+from local.queues import Queues
+from local.sandbox import FunctionFailed
+from local.template import Template
+from tests.local.service import eventually
+
+TEMPLATE = Template.load()
+
+
+def test_a_stopped_emulator_keeps_its_data(tmp_path):
+    with Emulator(tmp_path) as emulator:
+        table = emulator.create(TEMPLATE)["LOGS_TABLE"]
+        key = {"pk": {"S": "a"}, "sk": {"S": "b"}}
+        emulator.client("dynamodb").put_item(TableName=table, Item=key)
+    with Emulator(tmp_path) as emulator:
+        emulator.create(TEMPLATE)
+        assert emulator.client("dynamodb").get_item(TableName=table, Key=key)["Item"] == key
+
+
+def test_two_never_share_a_directory(tmp_path, monkeypatch):
+    monkeypatch.setattr("local.emulator._LEAVING_SECONDS", 0.0)
+    with Emulator(tmp_path), pytest.raises(EmulatorRuns) as error:
+        Emulator(tmp_path).start()
+    assert error.value.pid == (tmp_path / "emulator.pid").read_text().strip()
+
+
+def test_a_taken_port_is_told(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        with pytest.raises(PortTaken) as error:
+            Emulator(tmp_path, port).start()
+    assert error.value.port == port
+
+
+def test_the_resources_are_those_of_the_template(emulator, aws):
+    environment = emulator.create(TEMPLATE)
+    described = emulator.client("dynamodb").describe_table(TableName=environment["LOGS_TABLE"])["Table"]
+    assert [index["IndexName"] for index in described["GlobalSecondaryIndexes"]] == ["by_id"]
+    lifetime = emulator.client("dynamodb").describe_time_to_live(TableName=environment["EVENTS_TABLE"])
+    assert lifetime["TimeToLiveDescription"]["AttributeName"] == "ttl"
+    queue = emulator.client("sqs").get_queue_attributes(QueueUrl=environment["BUILD_QUEUE_URL"], AttributeNames=["All"])
+    assert queue["Attributes"]["VisibilityTimeout"] == "960"
+    assert "logkeep-BuildDeadLetters" in queue["Attributes"]["RedrivePolicy"]
+    role = emulator.client("sts").assume_role(RoleArn=environment["DOWNLOAD_ROLE_ARN"], RoleSessionName="test")
+    assert role["Credentials"]["SessionToken"]
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_message_is_handed_over_and_deleted_only_if_that_succeeds(emulator, aws, fails):
+    events = []
+
+    class Functions:
+        def invoke(self, function, event, request_id, seconds):
+            events.append((function.name, event))
+            if fails:
+                raise FunctionFailed
+
+    sqs, url = emulator.client("sqs"), emulator.create(TEMPLATE)["BUILD_QUEUE_URL"]
+
+    def left() -> tuple[int, int]:
+        counts = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
+        return int(counts["ApproximateNumberOfMessages"]), int(counts["ApproximateNumberOfMessagesNotVisible"])
+
+    sqs.send_message(QueueUrl=url, MessageBody="order")
+    with Queues(TEMPLATE, Functions(), emulator):  # type: ignore[arg-type]  # a fake
+        assert eventually(lambda: events and left()[0] == 0 and (fails or left()[1] == 0))
+    assert left() == (0, int(fails))
+    ((name, event),) = events
+    (record,) = event["Records"]
+    assert name == "BuildRender"
+    assert (record["body"], record["eventSource"]) == ("order", "aws:sqs")
+    assert record["eventSourceARN"].endswith(":logkeep-BuildQueue")
+    assert record["attributes"]["ApproximateReceiveCount"] == "1"

@@ -1,0 +1,46 @@
+"""The sample data that `make run` starts with."""
+
+import time
+from collections import Counter
+from typing import Any
+
+import boto3
+import pytest
+
+from local import sample
+from logkeep.aws.backups import backup_store
+from logkeep.aws.logs import log_store
+from logkeep.backups import RecordQuery, Status
+from logkeep.settings import settings
+
+
+def stored() -> list[Any]:
+    """Every item of every table."""
+    dynamodb, env = boto3.client("dynamodb"), settings()
+    tables = (env.logs_table, env.events_table, env.backups_table, env.credentials_table)
+    pages = (page for table in tables for page in dynamodb.get_paginator("scan").paginate(TableName=table))
+    return sorted((item for page in pages for item in page["Items"]), key=str)
+
+
+def test_a_later_start_writes_nothing_new(aws: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    sample.write_sample()
+    before, now = stored(), time.time_ns()
+    monkeypatch.setattr(time, "time_ns", lambda: now + 3 * 86_400 * 10**9)
+    sample.write_sample()
+    assert stored() == before
+
+
+def test_every_api_has_something_to_show(aws: None) -> None:
+    sample.write_sample()
+    logs = log_store(sample.PROJECT)
+    kinds = Counter(head.log_id.kind for head in logs.page("", "", 1000))
+    assert kinds == {"build": 3, "task": 6, "check": 5, "cluster": 8}
+    records = backup_store(sample.PROJECT, sample.CLUSTER).page(RecordQuery(limit=1000), logs)
+    assert records.totalSize == 25
+    assert {(each.status, each.jobTypes) for each in records.clusterLogRecord} == {
+        (Status.SUCCESS, "Auto"),
+        (Status.FAIL, "Auto"),
+        (Status.SUCCESS, "Manual"),
+        (Status.FAIL, "Manual"),
+        (Status.RUNNING, "Manual"),
+    }

@@ -1,0 +1,60 @@
+"""template.yaml as local/ reads it."""
+
+import pytest
+
+from local.template import Route, Template, resolve
+
+TEMPLATE = Template.load()
+
+
+def routed(method: str, path: str) -> tuple[str, dict[str, str]]:
+    for route in TEMPLATE.routes:
+        parameters = route.match(method, path)
+        if parameters is not None:
+            return route.function, parameters
+    raise AssertionError("no route")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "function", "parameters"),
+    [
+        ("GET", "/v1/log-file", "DownloadCheckLogs", {}),
+        ("GET", "/v1/p/logs", "ListLogs", {"project_id": "p"}),
+        ("GET", "/v1/p/logs/task/t/0/c/0", "ReadLog", {"project_id": "p", "log_id": "task/t/0/c/0"}),
+        ("PUT", "/v1/p/logs/build/r/stage1", "SealLog", {"project_id": "p", "log_id": "build/r/stage1"}),
+        ("GET", "/v4/r/task-log", "DownloadBuildLog", {"record_id": "r"}),
+        ("GET", "/v1/p%2Fq/logs", "ListLogs", {"project_id": "p/q"}),
+    ],
+)
+def test_a_request_reaches_its_function(method, path, function, parameters):
+    assert routed(method, path) == (function, parameters)
+
+
+@pytest.mark.parametrize(("method", "path"), [("GET", "/"), ("DELETE", "/v1/p/logs"), ("GET", "/v1/log-file/")])
+def test_what_no_route_takes_goes_to_the_default_route(method, path):
+    assert routed(method, path) == ("RejectUnknown", {})
+
+
+def test_a_literal_segment_wins_over_a_variable_and_that_over_a_greedy_one():
+    paths = ["", "/a/{rest+}", "/a/{name}", "/a/b"]
+    ordered = sorted((Route("F", "GET", path) for path in paths), key=lambda route: route.rank)
+    assert [route.path for route in ordered] == ["/a/b", "/a/{name}", "/a/{rest+}", ""]
+
+
+def test_references_are_resolved_however_they_are_written():
+    values = {"Bucket": "b", "Bucket.Arn": "arn:b"}
+    declared = {
+        "x": [{"Ref": "Bucket"}, {"Fn::GetAtt": ["Bucket", "Arn"]}, {"Fn::Sub": "${Bucket.Arn}/logs/${Bucket}"}]
+    }
+    assert resolve(declared, values) == {"x": ["b", "arn:b", "arn:b/logs/b"]}
+
+
+def test_a_reference_to_something_unknown_is_an_error():
+    with pytest.raises(KeyError):
+        resolve({"Ref": "Nothing"}, {})
+
+
+def test_a_queue_names_the_function_that_it_calls():
+    assert TEMPLATE.functions["BuildRender"].queues == ("BuildQueue",)
+    assert TEMPLATE.functions["BuildRender"].timeout == 900
+    assert TEMPLATE.functions["ReadLog"].timeout == 29

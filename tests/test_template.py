@@ -1,0 +1,162 @@
+"""template.yaml and the code hold together."""
+
+import importlib
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local.template import Template
+from logkeep.aws.logs import BY_ID
+from logkeep.aws.renders import KEPT_DAYS
+from logkeep.web.http import App
+
+TEMPLATE = Template.load()
+FUNCTIONS = TEMPLATE.resources("AWS::Serverless::Function")
+ROUTES = [route for route in TEMPLATE.routes if route.path]
+
+
+def folder(name: str) -> str:
+    return TEMPLATE.functions[name].folder
+
+
+def handler(name: str) -> Any:
+    return importlib.import_module(f"functions.{folder(name)}.app")
+
+
+def statements(name: str) -> Iterator[dict[str, Any]]:
+    for policy in FUNCTIONS[name].get("Policies", []):
+        yield from policy["Statement"]
+
+
+def test_every_folder_is_deployed_and_named_like_its_function(root: Path) -> None:
+    folders = {path.parent.name for path in (root / "functions").glob("*/app.py")}
+    assert folders == {each.folder for each in TEMPLATE.functions.values()}
+    assert all(name == folder(name).title().replace("_", "") for name in FUNCTIONS)
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_every_handler_exists_and_the_folder_holds_nothing_else(name: str, root: Path) -> None:
+    assert callable(handler(name).lambda_handler)
+    assert [each.name for each in (root / "functions" / folder(name)).glob("*.*")] == ["app.py"]
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.key)
+def test_every_route_is_served_by_the_code_of_its_function(route) -> None:
+    app = handler(route.function).app
+    path = re.sub(r"\{\w+\+?\}", "x", route.path)
+    assert any(
+        each.method == route.method and each.rule.match(path) for each in app._static_routes + app._dynamic_routes
+    )
+
+
+@pytest.mark.parametrize("name", [name for name in FUNCTIONS if any(r.function == name for r in ROUTES)])
+def test_the_code_serves_no_route_that_the_template_lacks(name: str) -> None:
+    app = handler(name).app
+    declared = [route for route in ROUTES if route.function == name]
+    assert len(app._static_routes + app._dynamic_routes) == len(declared)
+
+
+def test_no_two_functions_have_one_route() -> None:
+    assert len({route.key for route in TEMPLATE.routes}) == len(TEMPLATE.routes)
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.key)
+def test_every_route_proves_its_caller_and_needs_a_scope(route) -> None:
+    app = handler(route.function).app
+    assert isinstance(app, App)
+    assert app._scope
+    assert app._authenticate in app._router_middlewares
+
+
+def test_unknown_routes_have_a_function() -> None:
+    assert [route.function for route in TEMPLATE.routes if not route.path] == ["RejectUnknown"]
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_role_has_exact_actions_on_exact_resources(name: str) -> None:
+    for statement in statements(name):
+        actions = [statement["Action"]] if isinstance(statement["Action"], str) else statement["Action"]
+        assert all("*" not in action for action in actions)
+        assert isinstance(statement["Resource"], dict), "a resource of the stack, not a wildcard"
+        assert statement["Resource"].get("Fn::Sub", "").count("*") <= 1
+
+
+def test_http_functions_end_before_the_gateway_gives_up() -> None:
+    assert all(TEMPLATE.functions[route.function].timeout == 29 for route in TEMPLATE.routes)
+
+
+def test_a_message_stays_hidden_for_longer_than_its_function_runs() -> None:
+    for name, function in TEMPLATE.functions.items():
+        for event in FUNCTIONS[name]["Events"].values():
+            if event["Type"] == "SQS":
+                assert event["Properties"]["BatchSize"] == 1
+                assert event["Properties"]["ScalingConfig"]["MaximumConcurrency"] >= 2
+        for queue in function.queues:
+            declared = TEMPLATE.resources("AWS::SQS::Queue")[queue]
+            assert declared["VisibilityTimeout"] == function.timeout + 60
+            assert declared["RedrivePolicy"]["maxReceiveCount"] >= 3
+
+
+def test_a_render_is_found_only_while_the_lifecycle_keeps_it() -> None:
+    (bucket,) = TEMPLATE.resources("AWS::S3::Bucket").values()
+    rules = {rule["Id"]: rule for rule in bucket["LifecycleConfiguration"]["Rules"]}
+    assert rules["renders"]["Prefix"] == "renders/"
+    assert rules["renders"]["ExpirationInDays"] == KEPT_DAYS
+
+
+def test_tables_are_kept_encrypted_recoverable_and_on_demand() -> None:
+    raw = TEMPLATE.raw["Resources"]
+    for name, table in TEMPLATE.resources("AWS::DynamoDB::Table").items():
+        assert raw[name]["DeletionPolicy"] == raw[name]["UpdateReplacePolicy"] == "Retain"
+        assert table["BillingMode"] == "PAY_PER_REQUEST"
+        assert table["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
+        assert table["SSESpecification"] == {"SSEEnabled": True}
+        assert table["DeletionProtectionEnabled"] == {"Ref": "DeletionProtection"}
+
+
+def test_the_index_that_the_code_reads_exists() -> None:
+    (index,) = TEMPLATE.resources("AWS::DynamoDB::Table")["LogsTable"]["GlobalSecondaryIndexes"]
+    assert (index["IndexName"], index["Projection"]) == (BY_ID, {"ProjectionType": "KEYS_ONLY"})
+
+
+def test_the_download_role_reads_renders_and_nothing_else() -> None:
+    (policy,) = TEMPLATE.resources("AWS::IAM::Role")["DownloadRole"]["Policies"]
+    (statement,) = policy["PolicyDocument"]["Statement"]
+    assert statement["Action"] == "s3:GetObject"
+    assert statement["Resource"] == {"Fn::Sub": "${Bucket.Arn}/renders/*"}
+
+
+def test_the_environment_is_what_the_settings_read() -> None:
+    from logkeep.settings import Settings
+
+    declared = set(TEMPLATE.functions["ReadLog"].environment)
+    expected = {name.upper() for name in Settings.__dataclass_fields__}
+    assert declared - expected == {"AWS_ENDPOINT_URL", "POWERTOOLS_SERVICE_NAME"}
+    assert expected <= declared
+
+
+def test_every_function_has_an_event_file_and_one_that_goes_wrong(root: Path) -> None:
+    names = [path.stem for path in (root / "events").glob("*.json") if path.stem != "env"]
+    for each in TEMPLATE.functions.values():
+        own = [name for name in names if name.partition("-")[0] == each.folder]
+        assert each.folder in own
+        assert len(own) >= 2, f"{each.folder} has no error case"
+    assert {name.partition("-")[0] for name in names} == {each.folder for each in TEMPLATE.functions.values()}
+
+
+def test_event_files_fit_the_routes(root: Path) -> None:
+    keys = {route.key for route in TEMPLATE.routes}
+    for path in (root / "events").glob("*.json"):
+        loaded = json.loads(path.read_text())
+        if "routeKey" in loaded:
+            assert loaded["routeKey"] in keys, path.name
+            assert loaded["routeKey"] == loaded["requestContext"]["routeKey"]
+
+
+def test_every_parameter_and_output_is_described() -> None:
+    for part in ("Parameters", "Outputs"):
+        assert all(each["Description"] for each in TEMPLATE.raw[part].values())

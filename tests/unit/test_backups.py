@@ -1,0 +1,111 @@
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from logkeep.backups import BackupRecord, RecordQuery, Status, page_of
+
+NOW = 1_769_860_800_000
+
+
+def record(number: int = 0, status: Status = Status.SUCCESS, **changes: Any) -> BackupRecord:
+    values: dict[str, Any] = {
+        "id": f"record-{number}",
+        "cluster_id": "c",
+        "created_at": NOW - number,
+        "log_path": "backups/p/c/x.zip",
+        "status": status,
+        "job_type": "Auto",
+        "job_id": "j",
+    }
+    return BackupRecord(**values | changes)
+
+
+records = st.lists(
+    st.tuples(st.sampled_from(Status), st.one_of(st.none(), st.integers(NOW - 2, NOW + 2))), max_size=30
+).map(lambda rows: [record(number, status, lease_until=lease) for number, (status, lease) in enumerate(rows)])
+queries = st.builds(
+    RecordQuery, offset=st.integers(1, 12), limit=st.integers(1, 12), status=st.sampled_from(["", "FAIL", "NOT_FAIL"])
+)
+
+
+@given(records, queries)
+def test_a_page_is_what_filtering_and_slicing_all_records_gives(some: list[BackupRecord], query: RecordQuery):
+    failed = [
+        each.status is Status.FAIL
+        or (each.status is Status.RUNNING and each.lease_until is not None and each.lease_until < NOW)
+        for each in some
+    ]
+    matching = [
+        each.id
+        for each, fail in zip(some, failed, strict=True)
+        if query.status == "" or (query.status == "FAIL") == fail
+    ]
+    page = page_of(iter(some), query, NOW)
+    assert page.totalSize == len(matching)
+    first = query.offset - 1
+    assert [each.id for each in page.clusterLogRecord] == matching[first : first + query.limit]
+
+
+@given(records)
+def test_failed_and_not_failed_records_are_all_records(some: list[BackupRecord]):
+    sizes = [page_of(some, RecordQuery(status=status), NOW).totalSize for status in ("FAIL", "NOT_FAIL", "")]
+    assert sizes[0] + sizes[1] == sizes[2] == len(some)
+
+
+def test_a_record_is_shown_with_the_names_of_the_table():
+    shown = record(status=Status.FAIL, finished_at=NOW + 5, failed_msg="no space").seen_at(NOW)
+    assert shown.model_dump(mode="json") == {
+        "id": "record-0",
+        "clusterId": "c",
+        "createAt": NOW,
+        "logPath": "backups/p/c/x.zip",
+        "status": "FAIL",
+        "finishedAt": NOW + 5,
+        "jobTypes": "Auto",
+        "failedMsg": "no space",
+        "jobId": "j",
+    }
+
+
+def test_a_backup_whose_worker_died_has_failed_when_its_lease_ended():
+    shown = record(status=Status.RUNNING, lease_until=NOW - 1).seen_at(NOW)
+    assert (shown.status, shown.finishedAt) == (Status.FAIL, NOW - 1)
+    assert shown.failedMsg
+
+
+@pytest.mark.parametrize("lease", [None, NOW, NOW + 1])
+def test_a_backup_that_is_queued_or_whose_lease_lasts_is_running(lease: int | None):
+    shown = record(status=Status.RUNNING, lease_until=lease).seen_at(NOW)
+    assert (shown.status, shown.finishedAt, shown.failedMsg) == (Status.RUNNING, None, None)
+
+
+@pytest.mark.parametrize("status", [Status.SUCCESS, Status.FAIL])
+def test_a_finished_backup_stays_as_it_is_whatever_became_of_its_lease(status: Status):
+    shown = record(status=status, finished_at=NOW - 5, lease_until=NOW - 9).seen_at(NOW)
+    assert (shown.status, shown.finishedAt, shown.failedMsg) == (status, NOW - 5, None)
+
+
+def test_the_query_starts_at_the_first_of_ten_records_of_any_status():
+    assert RecordQuery() == RecordQuery(offset=1, limit=10, status="")
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"offset": "0"},
+        {"offset": "1001"},
+        {"offset": "1.0"},
+        {"limit": "0"},
+        {"limit": "1001"},
+        {"limit": "-1"},
+        {"status": "SUCCESS"},
+        {"status": "fail"},
+    ],
+    ids=str,
+)
+def test_a_query_that_the_table_does_not_allow_is_refused(values: dict[str, str]):
+    with pytest.raises(ValidationError):
+        RecordQuery.model_validate(values)
