@@ -14,6 +14,7 @@ import traceback
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
+from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from types import TracebackType
 from typing import Any, Final, Self
@@ -63,6 +64,10 @@ class Sandboxes:
         self._environment = dict(environment)
         self._processes = multiprocessing.get_context("forkserver")
         self._processes.set_forkserver_preload(_PRELOADED)
+        # Ctrl-C reaches every process of the terminal. What is ignored here, the server and its forks ignore.
+        handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        forkserver.ensure_running()
+        signal.signal(signal.SIGINT, handler)
         self._idle: deque[_Sandbox] = deque()
         self._busy: set[_Sandbox] = set()
         self._closed = False
@@ -140,7 +145,6 @@ class _Sandbox:
 
 def _work(calls: Connection, environment: Mapping[str, str]) -> None:
     """Run what comes over the pipe until that closes: with our parent, whatever becomes of it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process of the terminal
     os.environ |= environment
     while True:
         try:

@@ -47,6 +47,7 @@ class Service:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
+            start_new_session=True,
         )
         assert self._process.stdout
         self.output = ""
@@ -57,8 +58,11 @@ class Service:
         raise AssertionError(f"it did not start: {self.output}")
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
-        """Its exit status."""
-        self.process.send_signal(how)
+        """Its exit status. A Ctrl-C reaches all processes of a terminal."""
+        if how is signal.SIGINT:
+            os.killpg(self.process.pid, how)
+        else:
+            self.process.send_signal(how)
         self.output += self.process.communicate(timeout=30)[0]
         return self.process.returncode
 

@@ -1,0 +1,103 @@
+"""`sam build` for both processors, and what `sam package` would upload of it."""
+
+import importlib.util
+import os
+import shutil
+import struct
+import subprocess
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import boto3
+import pytest
+import yaml
+
+from local.emulator import Emulator
+
+ARCHITECTURES = {"arm64": "aarch64", "x86_64": "x86_64"}
+EM_AARCH64, EM_X86_64 = 183, 62  # e_machine of an ELF file
+
+
+@pytest.fixture(scope="module")
+def environment(emulator: Emulator, root: Path) -> dict[str, str]:
+    """Of sam: our interpreter first in PATH, the emulator as its AWS."""
+    return {
+        **{name: value for name, value in os.environ.items() if not name.startswith("AWS_")},
+        **emulator.variables(),
+        "PATH": f"{root / '.venv' / 'bin'}:{os.environ['PATH']}",
+        "SAM_CLI_TELEMETRY": "0",
+    }
+
+
+@pytest.fixture(scope="module", params=ARCHITECTURES)
+def built(request, root: Path, environment: dict[str, str], tmp_path_factory) -> Iterator[tuple[str, Path]]:
+    architecture = request.param
+    target = tmp_path_factory.mktemp(architecture)
+    sam(
+        root, environment | {"ARCH": ARCHITECTURES[architecture]},
+        "build", "--no-cached", "--build-dir", str(target), "--parameter-overrides", f"Architecture={architecture}",
+    )  # fmt: skip
+    yield architecture, target
+    shutil.rmtree(target)
+
+
+def sam(root: Path, environment: dict[str, str], *arguments: str) -> str:
+    done = subprocess.run(  # noqa: S603 - our own tool
+        [root / ".venv-sam" / "bin" / "sam", *arguments],
+        cwd=root, env=environment, capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout
+
+
+def test_the_template_is_valid(root: Path, environment: dict[str, str]) -> None:
+    assert "is a valid SAM Template" in sam(root, environment, "validate", "--lint")
+
+
+def test_every_function_is_built_with_its_handler(built: tuple[str, Path]) -> None:
+    _, target = built
+    template = yaml.safe_load((target / "template.yaml").read_text())
+    functions = {n: r for n, r in template["Resources"].items() if r["Type"] == "AWS::Serverless::Function"}
+    for name in functions:
+        assert sorted(path.name for path in (target / name).iterdir()) == ["app.py"]
+    assert len(functions) == len(list((Path(__file__).parents[2] / "functions").glob("*/app.py")))
+
+
+def test_the_layer_that_sam_uploads_holds_valid_bytecode_and_no_boto3(
+    built: tuple[str, Path], root: Path, environment: dict[str, str], tmp_path: Path
+) -> None:
+    architecture, target = built
+    bucket = f"packages-{architecture.replace('_', '-')}"
+    s3 = boto3.client("s3", endpoint_url=environment["AWS_ENDPOINT_URL"], region_name="us-east-1")
+    s3.create_bucket(Bucket=bucket)
+    packaged = tmp_path / "packaged.yaml"
+    sam(
+        root, environment,
+        "package", "--template-file", str(target / "template.yaml"), "--s3-bucket", bucket,
+        "--output-template-file", str(packaged),
+    )  # fmt: skip
+    uri = yaml.safe_load(packaged.read_text())["Resources"]["CommonLayer"]["Properties"]["ContentUri"]
+    uploaded = tmp_path / "layer.zip"
+    s3.download_file(bucket, uri.rpartition("/")[2], str(uploaded))
+    layer = zipfile.ZipFile(uploaded)
+    names = set(layer.namelist())
+
+    assert {name.split("/")[0] for name in names} == {"python"}
+    assert not [name for name in names if name.startswith(("python/boto", "python/s3transfer", "python/bin/"))]
+    sources = {name for name in names if name.endswith(".py")}
+    assert {
+        "python/logkeep/fragment.py",
+        "python/aws_lambda_powertools/__init__.py",
+        "python/pydantic/main.py",
+    } <= sources
+    for source in sources:
+        folder, _, file = source.rpartition("/")
+        bytecode = layer.read(f"{folder}/__pycache__/{file.removesuffix('.py')}.cpython-313.pyc")
+        assert bytecode[:4] == importlib.util.MAGIC_NUMBER
+        assert struct.unpack("<I", bytecode[4:8])[0] == 0b01, "hash-based, unchecked: zipping dates every source 1980"
+        assert bytecode[8:16] == importlib.util.source_hash(layer.read(source))
+
+    machines = {struct.unpack("<H", layer.read(name)[18:20])[0] for name in names if name.endswith(".so")}
+    assert machines == {EM_AARCH64 if architecture == "arm64" else EM_X86_64}
+    assert sum(each.file_size for each in layer.infolist()) < 60 << 20, "a layer may hold 250 MB unzipped"
