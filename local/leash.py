@@ -8,7 +8,9 @@ import threading
 
 
 def _leave_with_parent() -> None:
-    sys.stdin.buffer.read()  # nothing is ever written: the pipe closes when the parent is gone
+    # Nothing is ever written: the pipe ends when the parent is gone. Not by sys.stdin, whose lock a thread may not hold
+    # while the interpreter ends.
+    os.read(0, 1)
     os.kill(os.getpid(), signal.SIGTERM)
 
 

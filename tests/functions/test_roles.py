@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import boto3
+import httpx
 import pytest
 from botocore.exceptions import ClientError
 
@@ -14,6 +15,7 @@ from local.template import Template, resolve
 from logkeep.aws import clients
 from logkeep.aws.backups import backup_store
 from logkeep.aws.credentials import credential_store
+from logkeep.aws.download_role import download_signer
 from logkeep.aws.logs import log_store
 from logkeep.identity import Credential, Scope
 from logkeep.logid import LogId
@@ -109,6 +111,15 @@ def test_a_render_is_built_and_linked(role: str, encoding: str) -> None:
     headers = {"accept": "application/json", "accept-encoding": encoding}
     answer = call(name, event(name, rawQueryString=query, headers=headers))
     assert (answer.status, answer.json["raw_size"]) == (200, len(LARGE))
+
+
+@as_role("ReadLog")
+def test_a_link_opens_renders_and_its_role_nothing_else(role: str) -> None:
+    link = send("read_log", headers={"accept": "application/json"}).json["url"]
+    assert httpx.get(link, trust_env=False).status_code == 200
+    elsewhere = {"Bucket": os.environ["BUCKET"], "Key": "logs/x"}
+    stolen = download_signer().generate_presigned_url("get_object", Params=elsewhere)
+    assert httpx.get(stolen, trust_env=False).status_code == 403
 
 
 @as_role("DownloadCheckLogs")

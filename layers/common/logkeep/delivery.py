@@ -7,7 +7,6 @@ from typing import Final
 from pydantic import BaseModel
 
 INLINE_MAX: Final = 4 << 20  # bytes as sent; base64 makes 5.6 MB of it, and a Lambda answers at most 6
-BUILD_SECONDS: Final = 20  # a request waits so long for a render
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ class Settings:
     build_queue_url: str
     download_role_arn: str
     event_retention_days: int
+    build_seconds: float  # a request waits so long for a file to be put together
 
     @classmethod
     def from_env(cls) -> "Settings":
@@ -28,6 +29,7 @@ class Settings:
             build_queue_url=env["BUILD_QUEUE_URL"],
             download_role_arn=env["DOWNLOAD_ROLE_ARN"],
             event_retention_days=int(env["EVENT_RETENTION_DAYS"]),
+            build_seconds=float(env["BUILD_SECONDS"]),
         )
 
 

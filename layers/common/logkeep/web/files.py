@@ -9,10 +9,11 @@ from aws_lambda_powertools.event_handler import Response, content_types
 from logkeep.aws.build_queue import order_file
 from logkeep.aws.logs import log_store
 from logkeep.aws.renders import Renders, disposition, renders
-from logkeep.delivery import BUILD_SECONDS, INLINE_MAX, Link, Pending, Way, way
+from logkeep.delivery import INLINE_MAX, Link, Pending, Way, way
 from logkeep.errors import Busy, TooLarge
 from logkeep.files import CheckFile, FileOrder, LogFile
 from logkeep.rendition import Facts, Rendition
+from logkeep.settings import settings
 from logkeep.web.http import Answer, App
 
 _RETRY_AFTER = 10  # seconds
@@ -37,7 +38,7 @@ def deliver(app: App, file: LogFile | CheckFile) -> Answer:
     if rendition.expected and way(ask, rendition.expected.size) is Way.REFUSE:
         raise _too_large(rendition.expected.size)
 
-    facts = store.build(rendition, started + BUILD_SECONDS)
+    facts = store.build(rendition, started + settings().build_seconds)
     if facts is None:
         order_file(FileOrder(project=project, gzip=ask.takes_gzip, file=file))
         if not ask.wants_json:

@@ -149,8 +149,8 @@ class App(APIGatewayHttpResolver):
 
     def _authenticate(self, _: APIGatewayHttpResolver, next_middleware: NextMiddleware) -> Answer:
         token = self.headers.get(_HEADER[self._token], "")
-        if self._token is TokenKind.AUTH and self.headers.get("authorization", "").startswith("SDK-HMAC"):
-            raise SignatureRefused("signatures are not accepted, send X-Auth-Token alone")
+        if not token and self._token is TokenKind.AUTH and self.ask.is_signed:
+            raise SignatureRefused("signatures are not accepted, send X-Auth-Token")
         if not token or len(token) > TOKEN_MAX:
             raise TokenMissing("")
         caller = prove(credential_store().find(self._token, token), time.time())
