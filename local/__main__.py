@@ -29,6 +29,8 @@ def main() -> None:
     # Raised wherever the program is, so that everything started so far is stopped in order.
     for each in (signal.SIGINT, signal.SIGTERM):
         signal.signal(each, lambda *_: sys.exit(0))
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        del os.environ[name]  # a profile or token of an account that this has nothing to do with
     logging.basicConfig(format="%(message)s")
     logging.getLogger("local").setLevel(logging.INFO)
     port, emulator_port = _port("PORT", PORT), _port("EMULATOR_PORT", EMULATOR_PORT)

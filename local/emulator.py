@@ -22,6 +22,7 @@ from local.template import Template, Values, resolve
 
 KEY: Final = "test"
 BUCKET: Final = "logkeep-local"
+_QUEUE_ATTRIBUTES: Final = ("VisibilityTimeout", "MessageRetentionPeriod", "ReceiveMessageWaitTimeSeconds")
 _START_SECONDS: Final = 20.0
 _STOP_SECONDS: Final = 20.0
 _LEAVING_SECONDS: Final = 3.0  # an emulator whose parent was killed saves its data and goes
@@ -200,9 +201,6 @@ class Emulator:
                 time.sleep(0.05)
         output = (self._directory / "emulator.log").read_text(errors="replace")
         raise RuntimeError(f"the AWS emulator did not start:\n{output[-2000:]}")
-
-
-_QUEUE_ATTRIBUTES: Final = ("VisibilityTimeout", "MessageRetentionPeriod", "ReceiveMessageWaitTimeSeconds")
 
 
 def physical_name(name: str) -> str:

@@ -146,6 +146,8 @@ def resolve(declared: Any, values: Values) -> Any:
             return values[f"{name}.{attribute}"]
         case {"Fn::Sub": str(text)}:
             return _SUBSTITUTED.sub(lambda found: values[found[1]], text)
+        case dict() if any(name.startswith("Fn::") for name in declared):
+            raise ValueError(f"{', '.join(declared)} is not known here")
         case dict():
             return {name: resolve(inner, values) for name, inner in declared.items()}
         case list():

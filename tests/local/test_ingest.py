@@ -11,9 +11,9 @@ from typing import ClassVar
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+
 from local import ingest
 from local.ingest import PIECE, Target
-
 from logkeep.logid import LogId
 
 

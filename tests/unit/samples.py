@@ -50,6 +50,13 @@ RECORDS: dict[bytes, str | None] = {
     "日志".encode(): "continuation",
 }
 
+
+def wide_record(size: int) -> bytes:
+    """A DEBUG record whose level stands as far behind its time as fields of that size, at most 40, put it."""
+    field = b"    " + b"x" * size + b"    "
+    return b"[2026-01-31T08:00:00.123456789 +08:00]" + (field + b"|") * 3 + field + b"[DEBUG"
+
+
 _rests = st.one_of(
     st.just(b""),
     st.binary(max_size=20).map(lambda data: data.replace(b"\n", b"")),
@@ -61,6 +68,7 @@ _lines = st.one_of(
     st.binary(max_size=40).map(lambda data: data.replace(b"\n", b"")),
     # a level near the byte behind which nothing decides any more
     st.builds(lambda size: b'{"a":"' + b"x" * size + b'","level":"debug"}', st.integers(150, LINE_PREFIX + 10)),
+    st.builds(lambda size, rest: wide_record(size) + b" " + rest, st.integers(30, 40), _rests),
 )
 log_texts = st.builds(
     lambda lines, last: b"".join(line + b"\n" for line in lines) + last,
@@ -69,7 +77,7 @@ log_texts = st.builds(
 )
 """Logs with records of every format, and a last line that may lack its newline."""
 
-any_bytes = st.one_of(st.binary(max_size=400), log_texts)
+any_bytes = st.one_of(log_texts, st.binary(max_size=400))
 
 
 def cuts_of(texts: st.SearchStrategy[bytes]) -> st.SearchStrategy[list[bytes]]:

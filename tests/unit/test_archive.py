@@ -2,6 +2,7 @@ import io
 import json
 import re
 import shutil
+import struct
 import subprocess
 import unicodedata
 import zipfile
@@ -189,6 +190,27 @@ def test_sizes_and_offsets_of_any_length_are_read_back(pairs: list[tuple[int, in
             at += len(entry.local_header()) + entry.packed
         assert last.header_offset == at
         assert archive.read("last.log") == b"last\n"
+
+
+@pytest.mark.parametrize("past", [-1, 0, 1])
+def test_an_offset_that_just_fits_is_told_from_the_flag_that_stands_for_a_longer_one(tmp_path: Path, past: int):
+    # 0xFFFFFFFF in the 32-bit field says "see the ZIP64 extra field" (4.4.16), so it cannot be an offset itself.
+    size = 0xFFFFFFFF + past - len(huge("first.log", 1, 1).local_header())
+    path = tmp_path / "large.zip"
+    sparse([huge("first.log", size, size)], log_entry("last.log", b"last\n")).write_to(path)
+    with zipfile.ZipFile(path) as archive:
+        assert archive.infolist()[1].header_offset == 0xFFFFFFFF + past
+        assert bool(archive.infolist()[1].extra) == (past >= 0)
+        assert archive.read("last.log") == b"last\n"
+    assert "No errors detected" in unzip_tests(path, "last.log")
+
+
+@pytest.mark.parametrize(("raw", "packed"), [(5 * GIB, 6 * GIB), (5 * GIB, 7), (7, 0xFFFFFFFF), (0xFFFFFFFF, 7)])
+def test_a_local_header_holds_both_long_sizes_behind_its_name(raw: int, packed: int):
+    header = huge("a.log", raw, packed).local_header()  # 4.3.7, and 4.5.3: both must be there, the raw one first
+    assert struct.unpack("<4sHHHHHLLLHH", header[:30])[-4:] == (0xFFFFFFFF, 0xFFFFFFFF, 5, 20)
+    assert header[30:35] == b"a.log"
+    assert struct.unpack("<HHQQ", header[35:]) == (1, 16, raw, packed)
 
 
 # Not at 2**32 - 1 itself: Info-ZIP 6.0 takes that true size for the flag that stands for it, and then refuses the

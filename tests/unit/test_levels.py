@@ -8,7 +8,18 @@ from hypothesis import strategies as st
 
 from logkeep import levels
 from logkeep.levels import LINE_PREFIX, Cursor, DebugFilter, scan
-from tests.unit.samples import RECORDS, any_bytes, counts_of, cut, cuts_of, level_of, lines_of, log_texts, without_debug
+from tests.unit.samples import (
+    RECORDS,
+    any_bytes,
+    counts_of,
+    cut,
+    cuts_of,
+    level_of,
+    lines_of,
+    log_texts,
+    wide_record,
+    without_debug,
+)
 
 
 def filtered(pieces: list[bytes]) -> bytes:
@@ -131,6 +142,7 @@ def test_an_idle_filter_holds_nothing_back_and_keeps_what_continues(pieces: list
     for piece in pieces:
         fed, kept = fed + piece, kept + debug.feed(piece)
         if debug.is_idle:
+            assert fed == b"" or fed.endswith(b"\n")
             assert kept == without_debug(fed)
             assert without_debug(fed + b"\tcontinued\n") == kept + b"\tcontinued\n"
 
@@ -163,6 +175,21 @@ def test_only_the_first_bytes_of_a_line_decide():
     dropped = [size for size in range(10, 2 * LINE_PREFIX) if not filtered([line(size)])]
     assert dropped == list(range(10, dropped[-1] + 1))
     assert dropped[-1] < LINE_PREFIX
+
+
+def test_the_widest_record_is_known_from_its_prefix_wherever_it_is_cut():
+    line = wide_record(40) + b"] x"
+    assert LINE_PREFIX - 4 <= len(line) <= LINE_PREFIX + 4
+    text = b"INFO: x\n" + line * 3 + b"\nINFO: y\n"
+    for point in range(len(text)):
+        assert filtered(cut(text, [point])) == b"INFO: x\nINFO: y\n"
+
+
+@pytest.mark.parametrize("line", [b"INFO: " + b"x" * 300, b"DEBUG: " + b"x" * 300], ids=["kept", "dropped"])
+def test_a_stretch_of_nothing_changes_nothing_within_a_long_line(line: bytes):
+    rest = b"DEBUG: still the same line\nDEBUG: another\nINFO: x\n"
+    for pieces in ([line, b"", rest], [b"", line, b"", b"", rest, b""], [line[:5], b"", line[5:], b"", rest]):
+        assert filtered(pieces) == without_debug(line + rest)
 
 
 def test_no_match_can_depend_on_bytes_behind_the_remembered_prefix():

@@ -24,7 +24,8 @@ FORMS = [
     {"gzip": True, "as_file": False},
     {"gzip": True, "as_file": True},
 ]
-forms = st.sampled_from([form | {"without_debug": drop} for form in FORMS for drop in (False, True)])
+EVERY_FORM = [form | {"without_debug": drop} for form in FORMS for drop in (False, True)]
+forms = st.sampled_from(EVERY_FORM)
 DEBUG = b"DEBUG: a detail\n\tof two lines\n"
 INFO = b"INFO: what happened\n"
 
@@ -47,19 +48,42 @@ def _raw_max(request: pytest.FixtureRequest):
         yield
 
 
-@given(cuts_of(any_bytes), forms)
-def test_a_log_file_holds_its_text_and_tells_the_truth_of_itself(pieces: list[bytes], form: dict[str, bool]):
-    text = b"".join(pieces)
-    file = file_of(logs_of(*pieces), form)
-    extents, facts = made(file)
-    data = content(extents)
-    expected = without_debug(text) if form["without_debug"] else text
-    assert (gzip.decompress(data) if form["gzip"] else data) == expected
-    received = data if form["as_file"] else expected
-    assert facts == Facts(len(data), len(received), zlib.crc32(received))
-    assert file.expected in (None, facts)
-    assert (file.expected is None) == (expected != text)
-    assert file.content_encoding == ("gzip" if form["gzip"] and not form["as_file"] else None)
+def check_every_form(pieces: list[bytes]) -> None:
+    logs, text = logs_of(*pieces), b"".join(pieces)
+    for form in EVERY_FORM:
+        file = file_of(logs, form)
+        extents, facts = made(file)
+        data = content(extents)
+        expected = without_debug(text) if form["without_debug"] else text
+        assert (gzip.decompress(data) if form["gzip"] else data) == expected
+        received = data if form["as_file"] else expected
+        assert facts == Facts(len(data), len(received), zlib.crc32(received))
+        assert file.expected in (None, facts)
+        assert (file.expected is None) == (expected != text)
+        assert file.content_encoding == ("gzip" if form["gzip"] and not form["as_file"] else None)
+
+
+@given(cuts_of(any_bytes))
+def test_a_log_file_holds_its_text_and_tells_the_truth_of_itself(pieces: list[bytes]):
+    check_every_form(pieces)
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        [],
+        [DEBUG],
+        [DEBUG, INFO, b"INFO: unfinished"],
+        [INFO, b"DEBUG: unfinished"],
+        [INFO, DEBUG, b"unfinished and continued"],
+        [INFO, b"DE", b"BUG: cut", b" twice\n", INFO],
+        [DEBUG, b"INFO: " + b"x" * 300, b"DEBUG: the same line\n", DEBUG, INFO],
+        [DEBUG, INFO + b"INFO: " + b"x" * 300, INFO, INFO, DEBUG, INFO],
+        [INFO, b"DEBUG: x\n", b"\tcontinued in another fragment\n", INFO],
+    ],
+)
+def test_a_log_file_is_right_wherever_debug_records_and_fragments_meet(pieces: list[bytes]):
+    check_every_form(pieces)
 
 
 @given(cuts_of(log_texts), forms)
@@ -80,7 +104,7 @@ def test_files_of_one_identity_have_the_same_bytes(
 
 def test_every_form_of_a_log_with_debug_records_has_an_identity_of_its_own():
     logs = logs_of(DEBUG + INFO)
-    files = [file_of(logs, form | {"without_debug": drop}) for form in FORMS for drop in (False, True)]
+    files = [file_of(logs, form) for form in EVERY_FORM]
     assert len({file.identity for file in files}) == len(files)
 
 
