@@ -45,7 +45,7 @@ bench: .venv/.installed ## Measure, against named alternatives in the same run
 	$(PY) -m bench
 
 soak: .venv/.installed ## The long forms of the kill and race loops
-	LOGKEEP_SOAK=1 $(PY) -m pytest -m soak
+	LOGKEEP_SOAK=1 $(PY) -m pytest -m soak -s
 
 deploy: build ## Deploy to the AWS account of your environment
 	$(SAM) deploy --guided --parameter-overrides Architecture=$(ARCHITECTURE)

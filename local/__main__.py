@@ -53,7 +53,7 @@ def main() -> None:
 
 
 def _serve(running: ExitStack, emulator: Emulator, listening: socket.socket, directory: Path) -> None:
-    template = Template.load()
+    template = Template.load(overrides=os.environ.get("LOGKEEP_PARAMETERS", ""))
     environment = {"POWERTOOLS_LOG_LEVEL": "WARNING"} | os.environ | emulator.create(template)
     os.environ |= environment
     _say("Writing sample data")

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, Self
@@ -85,11 +85,15 @@ class Function:
 @dataclass(frozen=True)
 class Template:
     raw: Mapping[str, Any]
+    overrides: Mapping[str, str] = field(default_factory=dict)  # of the parameters' defaults
 
     @classmethod
-    def load(cls, path: Path = ROOT / "template.yaml") -> Self:
+    def load(cls, path: Path = ROOT / "template.yaml", overrides: str = "") -> Self:
+        """Overrides are `Name=value Name=value`, as sam takes them."""
+        pairs = (each.partition("=") for each in overrides.split())
         # A subclass of SafeLoader constructs no objects either.
-        return cls(yaml.load(path.read_text(), Loader=_Loader))  # noqa: S506
+        raw = yaml.load(path.read_text(), Loader=_Loader)  # noqa: S506
+        return cls(raw, {name: value for name, _, value in pairs})
 
     def resources(self, kind: str) -> dict[str, dict[str, Any]]:
         """The properties of all resources of a type, by logical id."""
@@ -123,8 +127,11 @@ class Template:
 
     @property
     def parameters(self) -> dict[str, str]:
-        """The defaults of the parameters."""
-        return {name: str(each.get("Default", "")) for name, each in self.raw.get("Parameters", {}).items()}
+        """The defaults of the parameters, or what overrides them. Raise ValueError for one that is not declared."""
+        defaults = {name: str(each.get("Default", "")) for name, each in self.raw.get("Parameters", {}).items()}
+        if unknown := self.overrides.keys() - defaults.keys():
+            raise ValueError(f"the template has no parameter {', '.join(sorted(unknown))}")
+        return defaults | dict(self.overrides)
 
     def environment(self, values: Values) -> dict[str, str]:
         """The variables of all functions, which differ in none of them: one process can stand for any function."""

@@ -9,6 +9,7 @@ import boto3
 import httpx
 import pytest
 
+os.environ.pop("AWS_PROFILE", None)  # a profile that is not there is an error
 os.environ |= {  # before any import of the code under test
     "AWS_ACCESS_KEY_ID": "test",
     "AWS_SECRET_ACCESS_KEY": "test",

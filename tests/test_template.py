@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from local.__main__ import EMULATOR_PORT
+from local.emulator import values_of
 from local.template import Template
 from logkeep.aws.logs import BY_ID
 from logkeep.aws.renders import KEPT_DAYS
@@ -155,6 +157,11 @@ def test_event_files_fit_the_routes(root: Path) -> None:
         if "routeKey" in loaded:
             assert loaded["routeKey"] in keys, path.name
             assert loaded["routeKey"] == loaded["requestContext"]["routeKey"]
+
+
+def test_the_env_file_points_sam_local_at_the_local_emulator(root: Path) -> None:
+    values = values_of(TEMPLATE, f"http://host.docker.internal:{EMULATOR_PORT}")
+    assert json.loads((root / "events" / "env.json").read_text()) == {"Parameters": TEMPLATE.environment(values)}
 
 
 def test_every_parameter_and_output_is_described() -> None:

@@ -26,7 +26,8 @@ pytestmark = [
     pytest.mark.filterwarnings(
         r"ignore:datetime.datetime.utcnow\(\) is deprecated:DeprecationWarning:huaweicloudsdkcore"
     ),
-    pytest.mark.filterwarnings("ignore::openstack.warnings.OpenStackDeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::openstack.warnings.RemovedInSDK50Warning"),
+    pytest.mark.filterwarnings("ignore::openstack.warnings.RemovedInSDK60Warning"),
 ]
 
 

@@ -18,8 +18,9 @@ from local.emulator import free_port
 
 
 class Service:
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, **environment: str) -> None:
         self.directory = directory
+        self._environment = environment
         self.port, self.emulator_port = free_port(), free_port()
         self.output = ""
         self._process: subprocess.Popen[str] | None = None
@@ -36,7 +37,7 @@ class Service:
     @property
     def environment(self) -> dict[str, str]:
         ports = {"PORT": str(self.port), "EMULATOR_PORT": str(self.emulator_port)}
-        return {**os.environ, **ports, "LOGKEEP_DATA": str(self.directory)}
+        return {**os.environ, **ports, "LOGKEEP_DATA": str(self.directory), **self._environment}
 
     def start(self) -> None:
         """Start it and wait for `Ready`; what it prints before is kept."""
@@ -85,8 +86,8 @@ class Service:
 
 
 @contextmanager
-def running(directory: Path) -> Iterator[Service]:
-    service = Service(directory)
+def running(directory: Path, **environment: str) -> Iterator[Service]:
+    service = Service(directory, **environment)
     service.start()
     try:
         yield service

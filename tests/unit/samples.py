@@ -29,6 +29,10 @@ RECORDS: dict[bytes, str | None] = {
     b"[DEBUG] Configuring mojo": "DEBUG",
     b"[INFO] BUILD SUCCESS": "INFO",
     b"[WARNING] deprecated": "WARN",
+    b"[ERROR ] padded": "ERROR",
+    b"[debug] in brackets even a small one is a level": "DEBUG",
+    b"2026-01-31 08:00:00 [Warn ] x": "WARN",
+    b"[2026-01-31 08:00:00][main][DEBUG] x": "DEBUG",
     b"<FATAL> out of memory": "ERROR",
     b"SEVERE - x": "ERROR",
     b'{"ts": 1, "level": "debug", "msg": "x"}': "DEBUG",
@@ -54,7 +58,7 @@ RECORDS: dict[bytes, str | None] = {
 def wide_record(size: int) -> bytes:
     """A DEBUG record whose level stands as far behind its time as fields of that size, at most 40, put it."""
     field = b"    " + b"x" * size + b"    "
-    return b"[2026-01-31T08:00:00.123456789 +08:00]" + (field + b"|") * 3 + field + b"[DEBUG"
+    return b"[2026-01-31T08:00:00.123456789 +08:00]    stderr F" + (field + b"|") * 2 + field + b"[DEBUG"
 
 
 _rests = st.one_of(

@@ -133,7 +133,7 @@ def sub_job_ids(values: Iterable[str]) -> list[str]:
         raise Invalid("sub_job_id", "is required")
     for each in ids:
         if len(each) != _SUB_JOB_ID_LENGTH or not is_segment(each):
-            raise Invalid("sub_job_id", f"must be {_SUB_JOB_ID_LENGTH} letters or digits")
+            raise Invalid("sub_job_id", f"must be {_SUB_JOB_ID_LENGTH} characters of A-Z a-z 0-9 . _ -")
     if len(ids) > SUB_JOBS_MAX:
         raise Invalid("sub_job_id", f"at most {SUB_JOBS_MAX} at once")
     return ids

@@ -34,24 +34,33 @@ LEVELS: Final = ("DEBUG", "INFO", "WARN", "ERROR")
 # The pattern starts with a literal newline because `re` then leaps from line to line with memchr.
 _TIME: Final = rb"\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?: ?Z| ?[+-]\d\d:?\d\d)?"
 _WORD: Final = rb"(?:TRACE|DEBUG|INFO|NOTICE|WARN(?:ING)?|ERR(?:OR)?|SEVERE|CRITICAL|FATAL)"
+_GAP: Final = rb"(?:[ \t]{1,4}|(?=\[))"
 _RECORD: Final = re.compile(
     rb"\n(?:"
-    # 2026-01-31 08:00:00,123 [main] DEBUG …: between time and level stand at most three bracketed or dash-separated
+    # 2026-01-31 08:00:00,123 [main] DEBUG …: between time and level stand at most two bracketed or dash-separated
     # fields, one plain word, or the stream and tag of a CRI log
     rb"[\[(]?(?P<time>" + _TIME + rb")[\])]?"
     rb"(?:[ \t]{1,4}std(?:out|err) [FP])?"
-    rb"(?:[ \t]{1,4}(?:\[[^\]\n]{0,40}\]|[-|]|[^\s\[]{1,40}[ \t]{1,4}[-|])){0,3}?"
-    rb"(?:[ \t]{1,4}[^\s\[]{1,40})??[ \t]{1,4}[\[(<]?(?P<behind>" + _WORD + rb")\b"
+    rb"(?:" + _GAP + rb"(?:\[[^\]\n]{0,40}\]|[-|]|[^\s\[]{1,40}[ \t]{1,4}[-|])){0,2}?"
+    rb"(?:[ \t]{1,4}[^\s\[]{1,40})??"
+    + _GAP
+    + rb"(?:[\[(<]?(?P<behind>"
+    + _WORD
+    + rb")\b|\[(?P<bracketed>(?i:"
+    + _WORD
+    + rb"))[ \t]{0,2}\])"
     rb"|[\[(]?(?P<bare>" + _TIME + rb")"
-    rb"|(?:\d\d:\d\d:\d\d(?:[.,]\d{1,9})?[ \t]{1,4})?[\[(<]?(?P<first>" + _WORD + rb")(?=[\]):>|\s-])"
+    rb"|(?:\d\d:\d\d:\d\d(?:[.,]\d{1,9})?[ \t]{1,4})?"
+    rb"(?:[\[(<]?(?P<first>" + _WORD + rb")(?=[\]):>|\s-])|\[(?P<first_bracketed>(?i:" + _WORD + rb"))[ \t]{0,2}\])"
     rb"|\{[^\n]{0,180}?\"(?:level|severity|lvl)\"[ ]?:[ ]?\"(?P<json>[A-Za-z]{3,8})\""
     rb"|(?:(?:time|ts|msg)=[^\n]{0,160}? )?level=\"?(?P<logfmt>[A-Za-z]{3,8})\b"
     rb")"
 )
+_LEVEL_GROUPS: Final = ("behind", "bracketed", "first", "first_bracketed", "json", "logfmt")
 
 
 def _level(match: re.Match[bytes]) -> str | None:
-    word = match["behind"] or match["first"] or match["json"] or match["logfmt"]
+    word = next(filter(None, (match[name] for name in _LEVEL_GROUPS)), None)
     return _LEVELS.get(word.upper()) if word else None
 
 
