@@ -5,6 +5,7 @@ import gzip
 import importlib
 import json
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -101,9 +102,9 @@ def log_request(name: str, log_id: str, query: str = "", **changes: Any) -> dict
     return event(name, rawQueryString=query, **path, **changes)
 
 
-def append(log_id: str, body: bytes, offset: int | None = 0, **headers: Any) -> Answer:
+def append(log_id: str, body: bytes, offset: int | None = 0, headers: Mapping[str, str] | None = None) -> Answer:
     query = "" if offset is None else f"offset={offset}"
-    sent = {"content-length": str(len(body)), **headers}
+    sent = {"content-length": str(len(body)), **(headers or {})}
     return call("append_log", log_request("append_log", log_id, query, headers=sent, **binary(body)))
 
 

@@ -1,4 +1,4 @@
-"""The arguments of samlocal/check.sh: every function once with its event, and a few requests to `sam local start-api`."""
+"""The arguments of samlocal/check.sh: every function once with its event, and requests to `sam local start-api`."""
 
 from local.template import Template
 

@@ -12,7 +12,7 @@ def _message(name: str, **fields: tuple[int, int, str]) -> descriptor_pb2.Descri
     message = descriptor_pb2.DescriptorProto(name=name)
     for field, (number, kind, of) in fields.items():
         repeated = _FIELD.LABEL_REPEATED if of.endswith("Any") else _FIELD.LABEL_OPTIONAL
-        message.field.add(name=field, number=number, type=kind, label=repeated, type_name=of or None)  # type: ignore[arg-type]
+        message.field.add(name=field, number=number, type=kind, label=repeated, type_name=of or None)
     return message
 
 
@@ -32,7 +32,7 @@ def _build() -> type[Any]:
     file.message_type.extend([status, response])
     pool = descriptor_pool.DescriptorPool()
     pool.AddSerializedFile(any_pb2.DESCRIPTOR.serialized_pb)
-    pool.Add(file)  # type: ignore[no-untyped-call]
+    pool.Add(file)
     return message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{_PACKAGE}.QueryLogResponse"))
 
 

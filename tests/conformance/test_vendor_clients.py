@@ -198,7 +198,7 @@ def test_open_telekom_clouds_client_lists_service_events(service) -> None:
         region_name="local",
     )
     sdk.register_otc_extensions(connection)
-    proxy = connection.modelartsv1
+    proxy: Any = connection.modelartsv1  # type: ignore[attr-defined]  # made by register_otc_extensions
     proxy.endpoint_override = f"{service.demo['endpoint']}/v1/{service.demo['project_id']}"
     found = list(proxy.service_events(service.demo["service_id"], limit=5, event_type="normal", order="asc"))
     assert [event.event_type for event in found] == ["normal"] * 5

@@ -58,20 +58,20 @@ def test_without_an_offset_bytes_go_to_the_end(a_log_id) -> None:
 
 @pytest.mark.parametrize("header", [{"content-encoding": "gzip"}, {"content-type": "application/gzip"}])
 def test_gzip_bodies_are_inflated(a_log_id, header) -> None:
-    append(a_log_id, gzip.compress(b"one\n") + gzip.compress(b"two\n"), **header)
+    append(a_log_id, gzip.compress(b"one\n") + gzip.compress(b"two\n"), headers=header)
     assert read(a_log_id).body == b"one\ntwo\n"
 
 
 @pytest.mark.parametrize("body", [b"no gzip at all", gzip.compress(b"one\n" * 99)[:-9]])
 def test_a_body_that_is_not_whole_gzip_is_refused(a_log_id, body) -> None:
-    answer = append(a_log_id, body, **{"content-encoding": "gzip"})
+    answer = append(a_log_id, body, headers={"content-encoding": "gzip"})
     assert (answer.status, answer.json["error_code"]) == (400, "LOGKEEP.0400")
     assert answer.json["error_msg"].startswith("body: ")
     assert read(a_log_id).status == 404
 
 
 def test_a_gzip_bomb_is_refused(a_log_id) -> None:
-    assert append(a_log_id, gzip.compress(bytes(33 << 20)), **{"content-encoding": "gzip"}).status == 413
+    assert append(a_log_id, gzip.compress(bytes(33 << 20)), headers={"content-encoding": "gzip"}).status == 413
     assert read(a_log_id).status == 404
 
 

@@ -2,6 +2,7 @@
 
 import json
 import time
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,7 @@ pytestmark = pytest.mark.usefixtures("aws")
 NOON = 1_795_348_800_000  # 2026-11-22T12:00:00Z
 
 
-def some(count: int, start: int = NOON, step: int = 1000) -> list[dict]:
+def some(count: int, start: int = NOON, step: int = 1000) -> list[dict[str, Any]]:
     return [
         {
             "occur_time": start + i * step,

@@ -25,9 +25,9 @@ TEXT = (
 WITHOUT_DEBUG = b"".join(line for i, line in enumerate(TEXT.splitlines(keepends=True)) if i in {0, 4, 5, 6})
 
 
-def build(query: str, version: str = "", **headers):
+def build(query: str, version: str = "", encoding: str | None = "gzip"):
     name = "download_build_log" + version
-    return call("download_build_log", event(name, rawQueryString=query, headers=headers))
+    return call("download_build_log", event(name, rawQueryString=query, headers={"accept-encoding": encoding}))
 
 
 @pytest.mark.parametrize("version", ["", "-v4"])
@@ -45,7 +45,7 @@ def test_info_drops_debug_records_with_their_continuations_also_across_fragments
     append(STAGE, TEXT[:cut])
     append(STAGE, TEXT[cut:], offset=cut)
     assert build("task_name=stage1").body == WITHOUT_DEBUG
-    assert build("task_name=stage1&log_level=INFO", **{"accept-encoding": "identity"}).sent == WITHOUT_DEBUG
+    assert build("task_name=stage1&log_level=INFO", encoding="identity").sent == WITHOUT_DEBUG
 
 
 @pytest.mark.parametrize(("level", "text"), [("DEBUG", TEXT), ("INFO", WITHOUT_DEBUG)])
@@ -61,7 +61,7 @@ def test_compressed_it_is_a_gz_named_after_the_stage(level, text) -> None:
 def test_without_gzip_the_text_is_sent_as_it_is() -> None:
     append(STAGE, TEXT)
     for encodings in (None, "identity", "gzip;q=0, identity", "br"):
-        answer = build("task_name=stage1&log_level=DEBUG", **{"accept-encoding": encodings})
+        answer = build("task_name=stage1&log_level=DEBUG", encoding=encodings)
         assert ("Content-Encoding" in answer.headers, answer.sent) == (False, TEXT)
 
 

@@ -1,3 +1,4 @@
+from typing import Any
 from urllib.parse import urlencode
 
 import pytest
@@ -11,7 +12,7 @@ START = 1_656_042_837_000
 
 
 def record(number: int, status: Status = Status.SUCCESS, **fields) -> BackupRecord:
-    values = {
+    values: dict[str, Any] = {
         "id": f"record-{number:03d}",
         "cluster_id": CLUSTER,
         "created_at": START + number * 1000,

@@ -10,7 +10,8 @@ import httpx
 import pytest
 from botocore.exceptions import ClientError
 
-from local.emulator import ACCOUNT, Emulator, values_of
+from local import ACCOUNT
+from local.emulator import Emulator, values_of
 from local.template import Template, resolve
 from logkeep.aws import clients
 from logkeep.aws.backups import backup_store

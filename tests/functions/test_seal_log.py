@@ -47,6 +47,19 @@ def test_a_truncated_log_takes_no_more_than_it_was_sealed_for(a_log_id) -> None:
     assert append(a_log_id, TEXT[10:12], offset=10).status == 202
 
 
+def test_a_seal_that_tells_less_forgets_nothing_of_one_that_told_more(a_log_id) -> None:
+    append(a_log_id, TEXT[:10])
+    seal(a_log_id, bytes=len(TEXT))
+    again = seal(a_log_id)
+    assert (again.json["state"], again.json["missing"]) == ("truncated", {"bytes": len(TEXT) - 10})
+    assert seal(a_log_id, bytes=10).json["state"] == "sealed"
+
+
+def test_all_bytes_with_too_few_lines_are_a_conflict(a_log_id) -> None:
+    append(a_log_id, TEXT)
+    assert seal(a_log_id, bytes=len(TEXT), lines=5).status == 409
+
+
 def test_a_sealed_log_takes_a_replay_but_nothing_new(a_log_id) -> None:
     append(a_log_id, TEXT)
     seal(a_log_id)

@@ -26,18 +26,10 @@ SUB_JOB = "b" * 32
 def lines(size: int, seed: int) -> bytes:
     """Text as builds print it, exactly `size` bytes of it."""
     chance = random.Random(seed)
-    words = [chance.randbytes(4).hex() for _ in range(500)]
+    words = [chance.randbytes(4).hex().encode() for _ in range(500)]
     block = b"".join(
         b"2026-11-22 10:%02d:%02d.%03d INFO [worker-%d] c.e.Build - %s %d %s\n"
-        % (
-            n // 60 % 60,
-            n % 60,
-            n % 1000,
-            n % 8,
-            chance.choice(words).encode(),
-            chance.getrandbits(40),
-            words[n % 500].encode(),
-        )
+        % (n // 60 % 60, n % 60, n % 1000, n % 8, chance.choice(words), chance.getrandbits(40), words[n % 500])
         for n in range(MB // 70)
     )
     return (block * (size // len(block) + 1))[:size]

@@ -4,15 +4,16 @@ import gzip
 import random
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Generator
 from datetime import datetime, timedelta
+from functools import partial
 from types import SimpleNamespace
 
 import httpx
+import isal
 import pytest
 from botocore.exceptions import ClientError
 
-from logkeep import rendition as renditions
 from logkeep.aws import clients
 from logkeep.aws.logs import log_store
 from logkeep.aws.renders import KEPT_DAYS, Renders, renders
@@ -38,7 +39,8 @@ def noise() -> bytes:
 def made(aws, noise: bytes) -> Rendition:
     store = log_store(PROJECT)
     for start in range(0, len(noise), 4 << 20):
-        store.append(LOG, lambda start=start: iter((noise[start : start + (4 << 20)],)), start)
+        piece = noise[start : start + (4 << 20)]
+        store.append(LOG, partial(iter, (piece,)), start)
     return log_file(store, store.head(LOG), "stage1.log", "text/plain", gzip=True)
 
 
@@ -167,7 +169,7 @@ def test_long_ranges_are_copied_by_s3_and_the_rest_is_moved(store, objects) -> N
     ]
     whole = b"head" + body[1000 : 1000 + (30 << 20)] + b"middle" + body[5:105]
 
-    def make() -> Iterator[Extent]:
+    def make() -> Generator[Extent, None, Facts]:
         yield from extents
         return Facts(len(whole), len(whole), zlib.crc32(whole))
 
@@ -185,7 +187,7 @@ def test_equal_logs_give_one_render_and_a_new_compressor_another(store, made, mo
     logs = log_store(PROJECT)
     again = log_file(logs, logs.head(LOG), "other name", "text/plain", gzip=True)
     assert again.identity == made.identity
-    monkeypatch.setattr(renditions.isal, "__version__", "99")
+    monkeypatch.setattr(isal, "__version__", "99")
     assert log_file(logs, logs.head(LOG), "x", "text/plain", gzip=True).identity != made.identity
 
 

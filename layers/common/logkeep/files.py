@@ -48,7 +48,7 @@ class LogFile(BaseModel):
             logs.head(LogId.parse(self.log_id)),
             self.filename,
             self.content_type,
-            gzip=gzip or self.as_file,
+            gzip=gzip,
             as_file=self.as_file,
             without_debug=self.without_debug,
         )

@@ -42,6 +42,12 @@ class Totals(BaseModel):
             raise ValueError("must be eight hex digits")
         return int(value, 16)
 
+    def added_to(self, earlier: "Totals | None") -> "Totals":
+        """These totals, and what an earlier seal told besides, unless it was about another number of bytes."""
+        if earlier is None or self.bytes not in {None, earlier.bytes}:
+            return self
+        return Totals.of_stored(earlier.stored() | self.stored())
+
     @classmethod
     def of_stored(cls, values: Mapping[str, int]) -> "Totals":
         """Totals that were valid when they were told."""
@@ -104,20 +110,23 @@ class Head:
 
         Raises Conflict where the log holds something else than the producer sent: sealing repairs nothing.
         """
-        missing = False
-        for name, told, least, most in (
-            ("bytes", totals.bytes, self.end, self.end),
-            # a producer may or may not count a last line without a newline
-            ("lines", totals.lines, self.lines, Certificate.of(self).lines),
-        ):
-            if told is not None and told < least:
-                raise Conflict(f"{name}: the log holds {most}, more than the {told} of the seal")
-            missing = missing or (told is not None and told > most)
-        if not missing and totals.crc32 is not None and totals.crc32 != self.crc32:
-            raise Conflict(f"crc32: the log's is {self.crc32:08x}, the seal says {totals.crc32:08x}")
-        if missing and self.state is State.SEALED:
-            raise Conflict(f"the log is sealed already, at {self.end} bytes")
-        return replace(self, state=State.TRUNCATED if missing else State.SEALED, expected=totals)
+        told = totals.added_to(self.expected)
+        lines = Certificate.of(self).lines
+        if told.bytes is not None and told.bytes < self.end:
+            raise Conflict(f"bytes: the log holds {self.end}, more than the {told.bytes} of the seal")
+        # A producer may or may not count a last line without a newline.
+        if told.lines is not None and told.lines < self.lines:
+            raise Conflict(f"lines: the log holds {lines}, more than the {told.lines} of the seal")
+        too_many_lines = told.lines is not None and told.lines > lines
+        if told.bytes > self.end if told.bytes is not None else too_many_lines:
+            if self.state is State.SEALED:
+                raise Conflict(f"the log is sealed already, at {self.end} bytes")
+            return replace(self, state=State.TRUNCATED, expected=told)
+        if too_many_lines:
+            raise Conflict(f"lines: all bytes are there and hold {lines}, fewer than the {told.lines} of the seal")
+        if told.crc32 is not None and told.crc32 != self.crc32:
+            raise Conflict(f"crc32: the log's is {self.crc32:08x}, the seal says {told.crc32:08x}")
+        return replace(self, state=State.SEALED, expected=told)
 
 
 class Certificate(BaseModel):

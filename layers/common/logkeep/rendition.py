@@ -71,6 +71,7 @@ def log_file(
     without_debug: bool = False,
 ) -> Rendition:
     """One log: as text, as text sent with Content-Encoding gzip, or (as_file) as a .gz file."""
+    gzip = gzip or as_file
     drop = without_debug and "DEBUG" in Certificate.of(head).levels
     expected = None
     if not drop:
