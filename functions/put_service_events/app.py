@@ -16,8 +16,8 @@ app = App(MODELARTS, Scope.EVENTS_WRITE)
 def put_service_events(project_id: str, service_id: str) -> Answer:
     service = app.segment("service_id", service_id)
     batch = app.json_body(EventBatch, BODY_MAX)
-    salt = app.headers.get("idempotency-key", "")[:KEY_MAX]
-    return app.answer_json(event_store(app.caller.project, service).put(batch, salt))
+    key = app.header("idempotency-key", KEY_MAX)
+    return app.answer_json(event_store(app.caller.project, service).put(batch, salt=key))
 
 
 lambda_handler = entrypoint(app)

@@ -114,6 +114,12 @@ def test_a_retry_counts_nothing_twice_and_a_key_tells_a_repetition_from_it() -> 
     assert list_events().json["total_count"] == 60
 
 
+def test_a_key_that_is_too_long_is_refused_rather_than_cut() -> None:
+    answer = put_events(some(1), key="k" * 257)
+    assert (answer.status, "idempotency-key: " in answer.json["error_msg"]) == (400, True)
+    assert put_events(some(1), key="k" * 256).status == 200
+
+
 def test_a_batch_over_many_minutes_takes_several_transactions_and_a_retry_completes_it() -> None:
     batch = some(1000, step=60_000)
     assert put_events(batch).json["accepted"] == 1000

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import CompletedPartTypeDef
 
 LINK_SECONDS: Final = 15 * 60
-KEPT_DAYS: Final = 7  # by the bucket's lifecycle
+KEPT_DAYS: Final = 2  # by the bucket's lifecycle
 _UPLOAD_GONE: Final = "NoSuchUpload"
 
 

@@ -77,6 +77,13 @@ class App(APIGatewayHttpResolver):
         """Header names in lower case."""
         return cast(Mapping[str, str], self.raw.get("headers") or {})
 
+    def header(self, name: str, limit: int) -> str:
+        """A header that may be absent; raise Invalid if it is longer than limit."""
+        value = self.headers.get(name, "")
+        if len(value) > limit:
+            raise Invalid(name, f"longer than {limit} characters")
+        return value
+
     @property
     def caller(self) -> Caller:
         return cast(Caller, self.context["caller"])
@@ -104,8 +111,11 @@ class App(APIGatewayHttpResolver):
                 values.setdefault(unquote(name), []).append(unquote(value))
         return values
 
-    def body(self, limit: int) -> bytes:
-        """The body as the client sent it, at most `limit` bytes; raise UnsupportedBody where the gateway decoded it."""
+    def body(self, limit: int, *, exact: bool = False) -> bytes:
+        """The body, at most `limit` bytes; raise UnsupportedBody where it is not what the client sent.
+
+        If it must be exact, not knowing is refused too.
+        """
         body = self.raw.get("body") or ""
         if self.raw.get("isBase64Encoded"):
             try:
@@ -116,7 +126,7 @@ class App(APIGatewayHttpResolver):
             # An HTTP API hands text over as a string. Only if its length is still what was sent, it is what was sent.
             data = body.encode("utf-8", "surrogatepass")
             length = self.headers.get("content-length")
-            if length is not None and length != str(len(data)):
+            if length != str(len(data)) and (exact or length is not None):
                 raise UnsupportedBody("not UTF-8; send it as application/octet-stream")
         if len(data) > limit:
             raise TooLarge(f"the body is larger than {limit} bytes")

@@ -45,7 +45,7 @@ class LogPage(BaseModel):
 
 def pieces_of(app: App) -> Callable[[], Iterator[bytes]]:
     """The text of an append's body, inflated as it is read; raise TooLarge before anything is written."""
-    body = app.body(SENT_MAX)
+    body = app.body(SENT_MAX, exact=True)
     encodings = (app.headers.get("content-encoding", ""), app.headers.get("content-type", ""))
     if any(each.strip().lower() in {"gzip", "application/gzip", "application/x-gzip"} for each in encodings):
         return lambda: inflate_gzip(body, RAW_MAX)

@@ -1,0 +1,38 @@
+"""Everything, in one run of less than three minutes, on loopback and in a temporary directory."""
+
+import os
+import platform
+import tempfile
+import time
+from pathlib import Path
+
+from bench import prices
+from bench.appending import appending
+from bench.eventing import eventing
+from bench.memory import memory
+from bench.packing import packing
+from bench.splicing import splicing
+from local.emulator import Emulator
+from local.template import Template
+
+
+def main() -> None:
+    started = time.monotonic()
+    print(f"Python {platform.python_version()}, {platform.machine()}, {os.cpu_count()} CPUs")
+    print("Ratios and counts are what to look at; seconds are this machine's.")
+    splicing()
+    packing()
+    print(f"\n{prices.ASSUMED}")
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        del os.environ[name]  # a profile or token of an account that this has nothing to do with
+    with tempfile.TemporaryDirectory(prefix="logkeep-bench-") as directory, Emulator(Path(directory)) as emulator:
+        os.environ |= emulator.create(Template.load())
+        dynamodb = emulator.client("dynamodb")
+        appending(dynamodb)
+        eventing(dynamodb)
+        memory()
+    print(f"\n{time.monotonic() - started:.0f} s")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,118 @@
+"""Service events in segments and cards, or one DynamoDB item per event."""
+
+import random
+import uuid
+from collections.abc import Sequence
+from typing import Any, Final
+
+from bench import prices
+from bench.measure import show, times
+from bench.meter import Meter
+from logkeep.aws.dynamo import encode
+from logkeep.aws.events import event_store
+from logkeep.events import MINUTE, Event, EventBatch, EventQuery, EventType
+
+PROJECT: Final = "0f5f3d6c1b6a4d5a8f4e1a2b3c4d5e6f"
+SERVICE: Final = "35de3ca9-1bca-4ae7-9cb0-914f30fa7d3e"
+NOON: Final = 1_795_348_800_000
+BATCH: Final = 50
+BATCHES: Final = 30
+TOTAL: Final = 100_000
+PAGE: Final = 1000
+_COUNTERS: Final = 2  # the items of an hour and a day; each of them counts both types
+_INFO: Final = (
+    "[model 0.0.1] [image] image pulled in {} s",
+    "[model 0.0.1] [pod] container {} started",
+    "[model 0.0.1] [health] instance {} is ready",
+    "scheduling failed: Insufficient nvidia.com/gpu, attempt {}, retrying in 30 s",
+)
+
+
+def eventing(dynamodb: Any) -> None:
+    chance = random.Random(7)  # noqa: S311 - the same events every time
+    _writing(dynamodb, chance)
+    _paging(dynamodb, chance)
+
+
+def _writing(dynamodb: Any, chance: random.Random) -> None:
+    store = event_store(PROJECT, SERVICE)
+    batches = [_events(chance, BATCH, NOON + number * MINUTE, MINUTE) for number in range(BATCHES)]
+    with Meter(dynamodb).counting() as meter:
+        for number, batch in enumerate(batches):
+            store.put(EventBatch(events=batch), str(number))
+    plain = sum(prices.write_units(size) for batch in batches for size in _item_sizes(batch)) / BATCHES
+    exact = prices.TRANSACTIONAL * (plain + _COUNTERS)
+    ours = meter.write_units / BATCHES
+    show(
+        f"{BATCH} events of a minute in one request, both types (means of {BATCHES})",
+        ("", "requests", "write units", "$ per million events", "of Logkeep"),
+        [
+            (name, requests, units, units * prices.WRITE_UNIT / BATCH * 1e6, times(units / ours))
+            for name, requests, units in (
+                ("segments and cards", meter.per(BATCHES), ours),
+                ("item per event, counted in its transaction", "1 TransactWriteItems", exact),
+                ("item per event, not counted", f"{-(-BATCH // prices.BATCH_WRITE)} BatchWriteItem", plain),
+            )
+        ],
+    )
+
+
+def _paging(dynamodb: Any, chance: random.Random) -> None:
+    store = event_store(PROJECT, f"{SERVICE}-full")
+    events: list[Event] = []
+    for number in range(TOTAL // 1000):
+        batch = _events(chance, 1000, NOON + number * 10 * MINUTE, 10 * MINUTE)
+        store.put(EventBatch(events=batch), str(number))
+        events += batch
+    sizes = _item_sizes(events)
+    rows = []
+    for page in (0, 90):
+        with Meter(dynamodb).counting() as meter:
+            found = store.page(EventQuery(offset=page, limit=PAGE, order="asc"))
+        if (found.count, found.total_count) != (PAGE, TOTAL):
+            raise AssertionError(f"page {page} holds {found.count} of {found.total_count} events")
+        skipped = sum(sizes[: (page + 1) * PAGE])
+        units = prices.read_units([skipped])
+        rows += [
+            (f"page {page}, cards: with the exact total", meter.per(1), meter.read_units, ""),
+            (
+                f"page {page}, Query with Limit, skipping: without a total",
+                f"{-(-skipped // prices.QUERY_PAGE)} Query",
+                units,
+                times(units / meter.read_units),
+            ),
+        ]
+    show(
+        f"A page of {PAGE} of a service's {TOTAL:,} events",
+        ("", "requests", "read units", "of Logkeep"),
+        rows,
+    )
+
+
+def _events(chance: random.Random, number: int, start: int, spread: int) -> list[Event]:
+    return [
+        Event(
+            occur_time=start + chance.randrange(spread),
+            event_type=EventType.ABNORMAL if chance.random() < 0.1 else EventType.NORMAL,
+            event_info=chance.choice(_INFO).format(chance.randrange(1000)),
+        )
+        for _ in range(number)
+    ]
+
+
+def _item_sizes(events: Sequence[Event]) -> list[int]:
+    """Bytes of the items, one for each event, in order of time."""
+    name = str(uuid.UUID(int=0))
+    return [
+        prices.item_size(
+            encode(
+                {
+                    "pk": f"{PROJECT}/{SERVICE}",
+                    "sk": f"event/{each.occur_time:013d}/{name}",
+                    "event_type": each.event_type.value,
+                    "event_info": each.event_info,
+                }
+            )
+        )
+        for each in sorted(events, key=lambda e: e.occur_time)
+    ]

@@ -1,0 +1,44 @@
+"""Timing of alternatives side by side, and the plain tables in which everything is printed."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from statistics import median
+from typing import Final
+
+ROUNDS: Final = 5
+
+
+def cpu_seconds[T](work: Mapping[str, Callable[[], T]], rounds: int = ROUNDS) -> dict[str, float]:
+    """The median CPU seconds of each alternative; they take turns, so that a busy machine is busy for all of them."""
+    taken: dict[str, list[float]] = {name: [] for name in work}
+    for _ in range(rounds):
+        for name, each in work.items():
+            start = time.process_time()
+            each()
+            taken[name].append(time.process_time() - start)
+    return {name: median(values) for name, values in taken.items()}
+
+
+def show(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Print a table; its first column is text, the others stand to the right."""
+    cells = [list(columns), *([_text(value) for value in row] for row in rows)]
+    widths = [max(len(row[index]) for row in cells) for index in range(len(columns))]
+    print(f"\n{title}")
+    for row in cells:
+        first, *others = (
+            cell.ljust(width) if index == 0 else cell.rjust(width)
+            for index, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        print("  " + "   ".join((first, *others)).rstrip(), flush=True)
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, float):
+        return f"{value:,}" if isinstance(value, int) else str(value)
+    if value.is_integer() or abs(value) >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.4f}" if abs(value) < 0.1 else f"{value:.2f}"
+
+
+def times(ratio: float) -> str:
+    return f"{ratio:,.0f} x" if ratio >= 10 else f"{ratio:.1f} x"

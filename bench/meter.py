@@ -1,0 +1,79 @@
+"""Requests of the layer to AWS, and the capacity units that they would cost, counted where boto3 sends them."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Final, Self
+
+from bench import prices
+from logkeep.aws import clients
+
+
+class Meter:
+    """Counts while it is entered."""
+
+    def __init__(self, dynamodb: Any) -> None:
+        """`dynamodb` reads back what was written, itself uncounted."""
+        self._dynamodb: Final = dynamodb
+        self.requests: Counter[str] = Counter()
+        self.write_units = 0.0
+        self.read_units = 0.0
+
+    @contextmanager
+    def counting(self) -> Iterator[Self]:
+        used = [client.meta.events for client in (clients.s3(), clients.dynamodb(), clients.sqs())]
+        for events in used:
+            events.register("provide-client-params.*.*", _remember)
+            events.register("after-call.*.*", self._count)
+        try:
+            yield self
+        finally:
+            for events in used:
+                events.unregister("provide-client-params.*.*", _remember)
+                events.unregister("after-call.*.*", self._count)
+
+    @property
+    def dollars(self) -> float:
+        return (
+            self.write_units * prices.WRITE_UNIT
+            + self.read_units * prices.READ_UNIT
+            + self.requests["PutObject"] * prices.S3_PUT
+            + self.requests["GetObject"] * prices.S3_GET
+        )
+
+    def per(self, number: int) -> str:
+        """Requests for one of `number` equal things."""
+        return ", ".join(f"{count / number:g} {name}" for name, count in sorted(self.requests.items()))
+
+    def _count(self, model: Any, parsed: Mapping[str, Any], context: Mapping[str, Any], **_: Any) -> None:
+        self.requests[model.name] += 1
+        if model.service_model.service_name != "dynamodb":
+            return
+        sent = context["sent"]
+        consistent = sent.get("ConsistentRead", False)
+        match model.name:
+            case "GetItem":
+                size = prices.item_size(parsed.get("Item", {}))
+                self.read_units += prices.read_units([size], consistent=consistent)
+            case "Query":
+                self.read_units += prices.read_units(map(prices.item_size, parsed["Items"]), consistent=consistent)
+            case "PutItem" | "UpdateItem":
+                self.write_units += self._written(sent)
+            case "TransactWriteItems":
+                writes = [write for item in sent["TransactItems"] for write in item.values()]
+                self.write_units += prices.TRANSACTIONAL * sum(map(self._written, writes))
+            case other:
+                raise NotImplementedError(other)
+
+    def _written(self, write: Mapping[str, Any]) -> int:
+        """Units of one write; what is updated here only grows, so its size is the one it has now.
+
+        The index of logs holds nothing but keys: it is written once for a log, which is left out.
+        """
+        table, key = write["TableName"], write.get("Key")
+        item = self._dynamodb.get_item(TableName=table, Key=key)["Item"] if key else write["Item"]
+        return prices.write_units(prices.item_size(item))
+
+
+def _remember(params: Any, context: dict[str, Any], **_: Any) -> None:
+    context["sent"] = params

@@ -1,0 +1,82 @@
+"""Text packed into fragments as an append does it, or compressed by gzip -6."""
+
+import zlib
+from collections.abc import Iterable
+from typing import Final
+
+from bench.measure import ROUNDS, cpu_seconds, show, times
+from bench.texts import lines_of, log_text
+from logkeep.fragment import LEVEL, deflate, pack, recut
+from logkeep.levels import Cursor, scan
+
+SIZE: Final = 16 << 20
+APPEND: Final = 1 << 20
+SAMPLE: Final = 4 << 20  # of which the ratios of small appends are taken
+
+
+def packing() -> None:
+    text = log_text(SIZE)
+    bodies = [text[start : start + APPEND] for start in range(0, SIZE, APPEND)]
+    taken = cpu_seconds(
+        {
+            "pack": lambda: _packed(bodies),
+            "scan": lambda: _scanned(bodies),
+            "deflate": lambda: sum(len(deflate(raw)) for raw in recut(bodies)),
+            "gzip": lambda: _gzipped([text]),
+        }
+    )
+    sizes = {"pack": _packed(bodies), "gzip": _gzipped([text])}
+    names = {
+        "pack": f"pack: scan, isal -{LEVEL}, checksums",
+        "scan": "  of it the scan of lines, levels, times",
+        "deflate": f"  of it isal -{LEVEL}",
+        "gzip": "gzip -6 of the whole",
+    }
+    show(
+        f"Packing {SIZE >> 20} MiB of appends of {APPEND >> 20} MiB (CPU, medians of {ROUNDS} rounds)",
+        ("", "MB/s", "of pack", "compression"),
+        [
+            (
+                names[name],
+                SIZE / 1e6 / seconds,
+                f"{seconds / taken['pack']:.0%}" if name != "gzip" else times(seconds / taken["pack"]),
+                f"{SIZE / sizes[name]:.2f}" if name in sizes else "",
+            )
+            for name, seconds in taken.items()
+        ],
+    )
+
+    sample = text[:SAMPLE]
+    rows = []
+    for number in (5, 50, 500, 5000):
+        appends = list(lines_of(sample, number))
+        packed, zipped = _packed(appends), sum(_gzipped([each]) for each in appends)
+        rows.append((f"{number} lines", SAMPLE // len(appends), SAMPLE / packed, SAMPLE / zipped))
+    show(
+        "Compression by lines per append, before compaction",
+        ("", "bytes per append", "fragments", "a gzip -6 object each"),
+        rows,
+    )
+
+
+def _packed(appends: Iterable[bytes]) -> int:
+    size, offset, cursor = 0, 0, Cursor()
+    for body in appends:
+        for fragment, packed, after in pack([body], offset, cursor):
+            size += len(packed)
+            offset, cursor = fragment.end, after
+    return size
+
+
+def _scanned(appends: Iterable[bytes]) -> int:
+    lines, cursor = 0, Cursor()
+    for body in appends:
+        for raw in recut([body]):
+            found = scan(raw, cursor)
+            lines, cursor = lines + found.lines, found.after
+    return lines
+
+
+def _gzipped(bodies: Iterable[bytes]) -> int:
+    compressor = zlib.compressobj(6, zlib.DEFLATED, 31)
+    return sum(len(compressor.compress(body)) for body in bodies) + len(compressor.flush())
