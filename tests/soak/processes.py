@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import random
 import signal
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -19,6 +20,8 @@ LONG = bool(os.environ.get("LOGKEEP_SOAK"))
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(["tests.soak.producers"])
 _PATIENCE = 120  # seconds in which a process that is not killed ends
+# A start also asks how other processes ended, and of two threads that ask about one, one gets a wrong answer.
+_REAPING = threading.Lock()
 
 type Tell = Callable[[str, Any], None]  # what happened, and a fact about it
 
@@ -53,7 +56,8 @@ def live(work: Callable[..., None], *arguments: Any, until: Moment | None = None
     """Run work(tell, *arguments) in a process of its own, and kill it at a moment; fail if it failed by itself."""
     receiver, sender = CONTEXT.Pipe(duplex=False)
     process = CONTEXT.Process(target=_begin, args=(work, sender, dict(os.environ), arguments))
-    process.start()
+    with _REAPING:
+        process.start()
     sender.close()
     life = Life(killed=False)
     deadline = time.monotonic() + _PATIENCE
@@ -78,7 +82,8 @@ def live(work: Callable[..., None], *arguments: Any, until: Moment | None = None
         else:
             process.kill()
             life.killed = until is not None and until.seconds is not None
-    process.join()
+    with _REAPING:
+        process.join()
     ended = process.exitcode
     process.close()
     assert ended == 0 or (ended == -signal.SIGKILL and life.killed), f"a producer ended with {ended}: see its output"

@@ -126,7 +126,7 @@ class App(APIGatewayHttpResolver):
             # An HTTP API hands text over as a string. Only if its length is still what was sent, it is what was sent.
             data = body.encode("utf-8", "surrogatepass")
             length = self.headers.get("content-length")
-            if length != str(len(data)) and (exact or length is not None):
+            if length != str(len(data)) and (length is not None or (exact and data)):
                 raise UnsupportedBody("not UTF-8; send it as application/octet-stream")
         if len(data) > limit:
             raise TooLarge(f"the body is larger than {limit} bytes")
