@@ -27,7 +27,7 @@ def produce(tell: Tell, seed: int, cut: int, log_id: str, service: str, offset: 
     if start == "ask":
         position = _end(_settled(lambda: append(log_id, b"", 0)))
     elif start == "too late":
-        position = min(len(text.text), offset + chance.choice(_BACK))
+        position = min(len(text.text) - 1, offset + chance.choice(_BACK))
     number = max(0, batches - chance.choice([0, 1, 5]))
     while position < len(text.text) or number < len(text.batches):
         if number < len(text.batches) and (position == len(text.text) or chance.random() < 0.3):

@@ -53,8 +53,8 @@ def _chain(chance_of: int, seed: int, log_id: str, service: str) -> list[Life]:
         lives.append(life)
         if not life.killed:
             break
-        check_prefix(log_id, known(seed).text)
         offset, batches = life.latest.get("offset", offset), life.latest.get("batches", batches)
+        check_prefix(log_id, known(seed).text, offset)
     return lives
 
 
