@@ -3,11 +3,14 @@
 UV := $(shell uv --version >/dev/null 2>&1 && echo uv || echo .tools/bin/uv)
 PY := .venv/bin/python
 SAM := SAM_CLI_TELEMETRY=0 PATH="$(CURDIR)/.venv/bin:$$PATH" .venv-sam/bin/sam
+# sam validates for a region, whichever.
+SOME_REGION := AWS_DEFAULT_REGION=$${AWS_DEFAULT_REGION:-us-east-1}
 # Of the layer's libraries, as pip names it: aarch64 or x86_64. SAM hands a layer's Makefile nothing but environment.
 ARCH ?= aarch64
 export ARCH
 ARCHITECTURE := $(if $(filter x86_64,$(ARCH)),x86_64,arm64)
-export AWS_DEFAULT_REGION ?= us-east-1
+# uv trusts the certificates that the machine trusts, as pip does.
+export UV_SYSTEM_CERTS ?= true
 PORT ?= 8787
 
 .PHONY: help install run ingest test check format build validate bench soak deploy lock clean
@@ -21,6 +24,7 @@ run: .venv/.installed ## Start the service on http://127.0.0.1:8787 (PORT=… fo
 	@PORT=$(PORT) $(PY) -m local
 
 ingest: .venv/.installed ## Send a text file through append and seal: make ingest FILE=build.log LOG=build/ID/stage1
+	@test -n "$(FILE)" -a -n "$(LOG)" || { echo 'usage: make ingest FILE=build.log LOG=build/ID/stage1'; exit 2; }
 	@$(PY) -m local.ingest "$(FILE)" "$(LOG)"
 
 test: install check ## Linters, types and the whole suite
@@ -36,10 +40,10 @@ format: .venv/.installed ## Reformat the code
 	$(PY) -m ruff format .
 
 build: install ## sam build for arm64 (ARCH=x86_64 for the other)
-	$(SAM) build --parameter-overrides Architecture=$(ARCHITECTURE)
+	$(SOME_REGION) $(SAM) build --parameter-overrides Architecture=$(ARCHITECTURE)
 
 validate: .venv-sam/.installed ## sam validate --lint
-	$(SAM) validate --lint
+	$(SOME_REGION) $(SAM) validate --lint
 
 bench: .venv/.installed ## Measure, against named alternatives in the same run
 	$(PY) -m bench
@@ -48,7 +52,7 @@ soak: .venv/.installed ## The long forms of the kill and race loops
 	LOGKEEP_SOAK=1 $(PY) -m pytest -m soak -s
 
 deploy: build ## Deploy to the AWS account of your environment
-	$(SAM) deploy --guided --parameter-overrides Architecture=$(ARCHITECTURE)
+	$(SAM) deploy --parameter-overrides Architecture=$(ARCHITECTURE)
 
 lock: $(UV) ## Resolve the pinned requirements anew
 	for each in layers/common/requirements requirements-dev requirements-sam requirements-uv; do \
@@ -59,7 +63,7 @@ clean: ## Remove what was installed and built; keeps .local, the service's data
 	rm -rf .venv .venv-sam .tools .aws-sam .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 .tools/bin/uv: requirements-uv.txt
-	python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --require-hashes --upgrade \
+	PIP_ROOT_USER_ACTION=ignore python3 -m pip install --quiet --disable-pip-version-check --require-hashes --upgrade \
 	  --target .tools -r requirements-uv.txt
 	@touch $@
 

@@ -44,7 +44,10 @@ def main() -> None:
             name = "PORT" if error.port == port else "EMULATOR_PORT"
             sys.exit(f"Port {error.port} is taken. Choose another: {name}={error.port + 1} make run")
         except EmulatorRuns as error:
-            sys.exit(f"An emulator of another run still uses {directory}, pid {error.pid}. To end it: kill {error.pid}")
+            sys.exit(
+                f"Another make run, or the emulator that it left, uses {directory} (pid {error.pid}). "
+                f"Stop it, or end it with: kill {error.pid}"
+            )
         try:
             _serve(running, emulator, listening, directory)
         finally:

@@ -46,6 +46,7 @@ CLUSTER: Final = "4213d908-f5dc-4633-8401-cfd7175fca0c"
 INSTANCE: Final = "css-logs-ess-esn-1-1"
 LOG_PATH: Final = "css-backup-1610678043608/css/log"
 
+_AGE_SECONDS: Final = 7200  # nothing in it lies in the future
 _EVENT_DAYS: Final = 6
 _BACKUP_DAYS: Final = 22
 _FIRST_LOG: Final = LogId.parse(f"build/{RECORD}/stage1")
@@ -58,7 +59,7 @@ def write_sample() -> None:
     try:
         since = logs.head(_FIRST_LOG).first_time or 0
     except LogNotFound:
-        since = time.time_ns() // 10**9 * 1000
+        since = (time.time_ns() // 10**9 - _AGE_SECONDS) * 1000
     for log_id, text, sealed in _logs(since):
         _append(logs, LogId.parse(log_id), text.encode())
         if sealed:

@@ -12,8 +12,8 @@ app = App(LOGKEEP, Scope.LOGS_READ)
 @app.get("/v1/<project_id>/logs")
 def list_logs(project_id: str) -> Answer:
     query = app.query(ListQuery)
-    heads = log_store(app.caller.project).page(query.prefix, query.marker, query.limit)
-    return app.answer_json(LogPage.of(heads, query))
+    heads = log_store(app.caller.project).page(query.prefix, query.marker, query.limit + 1)
+    return app.answer_json(LogPage.of(heads, query.limit))
 
 
 lambda_handler = entrypoint(app)

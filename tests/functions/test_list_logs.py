@@ -47,6 +47,11 @@ def test_pages_give_every_log_once(prefix, limit) -> None:
     assert found == [each for each in IDS if each.startswith(prefix)]
 
 
+def test_a_page_that_is_exactly_full_is_known_to_be_the_last() -> None:
+    assert listed(limit=len(IDS)).json["marker"] is None
+    assert listed(limit=len(IDS) - 1).json["marker"] == IDS[-2]
+
+
 def test_a_marker_outside_the_prefix_is_harmless() -> None:
     assert ids(listed(prefix="build/", marker="check/a")) == []
     assert ids(listed(prefix="check/", marker="build/a/stage1")) == [each for each in IDS if each.startswith("check/")]

@@ -154,6 +154,12 @@ def test_a_disabled_token_stops_within_a_minute(monkeypatch) -> None:
     assert call("read_log", asked).status == 401
 
 
+def test_a_route_that_a_function_does_not_know_is_the_gateways_404() -> None:
+    answer = call("download_build_log", event("download_build_log", rawPath="/v1/log/x/y/z"))
+    assert (answer.status, answer.json["error_code"]) == (404, "APIGW.0101")
+    assert call("reject_unknown", event("reject_unknown")).json["error_code"] == "APIGW.0101"
+
+
 @pytest.mark.parametrize("path", sorted(path.stem for path in EVENTS.glob("*.json") if path.stem != "env"))
 def test_every_http_answer_carries_the_request_id(path: str) -> None:
     asked = event(path)

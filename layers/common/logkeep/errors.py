@@ -13,8 +13,8 @@ LogkeepError
 ├── NotFound
 │   ├── LogNotFound
 │   ├── ServiceNotFound
-│   ├── ClusterNotFound
-│   └── RouteNotFound
+│   └── ClusterNotFound
+├── RouteNotFound
 ├── Conflict
 ├── NotEnabled
 ├── TooLarge
@@ -85,7 +85,7 @@ class ClusterNotFound(NotFound):
     pass
 
 
-class RouteNotFound(NotFound):
+class RouteNotFound(LogkeepError):
     pass
 
 

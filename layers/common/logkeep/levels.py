@@ -56,17 +56,18 @@ _RECORD: Final = re.compile(
     rb"|(?:(?:time|ts|msg)=[^\n]{0,160}? )?level=\"?(?P<logfmt>[A-Za-z]{3,8})\b"
     rb")"
 )
-_LEVEL_GROUPS: Final = ("behind", "bracketed", "first", "first_bracketed", "json", "logfmt")
 
 
 def _level(match: re.Match[bytes]) -> str | None:
-    word = next(filter(None, (match[name] for name in _LEVEL_GROUPS)), None)
-    return _LEVELS.get(word.upper()) if word else None
+    # The last group that took part is the level, or else the time, which is no level.
+    return _LEVELS.get(match[match.lastindex or 0].upper())
 
 
-def _first_epoch_ms(times: Iterable[bytes]) -> int | None:
-    """Epoch milliseconds of the first timestamp that is one; without a zone it is UTC."""
-    for text in times:
+def _first_epoch_ms(records: Iterable[re.Match[bytes]]) -> int | None:
+    """Epoch milliseconds of the first record with a timestamp that is one; without a zone it is UTC."""
+    for text in (match["time"] or match["bare"] for match in records):
+        if not text:
+            continue
         iso = text.decode("ascii").replace("/", "-").replace(",", ".")
         try:
             moment = datetime.fromisoformat(iso[:11] + iso[11:].replace(" ", ""))
@@ -99,25 +100,18 @@ def scan(text: bytes, before: Cursor) -> Scan:
     """Read a stretch that follows `before`; the sums over stretches do not depend on where the text was cut."""
     line_starts = b"\n" + before.open_line + text
     end = line_starts.rfind(b"\n")
-    levels: Counter[str] = Counter()
-    times: list[bytes] = []
-    level = before.level
-    for match in _RECORD.finditer(line_starts, 0, end + 1):
-        level = _level(match)
-        if level:
-            levels[level] += 1
-        if time := match["time"] or match["bare"]:
-            times.append(time)
+    records = list(_RECORD.finditer(line_starts, 0, end + 1))
+    levels = [_level(match) for match in records]
     if b"\n" not in text:
         open_line = (before.open_line + text)[:LINE_PREFIX]
     else:
         open_line = line_starts[end + 1 : end + 1 + LINE_PREFIX]
     return Scan(
         lines=text.count(b"\n"),
-        levels=levels,
-        first_time=_first_epoch_ms(times),
-        last_time=_first_epoch_ms(reversed(times)),
-        after=Cursor(level, open_line),
+        levels=Counter(level for level in levels if level),
+        first_time=_first_epoch_ms(records),
+        last_time=_first_epoch_ms(reversed(records)),
+        after=Cursor(levels[-1] if levels else before.level, open_line),
     )
 
 

@@ -127,7 +127,7 @@ class App(APIGatewayHttpResolver):
             data = body.encode("utf-8", "surrogatepass")
             length = self.headers.get("content-length")
             if length != str(len(data)) and (length is not None or (exact and data)):
-                raise UnsupportedBody("not UTF-8; send it as application/octet-stream")
+                raise UnsupportedBody("not UTF-8, or of unknown length; send it as application/octet-stream")
         if len(data) > limit:
             raise TooLarge(f"the body is larger than {limit} bytes")
         return data

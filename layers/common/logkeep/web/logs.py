@@ -38,9 +38,11 @@ class LogPage(BaseModel):
     marker: str | None
 
     @classmethod
-    def of(cls, heads: Sequence[Head], query: ListQuery) -> "LogPage":
-        more = len(heads) == query.limit
-        return cls(logs=[Certificate.of(head) for head in heads], marker=str(heads[-1].log_id) if more else None)
+    def of(cls, heads: Sequence[Head], limit: int) -> "LogPage":
+        """The first `limit` of the heads; any more tell that there is another page."""
+        shown = heads[:limit]
+        marker = str(shown[-1].log_id) if len(heads) > limit else None
+        return cls(logs=[Certificate.of(head) for head in shown], marker=marker)
 
 
 def pieces_of(app: App) -> Callable[[], Iterator[bytes]]:
