@@ -101,7 +101,7 @@ def test_an_emulator_that_was_left_over_is_named_and_not_ended(tmp_path: Path) -
         told = Service(tmp_path).run("local")
         pid = (tmp_path / "emulator.pid").read_text().strip()
         assert told.returncode == 1
-        assert told.stderr.endswith(f"To end it: kill {pid}\n")
+        assert told.stderr.endswith(f"end it with: kill {pid}\n")
         assert not is_free(emulator.port)
 
 
