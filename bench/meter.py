@@ -63,7 +63,7 @@ class Meter:
                 writes = [write for item in sent["TransactItems"] for write in item.values()]
                 self.write_units += prices.TRANSACTIONAL * sum(map(self._written, writes))
             case other:
-                raise NotImplementedError(other)
+                raise LookupError(other)
 
     def _written(self, write: Mapping[str, Any]) -> int:
         """Units of one write; what is updated here only grows, so its size is the one it has now.
