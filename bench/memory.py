@@ -14,7 +14,7 @@ from bench.measure import show
 from bench.texts import log_text
 from logkeep.aws import clients
 from logkeep.aws.logs import LogStore, log_store
-from logkeep.aws.renders import renders
+from logkeep.aws.renders import Unfinished, renders
 from logkeep.log import Head
 from logkeep.logid import LogId
 from logkeep.rendition import Rendition, log_file, zip_file
@@ -56,7 +56,7 @@ def _nothing(store: LogStore, head: Head) -> int:
 def _rendered(rendition: Callable[[LogStore, Head], Rendition]) -> Callable[[LogStore, Head], int]:
     def build(store: LogStore, head: Head) -> int:
         facts = renders(PROJECT).build(rendition(store, head), _FOREVER)
-        if facts is None:
+        if isinstance(facts, Unfinished):
             raise AssertionError("it was not built")
         return facts.size
 

@@ -228,6 +228,9 @@ def values_of(template: Template, endpoint: str) -> dict[str, str]:
             name: f"{endpoint}/{ACCOUNT}/{physical}",
             f"{name}.Arn": f"arn:aws:sqs:{REGION}:{ACCOUNT}:{physical}",
         }
+    for name in template.resources("AWS::Logs::LogGroup"):
+        physical = physical_name(name)
+        values |= {name: physical, f"{name}.Arn": f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:{physical}:*"}
     for name in template.resources("AWS::IAM::Role"):
         values |= {name: physical_name(name), f"{name}.Arn": f"arn:aws:iam::{ACCOUNT}:role/{physical_name(name)}"}
     return values

@@ -18,6 +18,7 @@ from logkeep.web.http import App
 
 TEMPLATE = Template.load()
 FUNCTIONS = TEMPLATE.resources("AWS::Serverless::Function")
+ROLES = TEMPLATE.resources("AWS::IAM::Role")
 ROUTES = [route for route in TEMPLATE.routes if route.path]
 
 
@@ -29,9 +30,9 @@ def handler(name: str) -> Any:
     return importlib.import_module(f"functions.{folder(name)}.app")
 
 
-def statements(name: str) -> Iterator[dict[str, Any]]:
-    for policy in FUNCTIONS[name].get("Policies", []):
-        yield from policy["Statement"]
+def statements(role: str) -> Iterator[dict[str, Any]]:
+    for policy in ROLES[role]["Policies"]:
+        yield from policy["PolicyDocument"]["Statement"]
 
 
 def test_every_folder_is_deployed_and_named_like_its_function(root: Path) -> None:
@@ -79,8 +80,20 @@ def test_unknown_routes_have_a_function() -> None:
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_a_role_has_exact_actions_on_exact_resources(name: str) -> None:
-    for statement in statements(name):
+def test_every_function_has_a_role_of_its_own(name: str) -> None:
+    """Declared, since those that SAM makes carry managed policies for every log group and queue of the account."""
+    assert FUNCTIONS[name]["Role"] == {"Fn::GetAtt": [f"{name}Role", "Arn"]}
+    assert "Policies" not in FUNCTIONS[name]
+
+
+def test_there_is_no_role_besides() -> None:
+    assert ROLES.keys() == {f"{name}Role" for name in FUNCTIONS} | {"DownloadRole"}
+    assert all(role.keys() == {"AssumeRolePolicyDocument", "Policies"} for role in ROLES.values())
+
+
+@pytest.mark.parametrize("role", TEMPLATE.resources("AWS::IAM::Role"))
+def test_a_role_has_exact_actions_on_exact_resources(role: str) -> None:
+    for statement in statements(role):
         actions = [statement["Action"]] if isinstance(statement["Action"], str) else statement["Action"]
         assert all("*" not in action for action in actions)
         assert isinstance(statement["Resource"], dict), "a resource of the stack, not a wildcard"
@@ -126,8 +139,7 @@ def test_the_index_that_the_code_reads_exists() -> None:
 
 
 def test_the_download_role_reads_renders_and_nothing_else() -> None:
-    (policy,) = TEMPLATE.resources("AWS::IAM::Role")["DownloadRole"]["Policies"]
-    (statement,) = policy["PolicyDocument"]["Statement"]
+    (statement,) = statements("DownloadRole")
     assert statement["Action"] == "s3:GetObject"
     assert statement["Resource"] == {"Fn::Sub": "${Bucket.Arn}/renders/*"}
 

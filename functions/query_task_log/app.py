@@ -2,9 +2,9 @@
 
 from logkeep.aws.logs import log_store
 from logkeep.identity import Scope, TokenKind
-from logkeep.kuscia import find, messages, task_owner
+from logkeep.kuscia import find, task_owner
 from logkeep.web.http import Answer, App, entrypoint
-from logkeep.web.kuscia import answer_error, answer_messages, query_of
+from logkeep.web.kuscia import answer_error, answer_log, query_of
 from logkeep.web.services import LOGKEEP
 
 app = App(LOGKEEP, Scope.LOGS_READ, token=TokenKind.KUSCIA, error_answer=answer_error)
@@ -14,7 +14,7 @@ app = App(LOGKEEP, Scope.LOGS_READ, token=TokenKind.KUSCIA, error_answer=answer_
 def query_task_log() -> Answer:
     query, logs = query_of(app), log_store(app.caller.project)
     head = find(query, logs.heads(task_owner(query)), namespace=app.caller.project)
-    return answer_messages(app, messages(logs.texts(head)))
+    return answer_log(app, head, logs.texts(head))
 
 
 lambda_handler = entrypoint(app)

@@ -89,6 +89,7 @@ def test_text_that_the_gateway_decoded_is_taken_only_if_nothing_was_lost(a_log_i
 
     assert patch("caf\N{REPLACEMENT CHARACTER}", 4) == 415
     assert patch("cafe", None) == 415
+    assert patch("ok \N{REPLACEMENT CHARACTER}", 6) == 415, "three bytes of a longer character, replaced by three"
     assert patch("caf\N{LATIN SMALL LETTER E WITH ACUTE}", 5) == 202
     assert read(a_log_id).body == "caf\N{LATIN SMALL LETTER E WITH ACUTE}".encode()
 

@@ -9,7 +9,7 @@ import pytest
 from tests.calls import SERVICE, call, forget_aws, list_events, put_events, send, service_request
 
 pytestmark = pytest.mark.usefixtures("aws")
-NOON = 1_795_348_800_000  # 2026-11-22T12:00:00Z
+NOON = 1_793_534_400_000  # 2026-11-01T12:00:00Z
 
 
 def some(count: int, start: int = NOON, step: int = 1000) -> list[dict[str, Any]]:
@@ -168,6 +168,13 @@ def test_events_older_than_the_retention_are_refused(monkeypatch) -> None:
     now = time.time_ns() // 1_000_000
     assert put_events(some(1, start=now - 9 * 86_400_000)).status == 400
     assert put_events(some(1, start=now - 5 * 86_400_000)).status == 200
+
+
+def test_events_of_a_far_future_are_refused() -> None:
+    now = time.time_ns() // 1_000_000
+    answer = put_events(some(1, start=now + 367 * 86_400_000))
+    assert (answer.status, "events.0.occur_time: " in answer.json["error_msg"]) == (400, True)
+    assert put_events(some(1, start=now + 365 * 86_400_000)).status == 200
 
 
 def test_an_expired_day_leaves_every_answer_at_once(monkeypatch) -> None:

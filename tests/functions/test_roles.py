@@ -1,6 +1,6 @@
 """Every function works with its own role: the emulator enforces the policies of template.yaml."""
 
-import json
+import importlib
 import os
 from collections.abc import Iterator
 from typing import Any
@@ -11,13 +11,16 @@ import pytest
 from botocore.exceptions import ClientError
 
 from local import ACCOUNT
-from local.emulator import Emulator, values_of
-from local.template import Template, resolve
+from local.emulator import KEY, Emulator, physical_name
+from local.template import Template
 from logkeep.aws import clients
 from logkeep.aws.backups import backup_store
 from logkeep.aws.credentials import credential_store
 from logkeep.aws.download_role import download_signer
 from logkeep.aws.logs import log_store
+from logkeep.aws.renders import Renders, Unfinished
+from logkeep.errors import Busy
+from logkeep.fragment import pack
 from logkeep.identity import Credential, Scope
 from logkeep.logid import LogId
 from tests.calls import (
@@ -51,16 +54,6 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]
         for name, value in environment.items():
             patch.setenv(name, value)
         forget_aws()
-        values = values_of(TEMPLATE, emulator.endpoint)
-        iam = boto3.client("iam")
-        for name, declared in TEMPLATE.resources("AWS::Serverless::Function").items():
-            trust = {"Statement": [{"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}]}
-            iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(trust))
-            statements = [s for policy in declared.get("Policies", []) for s in policy["Statement"]]
-            if not statements:
-                continue
-            document = json.dumps({"Version": "2012-10-17", "Statement": resolve(statements, values)})
-            iam.put_role_policy(RoleName=name, PolicyName="own", PolicyDocument=document)
         for kind, token in TOKENS.items():
             credential_store().put(kind, token, Credential(project=PROJECT, scopes=frozenset(map(str, Scope))))
         log_store(PROJECT).append(STAGE, lambda: iter((LARGE,)), 0)
@@ -81,9 +74,8 @@ def role(request: pytest.FixtureRequest, guarded: dict[str, str], monkeypatch: p
     forget_aws()
     for variable, value in guarded.items():
         monkeypatch.setenv(variable, value)
-    keys = clients.sts().assume_role(RoleArn=f"arn:aws:iam::{ACCOUNT}:role/{name}", RoleSessionName="test")[
-        "Credentials"
-    ]
+    arn = f"arn:aws:iam::{ACCOUNT}:role/{physical_name(f'{name}Role')}"
+    keys = clients.sts().assume_role(RoleArn=arn, RoleSessionName="test")["Credentials"]
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", keys["AccessKeyId"])
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", keys["SecretAccessKey"])
     monkeypatch.setenv("AWS_SESSION_TOKEN", keys["SessionToken"])
@@ -130,18 +122,23 @@ def test_a_zip_is_built_and_linked(role: str) -> None:
 
 @as_role("ReadLog", "DownloadBuildLog", "DownloadCheckLogs")
 def test_what_takes_too_long_is_ordered(role: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("logkeep.aws.renders.Renders.build", lambda *_: None)
+    monkeypatch.setattr(Renders, "find", lambda *_: None)
+    monkeypatch.setattr(Renders, "build", lambda *_: Unfinished(0))
     folder = TEMPLATE.functions[role].folder
     assert send(folder, headers={"accept": "application/json"}).status == 202
 
 
 @as_role("BuildRender")
-def test_an_ordered_file_is_built(role: str) -> None:
-    import importlib
-
+def test_an_ordered_file_is_built(role: str, monkeypatch: pytest.MonkeyPatch) -> None:
     handler = importlib.import_module("functions.build_render.app").lambda_handler
-    handler(event("build_render"), Context(900))
-    handler(event("build_render"), Context(0))
+    with monkeypatch.context() as patch:
+        patch.setattr(Renders, "find", lambda *_: None)
+        with pytest.raises(Busy):
+            handler(event("build_render"), Context(0))
+        handler(event("build_render"), Context(900))
+        patch.setattr(Renders, "build", lambda *_: Unfinished(1))
+        handler(event("build_render"), Context(900))
+    handler(event("build_render-unknown_log"), Context(900))
 
 
 @as_role("AppendLog")
@@ -151,9 +148,12 @@ def test_a_large_append_its_replay_and_its_lost_race(role: str) -> None:
     assert append(log_id, LARGE[:200_000]).status == 200
     store = log_store(PROJECT)
     before = store.head(LogId.parse(log_id))
+    packed = [(each, data) for each, data, _ in pack([LARGE[:100_000]], before.end, before.cursor)]
     append(log_id, LARGE[:100_000], offset=200_000)
-    stale = store._commit(before, before, [])
-    assert not stale
+    root = boto3.client("s3", aws_access_key_id=KEY, aws_secret_access_key=KEY, aws_session_token=None)
+    stored = root.list_objects_v2(Bucket=os.environ["BUCKET"], Prefix="logs/")["KeyCount"]
+    assert not store._commit(before, before, packed)
+    assert root.list_objects_v2(Bucket=os.environ["BUCKET"], Prefix="logs/")["KeyCount"] == stored
 
 
 @as_role()

@@ -203,5 +203,6 @@ def test_what_is_not_built_in_time_is_built_by_the_queue(tmp_path: Path) -> None
         assert set(later.json()) == {"error_code", "error_msg"}
         pending = client.get(target, headers={"Accept": "application/json"})
         assert (pending.status_code, pending.json()["state"]) in {(202, "building"), (200, None)}
+        assert client.get(target).status_code in {303, 503}, "asking again is no second order"
         assert eventually(lambda: client.get(target).status_code == 303, 60)
         assert same(curl(service, target, "--compressed", "-L"), text)

@@ -189,6 +189,22 @@ def test_an_append_that_races_with_a_seal_is_in_the_log_or_refused(store) -> Non
     assert store.head(LOG).state == "sealed"
 
 
+def test_a_seal_that_was_answered_is_not_lost_to_an_append_that_began_before_it(store, monkeypatch) -> None:
+    put(store, b"x" * 50)
+    store.seal(LOG, Totals(bytes=100))
+    commit = LogStore._commit
+
+    def seal_first(self, *arguments):
+        monkeypatch.undo()
+        store.seal(LOG, Totals(bytes=60))
+        return commit(self, *arguments)
+
+    monkeypatch.setattr(LogStore, "_commit", seal_first)
+    with pytest.raises(Conflict):
+        put(store, b"x" * 40, 50)
+    assert (store.head(LOG).end, store.head(LOG).expected) == (50, Totals(bytes=60))
+
+
 def test_a_missing_object_is_told_and_not_skipped(store, objects) -> None:
     put(store, noise(60_000))
     objects.s3.delete_object(Bucket=objects.bucket, Key=objects.keys("logs/")[0])

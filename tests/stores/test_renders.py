@@ -16,9 +16,10 @@ from botocore.exceptions import ClientError
 
 from logkeep.aws import clients
 from logkeep.aws.logs import log_store
-from logkeep.aws.renders import KEPT_DAYS, Renders, renders
+from logkeep.aws.renders import KEPT_DAYS, ORDER_LIVES, Renders, Unfinished, renders
+from logkeep.files import CheckFile
 from logkeep.logid import LogId
-from logkeep.parts import Extent, ObjectRange
+from logkeep.parts import PART_MIN, Extent, ObjectRange
 from logkeep.rendition import Facts, Rendition, log_file
 from tests.calls import PROJECT
 from tests.faults import Killed, at_once, counted, killed
@@ -55,12 +56,12 @@ def content(store: Renders, made: Rendition, facts: Facts) -> bytes:
 
 def test_a_large_render_is_built_in_parts_and_found_again(store, made, noise) -> None:
     with counted() as requests:
-        facts = store.build(made, NEVER)
+        facts = built(store, made)
     assert requests["UploadPart"] == 2
     assert facts == made.expected
     assert gzip.decompress(content(store, made, facts)) == noise
     with counted() as requests:
-        assert store.build(made, NEVER) == facts
+        assert store.find(made) == facts
     assert requests == {"GetObject": 1}
 
 
@@ -69,25 +70,63 @@ def test_a_small_render_is_put_at_once(store) -> None:
     logs.append(LOG, lambda: iter((b"small\n",)), 0)
     made = log_file(logs, logs.head(LOG), "x.log", "text/plain", gzip=False)
     with counted() as requests:
-        facts = store.build(made, NEVER)
+        facts = built(store, made)
     assert (requests["PutObject"], requests["CreateMultipartUpload"]) == (2, 0)
     assert content(store, made, facts) == b"small\n"
 
 
-def test_a_build_that_runs_out_of_time_is_continued_with_the_parts_that_are_done(
-    store, made, noise, monkeypatch
-) -> None:
-    assert store.build(made, LATE) is None
+def built(store: Renders, made: Rendition) -> Facts:
+    facts = store.build(made, NEVER)
+    assert isinstance(facts, Facts)
+    return facts
+
+
+def test_a_build_that_runs_out_of_time_is_continued_behind_its_finished_parts(store, made, noise, monkeypatch) -> None:
+    monkeypatch.setattr("logkeep.aws.renders.part_size_for", lambda _: PART_MIN)
+    assert store.build(made, LATE) == Unfinished(0)
     assert store.find(made) is None
-    clock = iter([0.0, 2.0])
-    monkeypatch.setattr("logkeep.aws.renders.time", SimpleNamespace(monotonic=lambda: next(clock)))
-    assert store.build(made, 1.0) is None, "after the first part"
-    monkeypatch.undo()
+    clock = SimpleNamespace(now=0.0)
+    clock.monotonic = lambda: clock.now
+    put_part = Renders._put_part
+
+    def slow(*arguments) -> str:
+        clock.now += 1
+        return put_part(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("logkeep.aws.renders.time", clock)
+        patch.setattr(Renders, "_put_part", slow)
+        assert store.build(made, 1.0) == Unfinished(2)
+        assert store.build(made, 1.0) == Unfinished(0), "time is up among the finished parts"
     with counted() as requests:
-        facts = store.build(made, NEVER)
-    assert requests["UploadPart"] == 1
+        facts = built(store, made)
+    assert requests["UploadPart"] == 3
     assert requests["CreateMultipartUpload"] == 0
     assert gzip.decompress(content(store, made, facts)) == noise
+
+
+def test_many_small_files_run_out_of_time_too(store) -> None:
+    logs = log_store(PROJECT)
+    for number in range(20):
+        logs.append(LogId.parse(f"check/{'a' * 32}/{number}.log"), partial(iter, (b"small\n",)), 0)
+    made = CheckFile(sub_job_ids=["a" * 32]).rendition(logs, gzip=True)
+    with counted() as requests:
+        assert store.build(made, LATE) == Unfinished(0)
+    assert requests.total() == 0
+
+
+def test_an_order_is_remembered_for_as_long_as_a_worker_may_be_at_it(store, made, monkeypatch) -> None:
+    assert not store.is_ordered(made)
+    store.mark_ordered(made)
+    assert store.is_ordered(made)
+
+    class Later(datetime):
+        @classmethod
+        def now(cls, tz=None):
+            return datetime.now(tz) + ORDER_LIVES
+
+    monkeypatch.setattr("logkeep.aws.renders.datetime", Later)
+    assert not store.is_ordered(made)
 
 
 @pytest.mark.parametrize(
@@ -100,14 +139,15 @@ def test_a_build_that_is_killed_is_completed_by_the_next(store, made, noise, ope
         store.build(made, NEVER)
     found = store.find(made)
     assert (found is not None) == (operation == "PutObject" and after), "what is found is whole"
-    facts = store.build(made, NEVER)
+    facts = built(store, made)
     assert gzip.decompress(content(store, made, facts)) == noise
 
 
 def test_two_builders_at_once_make_one_render(store, made, noise) -> None:
-    results = [facts for facts in at_once(*[lambda: store.build(made, NEVER) for _ in range(3)]) if facts]
-    assert set(results) == {made.expected}
-    assert gzip.decompress(content(store, made, results[0])) == noise
+    results = at_once(*[lambda: store.build(made, NEVER) for _ in range(3)])
+    finished = [each for each in results if isinstance(each, Facts)]
+    assert set(finished) == {made.expected}
+    assert gzip.decompress(content(store, made, finished[0])) == noise
 
 
 def test_a_render_that_the_lifecycle_may_take_is_built_again(store, monkeypatch) -> None:
@@ -126,7 +166,7 @@ def test_a_render_that_the_lifecycle_may_take_is_built_again(store, monkeypatch)
 
 
 def test_a_link_gives_the_file_with_its_name_and_encoding_and_says_when_it_ends(store, made, noise) -> None:
-    facts = store.build(made, NEVER)
+    facts = built(store, made)
     link = store.link(made, facts)
     assert abs(link.expires_at / 1000 - time.time() - 900) < 5
     assert (link.size, link.raw_size, link.crc32) == (facts.size, len(noise), f"{zlib.crc32(noise):08x}")
@@ -138,7 +178,7 @@ def test_a_link_gives_the_file_with_its_name_and_encoding_and_says_when_it_ends(
 
 
 def test_links_are_signed_by_one_session_until_it_nears_its_end(store, made, monkeypatch) -> None:
-    facts = store.build(made, NEVER)
+    facts = built(store, made)
     calls = 0
     real = clients.sts().assume_role
 
@@ -178,7 +218,7 @@ def test_long_ranges_are_copied_by_s3_and_the_rest_is_moved(store, objects) -> N
         estimate=len(whole), make=make,
     )  # fmt: skip
     with counted() as requests:
-        facts = store.build(made, NEVER)
+        facts = built(store, made)
     assert requests["UploadPartCopy"] == 1
     assert content(store, made, facts) == whole
 

@@ -21,9 +21,21 @@ RECORDS: dict[bytes, str | None] = {
     b"2026-01-31T08:00:00.5Z stdout F 2026 is not a level": None,
     b"2026-01-31 08:00:00 | NOTICE | x": "INFO",
     b"2026-01-31 08:00:00 job started": None,
+    b"2026-01-31 08:00:00.000 12345 DEBUG nova.compute [req-1] x": "DEBUG",
+    b"2026-01-31 08:00:00.000 [main] 12345 INFO x": "INFO",
+    b"2026-01-31 08:00:00 Enabling DEBUG mode": None,
+    b"2026-01-31 08:00:00 [main] Enabling DEBUG mode": None,
+    b"2026-01-31 08:00:00 worker-1 DEBUG x": None,
+    b"2026-01-31 08:00:00 DEBUGGING is fun": None,
     b"2026-01-31 08:00:00": None,
     b"08:00:00.123 [main] x": "continuation",
     b"08:00:00.123 DEBUG x": "DEBUG",
+    b"08:00:00.123 [main] DEBUG c.e.Main -- starting": "DEBUG",
+    b"08:00:00,123 - app.db - WARNING - slow": "WARN",
+    b"[08:00:00] [main] [debug] x": "DEBUG",
+    b"08:00:00 12345 INFO x": "INFO",
+    b"08:00:00 Enabling DEBUG mode": "continuation",
+    b"08:00:00": "continuation",
     b"DEBUG:root:message": "DEBUG",
     b"ERROR: it broke": "ERROR",
     b"[DEBUG] Configuring mojo": "DEBUG",
@@ -35,6 +47,21 @@ RECORDS: dict[bytes, str | None] = {
     b"[2026-01-31 08:00:00][main][DEBUG] x": "DEBUG",
     b"<FATAL> out of memory": "ERROR",
     b"SEVERE - x": "ERROR",
+    b"2026-01-31 08:00:00 \x1b[32m INFO\x1b[0;39m x": "INFO",
+    b"\x1b[2m2026-01-31 08:00:00.123\x1b[0;39m \x1b[32mDEBUG\x1b[0;39m \x1b[35m1\x1b[0;39m x": "DEBUG",
+    b"\x1b[2m2026-01-31 08:00:00\x1b[0m x": None,
+    b"2026-01-31 08:00:00 [main] \x1b[1;31mERROR\x1b[m x": "ERROR",
+    b"08:00:00.123 [main] \x1b[39mDEBUG\x1b[0;39m x": "DEBUG",
+    b"\x1b[36mDEBUG\x1b[0m x": "DEBUG",
+    b"\x1b[36m DEBUG\x1b[0m x": "DEBUG",
+    b"\x1b[33m[WARN ]\x1b[0m x": "WARN",
+    b"[\x1b[1;34mINFO\x1b[m] BUILD SUCCESS": "INFO",
+    b"[\x1b[36mdebug\x1b[0m] x": "DEBUG",
+    b"2026-01-31 08:00:00 [\x1b[36mdebug\x1b[0m] x": "DEBUG",
+    b"\x1b[1m\x1b[31mERROR\x1b[0m x": "ERROR",
+    b"\x1b[36m": "continuation",
+    b"\x1b[36mcoloured text": "continuation",
+    b"\x1b[2K DEBUG behind another control sequence": "continuation",
     b'{"ts": 1, "level": "debug", "msg": "x"}': "DEBUG",
     b'{"severity":"WARNING","message":"x"}': "WARN",
     b'{"message":"x","lvl":"err"}': "ERROR",
@@ -57,8 +84,9 @@ RECORDS: dict[bytes, str | None] = {
 
 def wide_record(size: int) -> bytes:
     """A DEBUG record whose level stands as far behind its time as fields of that size, at most 40, put it."""
-    field = b"    " + b"x" * size + b"    "
-    return b"[2026-01-31T08:00:00.123456789 +08:00]    stderr F" + (field + b"|") * 2 + field + b"[DEBUG"
+    time = b"\x1b[1;38;5;12m[2026-01-31T08:00:00.123456789 +08:00]\x1b[1;38;5;12m"
+    field = b"    " + b"x" * size + b"    |"
+    return time + b"    stderr F" + field * 2 + b"    " + b"1" * 20 + b"    [\x1b[1;38;5;12m    DEBUG"
 
 
 _rests = st.one_of(

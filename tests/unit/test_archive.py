@@ -10,12 +10,14 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import islice, product
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from logkeep import archive
 from logkeep.archive import MANIFEST, NAME_MAX, Entry, ZipLayout, entry_names, manifest
 from logkeep.fragment import END
 from logkeep.log import Head, Totals
@@ -351,6 +353,40 @@ def test_names_that_are_safe_and_different_stay_as_they_are(wanted: list[str]):
 )  # fmt: skip
 def test_a_name_that_cannot_stay_is_changed_as_little_as_possible(wanted: list[str], names: list[str]):
     assert entry_names(wanted) == names
+
+
+def test_a_name_that_is_taken_gets_the_lowest_number_that_is_free():
+    short, long = ["a.log", "A.log"] * 60, ["x" * 254 + "a", "x" * 254 + "b", "x" * 253] * 40
+    assert entry_names(short) == ["a.log", *(f"{'aA'[number % 2 == 0]}~{number}.log" for number in range(2, 121))]
+    result = entry_names([*long, "y"])
+    for name in result:
+        stem, _, number = name.partition("~")
+        if number:  # every lower number was taken when this one was given
+            before = set(result[: result.index(name)])
+            lower = (f"~{each}" for each in range(2, int(number)))
+            assert all(stem[: NAME_MAX - len(tail)] + tail in before for tail in lower if len(tail) == len(number) + 1)
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        ["".join(letters) for letters in islice(product(*zip("abcdefghijklmn", "ABCDEFGHIJKLMN", strict=True)), 10_000)],
+        ["a.log"] * 10_000,
+        # Different names, whose numbered forms are cut to the same one.
+        ["x" * 252 + chr(0x4E00 + number) for number in range(5_000)] * 2,
+    ],
+    ids=["differ in case", "equal", "equal once cut"],
+)
+def test_the_work_for_a_name_does_not_grow_with_the_names_like_it(wanted: list[str], monkeypatch: pytest.MonkeyPatch):
+    tried = []
+
+    def is_free(folded: str, files: set[str], folders: set[str]) -> bool:
+        tried.append(folded)
+        return folded not in files
+
+    monkeypatch.setattr(archive, "_is_free", is_free)
+    assert len({folded(name) for name in entry_names(wanted)}) == len(wanted)
+    assert len(tried) < 2 * len(wanted)
 
 
 def test_a_long_name_is_cut_between_characters_and_keeps_its_ending_where_it_is_numbered():

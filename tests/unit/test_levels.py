@@ -77,6 +77,7 @@ def test_every_name_of_a_level_is_known_in_every_format(form: str, word: str, le
         (b"2026-02-31 08:00:00 no such day", None),
         (b"2026-01-31 25:00:00 no such hour", None),
         (b"08:00:00 INFO no date", None),
+        (b"\x1b[2m2026-01-31 08:00:00\x1b[0m INFO x", 1769846400000),
         (b"INFO: no time", None),
     ],
 )
@@ -165,6 +166,11 @@ def test_a_stack_trace_goes_with_its_record():
 def test_a_record_without_a_level_is_kept_and_ends_a_debug_record():
     text = b"DEBUG: x\n2026-01-31 08:00:00 no level\ncontinued\n"
     assert filtered([text]) == b"2026-01-31 08:00:00 no level\ncontinued\n"
+
+
+def test_a_text_about_a_level_is_no_record_of_that_level():
+    text = b"2026-01-31 08:00:00 Enabling DEBUG mode\n2026-01-31 08:00:01 DEBUG is on\n"
+    assert filtered([text]) == b"2026-01-31 08:00:00 Enabling DEBUG mode\n"
 
 
 def test_only_the_first_bytes_of_a_line_decide():

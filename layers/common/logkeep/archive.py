@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import accumulate
+from itertools import accumulate, chain
 from typing import Final
 
 from isal import isal_zlib
@@ -153,6 +153,7 @@ def entry_names(wanted: Iterable[str]) -> list[str]:
     """
     files: set[str] = {MANIFEST}
     folders: set[str] = set()
+    untried: dict[tuple[int, str], int] = {}
     names = []
     for want in wanted:
         safe = _safe(want)
@@ -161,16 +162,30 @@ def entry_names(wanted: Iterable[str]) -> list[str]:
         stem, dot, ending = safe.rpartition(".")
         if not stem or "/" in ending or len(ending) > 16:
             stem, dot, ending = safe, "", ""
-        name, number = safe, 1
-        while not _is_free(_folded(name), files, folders):
-            number += 1
-            tail = f"~{number}{dot}{ending}"
-            name = _cut(stem, NAME_MAX - len(tail.encode())) + tail
+        candidates = chain([safe], _numbered(stem, dot + ending, untried))
+        name = next(each for each in candidates if _is_free(_folded(each), files, folders))
         folded = _folded(name)
         files.add(folded)
         folders.update(_parents(folded))
         names.append(name)
     return names
+
+
+def _numbered(stem: str, ending: str, untried: dict[tuple[int, str], int]) -> Iterator[str]:
+    """The name with ~2, ~3, …; without the numbers that were tried before, because what is taken stays taken.
+
+    A longer number may shorten the stem to that of another name, so `untried` is of each width of numbers.
+    """
+    number = 2
+    while True:
+        tail = f"~{number}{ending}"
+        kept = _cut(stem, NAME_MAX - len(tail.encode()))
+        series = len(str(number)), _folded(f"{kept}~{ending}")
+        if untried.get(series, 0) > number:
+            number = untried[series]
+        else:
+            number = untried[series] = number + 1
+            yield kept + tail
 
 
 def _is_free(folded: str, files: set[str], folders: set[str]) -> bool:

@@ -31,29 +31,36 @@ _LEVELS: Final = {
 LEVELS: Final = ("DEBUG", "INFO", "WARN", "ERROR")
 
 # Every repetition is bounded, and their sum stays below LINE_PREFIX: a match never depends on bytes behind it.
-# The pattern starts with a literal newline because `re` then leaps from line to line with memchr.
-_TIME: Final = rb"\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?: ?Z| ?[+-]\d\d:?\d\d)?"
-_WORD: Final = rb"(?:TRACE|DEBUG|INFO|NOTICE|WARN(?:ING)?|ERR(?:OR)?|SEVERE|CRITICAL|FATAL)"
-_GAP: Final = rb"(?:[ \t]{1,4}|(?=\[))"
+# The pattern starts with a literal newline because `re` then leaps from line to line with memchr. For its speed, too,
+# what is optional is written (?:…|), which `re` tries without the bookkeeping of a repetition, and a run that what
+# follows it could not share is possessive.
+_CLOCK: Final = rb"\d\d:\d\d:\d\d(?:[.,]\d{1,9}|)"
+_TIME: Final = rb"\d{4}[-/]\d\d[-/]\d\d[T ]" + _CLOCK + rb"(?: ?(?:Z|[+-]\d\d:?\d\d)|)"
+_COLOUR: Final = rb"\x1b\[[\d;]{0,9}m"  # ECMA-48 SGR
+_WORD: Final = rb"(?:TRACE|DEBUG|INFO|NOTICE|WARN(?:ING|)|ERR(?:OR|)|SEVERE|CRITICAL|FATAL)"
+_OPENING: Final = rb"[\[(<]?+(?:" + _COLOUR + rb"[ \t]{0,4}+|)"  # of a level
+_BRACKET: Final = rb"\[(?:" + _COLOUR + rb"|)"  # of one in any case, which closes, too
+_ANY_CASE: Final = rb"(?i:" + _WORD + rb")"
+_GAP: Final = rb"(?:[ \t]{1,4}+|(?=\[))"
+_FIELD: Final = _GAP + rb"(?:\[[^\]\n]{0,40}+\]|[-|]|[^\s\[]{1,40}+[ \t]{1,4}+[-|])"
 _RECORD: Final = re.compile(
-    rb"\n(?:"
+    rb"\n(?:" + _COLOUR + rb"|)"
+    # What the alternatives begin with; most lines that continue a record are left here.
+    rb"(?=[\d\[(<{\x1bTDINWESCFtml])(?:"
     # 2026-01-31 08:00:00,123 [main] DEBUG …: between time and level stand at most two bracketed or dash-separated
-    # fields, one plain word, or the stream and tag of a CRI log
-    rb"[\[(]?(?P<time>" + _TIME + rb")[\])]?"
-    rb"(?:[ \t]{1,4}std(?:out|err) [FP])?"
-    rb"(?:" + _GAP + rb"(?:\[[^\]\n]{0,40}\]|[-|]|[^\s\[]{1,40}[ \t]{1,4}[-|])){0,2}?"
-    rb"(?:[ \t]{1,4}[^\s\[]{1,40})??"
-    + _GAP
-    + rb"(?:[\[(<]?(?P<behind>"
-    + _WORD
-    + rb")\b|\[(?P<bracketed>(?i:"
-    + _WORD
-    + rb"))[ \t]{0,2}\])"
-    rb"|[\[(]?(?P<bare>" + _TIME + rb")"
-    rb"|(?:\d\d:\d\d:\d\d(?:[.,]\d{1,9})?[ \t]{1,4})?"
-    rb"(?:[\[(<]?(?P<first>" + _WORD + rb")(?=[\]):>|\s-])|\[(?P<first_bracketed>(?i:" + _WORD + rb"))[ \t]{0,2}\])"
+    # fields and a number (OpenStack's process id), or the stream and tag of a CRI log. A time with a date begins a
+    # record without a level, too; a bare clock does not.
+    rb"[\[(]?+(?:(?P<time>" + _TIME + rb")|" + _CLOCK + rb")"
+    rb"(?:[\])]?+(?:" + _COLOUR + rb"|)"
+    rb"(?:[ \t]{1,4}+std(?:out|err) [FP]|)"
+    rb"(?:|" + _FIELD + rb"(?:|" + _FIELD + rb"))" + _GAP + rb"(?:\d\d{0,19}+" + _GAP + rb"|)"
+    rb"(?:" + _OPENING + rb"(?P<behind>" + _WORD + rb")\b"
+    rb"|" + _BRACKET + rb"(?P<bracketed>" + _ANY_CASE + rb")[ \t]{0,2}[\]\x1b])"
+    rb"|(?(time)|(?!)))"
+    rb"|" + _OPENING + rb"(?P<first>" + _WORD + rb")(?=[\]):>|\s\x1b-])"
+    rb"|" + _BRACKET + rb"(?P<first_bracketed>" + _ANY_CASE + rb")[ \t]{0,2}[\]\x1b]"
     rb"|\{[^\n]{0,180}?\"(?:level|severity|lvl)\"[ ]?:[ ]?\"(?P<json>[A-Za-z]{3,8})\""
-    rb"|(?:(?:time|ts|msg)=[^\n]{0,160}? )?level=\"?(?P<logfmt>[A-Za-z]{3,8})\b"
+    rb"|(?:(?:time|ts|msg)=[^\n]{0,160}? |)level=\"?(?P<logfmt>[A-Za-z]{3,8})\b"
     rb")"
 )
 
@@ -65,7 +72,7 @@ def _level(match: re.Match[bytes]) -> str | None:
 
 def _first_epoch_ms(records: Iterable[re.Match[bytes]]) -> int | None:
     """Epoch milliseconds of the first record with a timestamp that is one; without a zone it is UTC."""
-    for text in (match["time"] or match["bare"] for match in records):
+    for text in (match["time"] for match in records):
         if not text:
             continue
         iso = text.decode("ascii").replace("/", "-").replace(",", ".")

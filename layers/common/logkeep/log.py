@@ -73,6 +73,7 @@ class Head:
     last_time: int | None = None
     fragments: int = 0
     generation: int = 0  # counts compactions: the same text, packed anew
+    version: int = 0  # counts writes of the head: each is conditional on the one it was made from
     state: State = State.OPEN
     expected: Totals | None = None  # of the seal
 

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
 
 SHARDS: Final = 4
+FUTURE_MAX: Final = 366 * DAY  # days are listed: their number must have a bound
 COLLECTED_AFTER: Final = 3 * DAY  # an expired day has left every answer; TTL only collects
 _TRANSACTION_ITEMS: Final = 95
 _DAY_SLOTS: Final = 24
@@ -68,6 +69,8 @@ class EventStore:
         for index, event in enumerate(batch.events):
             if self._expires_at(event.occur_time // DAY) <= now:
                 raise Invalid(f"events.{index}.occur_time", "older than the retention of events")
+            if event.occur_time > now + FUTURE_MAX:
+                raise Invalid(f"events.{index}.occur_time", "more than a year ahead")
         self._register(batch.service_name)
         written = Counter[bool]()
         for group in _transactions(pack_segments(batch.events, salt)):
@@ -145,11 +148,9 @@ class EventStore:
                 "Update": {
                     "TableName": self._table,
                     "Key": encode({"pk": self._pk, "sk": card}),
-                    "UpdateExpression": f"ADD {adds} SET expires_at = :expires_at, #ttl = :ttl",
+                    "UpdateExpression": f"ADD {adds} SET #ttl = :ttl",
                     "ExpressionAttributeNames": {"#ttl": "ttl"},
-                    "ExpressionAttributeValues": encode(
-                        {**values, ":expires_at": self._expires_at(day), ":ttl": self._ttl(day)}
-                    ),
+                    "ExpressionAttributeValues": encode({**values, ":ttl": self._ttl(day)}),
                 }
             }
 
@@ -163,17 +164,12 @@ class EventStore:
     # Reading: an EventReader
 
     def days(self, first: int, last: int) -> dict[int, Card]:
-        cards: dict[str, list[dict[str, Any]]] = defaultdict(list)
+        cards: dict[int, list[dict[str, Any]]] = defaultdict(list)
         for item in self._between(f"day/{day_key(first)}", f"day/{day_key(last)}/~"):
-            cards[item["sk"].split("/")[1]].append(item)
+            start = datetime.strptime(item["sk"].split("/")[1], "%Y%m%d").replace(tzinfo=UTC)
+            cards[int(start.timestamp()) * 1000 // DAY].append(item)
         now = _now()
-        return {
-            int(datetime.strptime(day, "%Y%m%d").replace(tzinfo=UTC).timestamp()) * 1000 // DAY: _card(
-                shards, _DAY_SLOTS
-            )
-            for day, shards in cards.items()
-            if min(each["expires_at"] for each in shards) > now
-        }
+        return {day: _card(shards, _DAY_SLOTS) for day, shards in cards.items() if self._expires_at(day) > now}
 
     def hour(self, hour: int) -> Card:
         return _card(list(self._between(f"hour/{hour_key(hour)}", f"hour/{hour_key(hour)}/~")), _HOUR_SLOTS)

@@ -1,26 +1,23 @@
-"""Logs in DynamoDB and S3: rows are the commit, bytes lie in them or in objects written before them.
-
-Table Logs holds a head per log at pk={project}/{kind}/{first id}, sk=head/{rest}, and its fragments at
-pk={project}/{log_id}, sk=frag/{offset:016d}.
-"""
+"""Logs in DynamoDB and S3: rows are the commit, bytes lie in them or in objects written before them."""
 
 from __future__ import annotations
 
 import uuid
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from logkeep import fragment
 from logkeep.aws import clients
 from logkeep.aws.dynamo import ATTEMPTS, decode, encode, query, transact
+from logkeep.aws.log_items import head_item, head_key, head_of, row_item, row_of, sort_key
 from logkeep.aws.objects import Bucket
 from logkeep.errors import Busy, Conflict, Corrupt, LogNotFound, OffsetBeyondEnd
 from logkeep.fragment import GZIP_HEADER, Fragment, gzip_trailer
-from logkeep.levels import Cursor
-from logkeep.log import Head, State, Totals
+from logkeep.log import Head, Totals
 from logkeep.logid import LogId
-from logkeep.parts import Extent, ObjectRange
+from logkeep.parts import Extent
 from logkeep.rendition import Row
 from logkeep.settings import settings
 
@@ -60,35 +57,36 @@ class LogStore:
             KeyConditionExpression="pk = :pk AND begins_with(sk, :head)",
             ExpressionAttributeValues=encode({":pk": f"{self._project}/{owner}", ":head": "head/"}),
         )
-        return map(_head_of, items)
+        return map(head_of, items)
 
     def page(self, prefix: str, after: str, limit: int) -> list[Head]:
         """At most `limit` logs whose id begins with prefix and sorts behind `after`, in order of id.
 
         The index is eventually consistent: a log appears in it within moments of its first append; the heads are not.
         """
-        # In UTF-8 order, U+10FFFF ends what a prefix begins, and a blank makes BETWEEN exclude `after` itself.
+        # Ids are ASCII above the blank: with one, BETWEEN excludes `after` itself, and DEL ends what a prefix begins.
         low = max(prefix, f"{after} ") if after else prefix
-        if low > prefix + "\U0010ffff":
+        high = f"{prefix}\x7f"
+        if low > high:
             return []
-        keys = self._dynamodb.query(
+        keys = query(
+            self._dynamodb,
             TableName=self._table,
             IndexName=BY_ID,
+            ConsistentRead=False,
             KeyConditionExpression="#project = :project AND log_id BETWEEN :low AND :high",
             ExpressionAttributeNames={"#project": "project"},
-            ExpressionAttributeValues=encode(
-                {":project": self._project, ":low": low or " ", ":high": prefix + "\U0010ffff"}
-            ),
+            ExpressionAttributeValues=encode({":project": self._project, ":low": low or " ", ":high": high}),
             Limit=limit,
-        )["Items"]
+        )
         found: dict[str, Head] = {}
-        wanted = [{"pk": item["pk"], "sk": item["sk"]} for item in keys]
+        wanted: list[Any] = [encode({"pk": item["pk"], "sk": item["sk"]}) for item in islice(keys, limit)]
         while wanted:
             answer = self._dynamodb.batch_get_item(
                 RequestItems={self._table: {"Keys": wanted[:100], "ConsistentRead": True}}
             )
             for item in answer["Responses"][self._table]:
-                head = _head_of(decode(item))
+                head = head_of(decode(item))
                 found[str(head.log_id)] = head
             left = answer["UnprocessedKeys"].get(self._table)
             wanted = [*(left["Keys"] if left else []), *wanted[100:]]
@@ -96,9 +94,9 @@ class LogStore:
 
     def _head(self, log_id: LogId) -> Head | None:
         item = self._dynamodb.get_item(
-            TableName=self._table, Key=encode(_head_key(self._project, log_id)), ConsistentRead=True
+            TableName=self._table, Key=encode(head_key(self._project, log_id)), ConsistentRead=True
         ).get("Item")
-        return _head_of(decode(item)) if item else None
+        return head_of(decode(item)) if item else None
 
     # Writing
 
@@ -166,7 +164,7 @@ class LogStore:
                 {
                     "Put": {
                         "TableName": self._table,
-                        "Item": encode(_row_item(self._project, after.log_id, each) | place),
+                        "Item": encode(row_item(self._project, after.log_id, each) | place),
                     }
                 }
             )
@@ -180,15 +178,14 @@ class LogStore:
         return False
 
     def _put_head(self, before: Head | None, after: Head) -> Any:
-        put = {"TableName": self._table, "Item": encode(_head_item(self._project, after))}
+        written = replace(after, version=after.version + 1)
+        put = {"TableName": self._table, "Item": encode(head_item(self._project, written))}
         if before is None:
             return put | {"ConditionExpression": "attribute_not_exists(pk)"}
         return put | {
-            "ConditionExpression": "#end = :end AND #state = :state AND generation = :generation",
-            "ExpressionAttributeNames": {"#end": "end", "#state": "state"},
-            "ExpressionAttributeValues": encode(
-                {":end": before.end, ":state": before.state.value, ":generation": before.generation}
-            ),
+            "ConditionExpression": "#version = :version",
+            "ExpressionAttributeNames": {"#version": "version"},
+            "ExpressionAttributeValues": encode({":version": before.version}),
         }
 
     # Reading
@@ -203,7 +200,7 @@ class LogStore:
         while position < head.end:
             moved = False
             for item in self._rows_from(partition, position, head.end):
-                row = _row_of(item)
+                row = row_of(item)
                 if not row.fragment.offset <= position < row.fragment.end:
                     break
                 yield row
@@ -212,28 +209,31 @@ class LogStore:
                 raise Corrupt(f"{head.log_id}: no row holds byte {position}")
 
     def _rows_from(self, partition: str, position: int, end: int) -> Iterator[dict[str, Any]]:
-        covering = self._dynamodb.query(
-            TableName=self._table,
-            ConsistentRead=True,
-            KeyConditionExpression="pk = :pk AND sk BETWEEN :first AND :position",
-            ExpressionAttributeValues=encode(
-                {":pk": partition, ":first": _sort_key(0), ":position": _sort_key(position)}
-            ),
-            ScanIndexForward=False,
-            Limit=1,
-        )["Items"]
-        if not covering:
-            return
-        first = decode(covering[0])
-        yield first
-        after = first["offset"] + first["raw"]
-        if after < end:
+        """The row that covers the position, and those behind it."""
+        begin = position
+        if position:
+            covering = self._dynamodb.query(
+                TableName=self._table,
+                ConsistentRead=True,
+                KeyConditionExpression="pk = :pk AND sk BETWEEN :first AND :position",
+                ExpressionAttributeValues=encode(
+                    {":pk": partition, ":first": sort_key(0), ":position": sort_key(position)}
+                ),
+                ScanIndexForward=False,
+                Limit=1,
+            )["Items"]
+            if not covering:
+                return
+            first = decode(covering[0])
+            yield first
+            begin = first["offset"] + first["raw"]
+        if begin < end:
             yield from query(
                 self._dynamodb,
                 TableName=self._table,
-                KeyConditionExpression="pk = :pk AND sk BETWEEN :after AND :last",
+                KeyConditionExpression="pk = :pk AND sk BETWEEN :begin AND :last",
                 ExpressionAttributeValues=encode(
-                    {":pk": partition, ":after": _sort_key(after), ":last": _sort_key(end - 1)}
+                    {":pk": partition, ":begin": sort_key(begin), ":last": sort_key(end - 1)}
                 ),
             )
 
@@ -276,93 +276,3 @@ def _gzip(packed: Sequence[tuple[Fragment, bytes]]) -> bytes:
         crc = fragment.combine_crc32(crc, each.crc32, each.raw)
         raw += each.raw
     return b"".join((GZIP_HEADER, *(data for _, data in packed), gzip_trailer(crc, raw)))
-
-
-def _sort_key(offset: int) -> str:
-    return f"frag/{offset:016d}"
-
-
-def _head_key(project: str, log_id: LogId) -> dict[str, str]:
-    return {"pk": f"{project}/{log_id.owner}", "sk": f"head/{log_id.rest}"}
-
-
-def _head_item(project: str, head: Head) -> dict[str, Any]:
-    return {
-        **_head_key(project, head.log_id),
-        "project": project,
-        "log_id": str(head.log_id),
-        "end": head.end,
-        "packed": head.packed,
-        "crc32": head.crc32,
-        "packed_crc32": head.packed_crc32,
-        "lines": head.lines,
-        "levels": dict(head.levels),
-        "level": head.cursor.level,
-        "open_line": head.cursor.open_line or None,
-        "first_time": head.first_time,
-        "last_time": head.last_time,
-        "fragments": head.fragments,
-        "generation": head.generation,
-        "state": head.state.value,
-        "expected": head.expected.stored() if head.expected else None,
-    }
-
-
-def _head_of(item: dict[str, Any]) -> Head:
-    expected = item.get("expected")
-    return Head(
-        log_id=LogId.parse(item["log_id"]),
-        end=item["end"],
-        packed=item["packed"],
-        crc32=item["crc32"],
-        packed_crc32=item["packed_crc32"],
-        lines=item["lines"],
-        levels=Counter(item["levels"]),
-        cursor=_cursor_of(item),
-        first_time=item.get("first_time"),
-        last_time=item.get("last_time"),
-        fragments=item["fragments"],
-        generation=item["generation"],
-        state=State(item["state"]),
-        expected=None if expected is None else Totals.of_stored(expected),
-    )
-
-
-def _row_item(project: str, log_id: LogId, each: Fragment) -> dict[str, Any]:
-    return {
-        "pk": f"{project}/{log_id}",
-        "sk": _sort_key(each.offset),
-        "offset": each.offset,
-        "raw": each.raw,
-        "packed": each.packed,
-        "crc32": each.crc32,
-        "packed_crc32": each.packed_crc32,
-        "lines": each.lines,
-        "levels": dict(each.levels),
-        "level": each.before.level,
-        "open_line": each.before.open_line or None,
-        "ends_line": each.ends_line,
-        "first_time": each.first_time,
-        "last_time": each.last_time,
-    }
-
-
-def _row_of(item: dict[str, Any]) -> Row:
-    each = Fragment(
-        offset=item["offset"],
-        raw=item["raw"],
-        packed=item["packed"],
-        crc32=item["crc32"],
-        packed_crc32=item["packed_crc32"],
-        lines=item["lines"],
-        levels=Counter(item["levels"]),
-        before=_cursor_of(item),
-        ends_line=item["ends_line"],
-        first_time=item.get("first_time"),
-        last_time=item.get("last_time"),
-    )
-    return Row(each, item["data"] if "data" in item else ObjectRange(item["key"], item["start"], each.packed))
-
-
-def _cursor_of(item: dict[str, Any]) -> Cursor:
-    return Cursor(item.get("level"), item.get("open_line", b""))

@@ -7,9 +7,10 @@ of an upload are its checkpoint; two builders of one render upload equal parts t
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from itertools import chain
+from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import quote
 
 from botocore.exceptions import ClientError
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 LINK_SECONDS: Final = 15 * 60
 KEPT_DAYS: Final = 2  # by the bucket's lifecycle
+ORDER_LIVES: Final = timedelta(minutes=16)  # as long as a message is hidden from a second worker
 _UPLOAD_GONE: Final = "NoSuchUpload"
 
 
@@ -35,6 +37,34 @@ class _Sidecar(BaseModel):
     size: int
     raw_size: int
     crc32: int
+
+
+class Unfinished(NamedTuple):
+    """A build that ran out of time, behind so many new parts."""
+
+    new_parts: int
+
+
+class TimeUp(Exception):
+    pass
+
+
+class Making:
+    """The extents of a rendition, made until a deadline: then TimeUp is raised. Once consumed, its facts."""
+
+    def __init__(self, rendition: Rendition, deadline: float) -> None:
+        self._making = rendition.make()
+        self._deadline = deadline
+        self.facts = Facts(0, 0, 0)
+
+    def __iter__(self) -> Iterator[Extent]:
+        while time.monotonic() <= self._deadline:
+            try:
+                yield next(self._making)
+            except StopIteration as end:
+                self.facts = end.value
+                return
+        raise TimeUp
 
 
 class Renders:
@@ -64,24 +94,43 @@ class Renders:
         """The bytes of a built render."""
         return self.read([ObjectRange(self._key(rendition), 0, facts.size)])
 
-    def build(self, rendition: Rendition, until: float) -> Facts | None:
-        """Build a render, or continue one; None if time (time.monotonic()) is up before it is whole."""
-        found = self.find(rendition)
-        if found:
-            return found
+    def build(self, rendition: Rendition, deadline: float) -> Facts | Unfinished:
+        """Build a render, or continue one, until the deadline (time.monotonic())."""
         key = self._key(rendition)
-        making = _Making(rendition.make())
+        making = Making(rendition, deadline)
         parts = plan(making, part_size_for(rendition.estimate))
-        first, second = next(parts, None), next(parts, None)
-        if second is None and not isinstance(first, Copy):
-            body = b"".join(self.read(first.extents)) if first else b""
-            self._bucket.s3.put_object(Bucket=self._bucket.name, Key=key, Body=body)
-        elif not self._upload(key, _chain(first, second, parts), until):
-            return self.find(rendition)
+        uploaded: list[int] = []
+        try:
+            first, second = next(parts, None), next(parts, None)
+            if second is None and not isinstance(first, Copy):
+                body = b"".join(self.read(first.extents)) if first else b""
+                self._bucket.s3.put_object(Bucket=self._bucket.name, Key=key, Body=body)
+            else:
+                self._upload(key, chain((part for part in (first, second) if part), parts), uploaded)
+        except TimeUp:
+            return Unfinished(len(uploaded))
+        except ClientError as error:
+            if error.response["Error"]["Code"] != _UPLOAD_GONE:
+                raise
+            # Another builder has completed the upload that this one shared.
+            return self.find(rendition) or Unfinished(len(uploaded))
         facts = making.facts
         sidecar = _Sidecar(**facts._asdict()).model_dump_json().encode()
         self._bucket.s3.put_object(Bucket=self._bucket.name, Key=f"{key}.json", Body=sidecar)
         return facts
+
+    def is_ordered(self, rendition: Rendition) -> bool:
+        """Whether the queue was asked for the render so lately that it may still be at it."""
+        try:
+            marker = self._bucket.s3.head_object(Bucket=self._bucket.name, Key=f"{self._key(rendition)}.ordered")
+        except ClientError as error:
+            if is_absent(error):
+                return False
+            raise
+        return datetime.now(UTC) - marker["LastModified"] < ORDER_LIVES
+
+    def mark_ordered(self, rendition: Rendition) -> None:
+        self._bucket.s3.put_object(Bucket=self._bucket.name, Key=f"{self._key(rendition)}.ordered", Body=b"")
 
     def link(self, rendition: Rendition, facts: Facts) -> Link:
         """A link to a built render, which lives LINK_SECONDS."""
@@ -106,25 +155,18 @@ class Renders:
             content_encoding=rendition.content_encoding,
         )
 
-    def _upload(self, key: str, parts: Iterator[Upload | Copy], until: float) -> bool:
-        """Upload what is missing of the parts, in order; False if time is up, or another builder has completed them."""
+    def _upload(self, key: str, parts: Iterable[Upload | Copy], uploaded: list[int]) -> None:
+        """Upload what is missing of the parts, in order, note which, and complete the upload."""
         upload_id, done = self._begin(key)
         finished: list[CompletedPartTypeDef] = []
-        try:
-            for number, part in enumerate(parts, 1):
-                if number not in done:
-                    if time.monotonic() > until:
-                        return False
-                    done[number] = self._put_part(key, upload_id, number, part)
-                finished.append({"PartNumber": number, "ETag": done[number]})
-            self._bucket.s3.complete_multipart_upload(
-                Bucket=self._bucket.name, Key=key, UploadId=upload_id, MultipartUpload={"Parts": finished}
-            )
-        except ClientError as error:
-            if error.response["Error"]["Code"] != _UPLOAD_GONE:
-                raise
-            return False
-        return True
+        for number, part in enumerate(parts, 1):
+            if number not in done:
+                done[number] = self._put_part(key, upload_id, number, part)
+                uploaded.append(number)
+            finished.append({"PartNumber": number, "ETag": done[number]})
+        self._bucket.s3.complete_multipart_upload(
+            Bucket=self._bucket.name, Key=key, UploadId=upload_id, MultipartUpload={"Parts": finished}
+        )
 
     def _begin(self, key: str) -> tuple[str, dict[int, str]]:
         """The upload of a key that was begun first, or a new one, and the ETags of its finished parts."""
@@ -162,21 +204,3 @@ def disposition(filename: str) -> str:
     """A Content-Disposition that every client understands (RFC 6266)."""
     plain = "".join(c if c.isascii() and c.isprintable() and c not in '"\\' else "_" for c in filename)
     return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(filename, safe='')}"
-
-
-class _Making:
-    """The extents of a rendition, and once they are consumed its facts."""
-
-    def __init__(self, making: Generator[Extent, None, Facts]) -> None:
-        self._making = making
-        self.facts = Facts(0, 0, 0)
-
-    def __iter__(self) -> Iterator[Extent]:
-        self.facts = yield from self._making
-
-
-def _chain(
-    first: Upload | Copy | None, second: Upload | Copy | None, rest: Iterator[Upload | Copy]
-) -> Iterator[Upload | Copy]:
-    yield from (part for part in (first, second) if part)
-    yield from rest

@@ -2,13 +2,14 @@
 
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from http import HTTPStatus
 
 from aws_lambda_powertools.event_handler import Response, content_types
 
 from logkeep.aws.build_queue import order_file
 from logkeep.aws.logs import log_store
-from logkeep.aws.renders import Renders, disposition, renders
+from logkeep.aws.renders import Making, Renders, TimeUp, Unfinished, disposition, renders
 from logkeep.delivery import INLINE_MAX, Link, Pending, Way, way
 from logkeep.errors import Busy, TooLarge
 from logkeep.files import CheckFile, FileOrder, LogFile
@@ -23,7 +24,7 @@ _WITH_URL = {**_VARY, "Cache-Control": "no-store"}
 
 def deliver(app: App, file: LogFile | CheckFile) -> Answer:
     """Answer a request for a file as its size and its client allow (DESIGN section 4)."""
-    started = time.monotonic()
+    deadline = time.monotonic() + settings().build_seconds
     project, ask = app.caller.project, app.ask
     store = renders(project)
     rendition = file.rendition(log_store(project), gzip=ask.takes_gzip)
@@ -32,20 +33,28 @@ def deliver(app: App, file: LogFile | CheckFile) -> Answer:
         return Response(HTTPStatus.NOT_MODIFIED, None, "", {**_VARY, **tag})
 
     if way(ask, rendition.estimate) is Way.ANSWER:
-        content = _collect(store.read(rendition.make()))
+        content = _collect(store.read(Making(rendition, deadline)))
         if content is not None:
             return _answer(rendition, content, tag)
     if rendition.expected and way(ask, rendition.expected.size) is Way.REFUSE:
         raise _too_large(rendition.expected.size)
 
-    facts = store.build(rendition, started + settings().build_seconds)
-    if facts is None:
-        order_file(FileOrder(project=project, gzip=ask.takes_gzip, file=file))
-        if not ask.wants_json:
-            raise Busy("the file is being built", _RETRY_AFTER)
-        pending = Pending(retry_after=_RETRY_AFTER)
-        return app.answer_json(pending, HTTPStatus.ACCEPTED, {**_WITH_URL, "Retry-After": str(_RETRY_AFTER)})
-    return _hand_out(app, store, rendition, facts, tag)
+    facts = store.find(rendition)
+    if facts is None and not store.is_ordered(rendition):
+        built = store.build(rendition, deadline)
+        if isinstance(built, Unfinished):
+            order_file(FileOrder(project=project, gzip=ask.takes_gzip, file=file))
+            store.mark_ordered(rendition)
+        else:
+            facts = built
+    return _pending(app) if facts is None else _hand_out(app, store, rendition, facts, tag)
+
+
+def _pending(app: App) -> Answer:
+    if not app.ask.wants_json:
+        raise Busy("the file is being built", _RETRY_AFTER)
+    headers = {**_WITH_URL, "Retry-After": str(_RETRY_AFTER)}
+    return app.answer_json(Pending(retry_after=_RETRY_AFTER), HTTPStatus.ACCEPTED, headers)
 
 
 def _hand_out(app: App, store: Renders, rendition: Rendition, facts: Facts, tag: dict[str, str]) -> Answer:
@@ -78,13 +87,15 @@ def _link(link: Link, status: HTTPStatus, headers: dict[str, str]) -> Answer:
 
 
 def _collect(chunks: Iterable[bytes]) -> bytes | None:
-    """All of the chunks, or None where they are more than an answer holds."""
+    """All of the chunks, or None where they are more than an answer holds or take too long."""
     content = bytearray()
-    for chunk in chunks:
-        content += chunk
-        if len(content) > INLINE_MAX:
-            return None
-    return bytes(content)
+    with suppress(TimeUp):
+        for chunk in chunks:
+            content += chunk
+            if len(content) > INLINE_MAX:
+                return None
+        return bytes(content)
+    return None
 
 
 def _too_large(size: int) -> TooLarge:

@@ -123,10 +123,11 @@ class App(APIGatewayHttpResolver):
             except (binascii.Error, ValueError) as error:
                 raise Invalid("body", "not base64") from error
         else:
-            # An HTTP API hands text over as a string. Only if its length is still what was sent, it is what was sent.
+            # An HTTP API hands text over as a string, with U+FFFD for what is no UTF-8, which may keep the length.
             data = body.encode("utf-8", "surrogatepass")
             length = self.headers.get("content-length")
-            if length != str(len(data)) and (length is not None or (exact and data)):
+            replaced = exact and "\N{REPLACEMENT CHARACTER}" in body
+            if replaced or (length != str(len(data)) and (length is not None or (exact and data))):
                 raise UnsupportedBody("not UTF-8, or of unknown length; send it as application/octet-stream")
         if len(data) > limit:
             raise TooLarge(f"the body is larger than {limit} bytes")

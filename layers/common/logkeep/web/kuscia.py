@@ -9,10 +9,13 @@ from aws_lambda_powertools.event_handler import Response
 
 from logkeep.delivery import INLINE_MAX
 from logkeep.errors import Forbidden, Invalid, LogkeepError, RouteNotFound, TooLarge, Unauthenticated, UnsupportedBody
-from logkeep.kuscia import UNEXPECTED, LogQuery, QueryRefused, refusal
+from logkeep.kuscia import UNEXPECTED, LogQuery, QueryRefused, messages, refusal
+from logkeep.log import Head
 from logkeep.web.http import Answer, App
 
 BODY_MAX: Final = 1 << 20
+RAW_MAX: Final = 64 << 20  # bytes of a log that can be packed within an answer's time
+_TOO_LARGE: Final = "the log is too large for one answer: use the streaming endpoint or read_log"
 _HEADERS: Final = {"Cache-Control": "no-cache", "Vary": "Accept-Encoding"}
 _JSON: Final = "application/json; charset=utf-8"
 _EMPTY: Final[dict[type[LogkeepError], HTTPStatus]] = {
@@ -30,17 +33,19 @@ def query_of(app: App) -> LogQuery:
     return LogQuery.from_json(app.body(BODY_MAX)) if content_type == "application/json" else LogQuery()
 
 
-def answer_messages(app: App, messages: Iterable[bytes]) -> Answer:
-    """All messages in one answer, compressed where the client takes that; raise TooLarge where they do not fit."""
+def answer_log(app: App, head: Head, texts: Iterable[bytes]) -> Answer:
+    """A log's messages in one answer, compressed where the client takes that; raise TooLarge where they do not fit."""
+    if head.end > RAW_MAX:
+        raise TooLarge(_TOO_LARGE)
     takes_gzip = app.ask.takes_gzip
     packer = zlib.compressobj(5, zlib.DEFLATED, 31) if takes_gzip else None
     body = bytearray()
     empty = True
-    for message in messages:
+    for message in messages(texts):
         empty = False
         body += packer.compress(message) if packer else message
         if len(body) > INLINE_MAX:
-            raise TooLarge("the log is too large for one answer: use the streaming endpoint or read_log")
+            raise TooLarge(_TOO_LARGE)
     if packer and not empty:
         body += packer.flush()
         return Response(HTTPStatus.OK, _JSON, bytes(body), {**_HEADERS, "Content-Encoding": "gzip"})

@@ -17,6 +17,9 @@ RAW_MAX: Final = 32 << 20  # and after inflating
 _SEAL_MAX: Final = 4096
 
 
+type LogIdPart = Annotated[str, Field(max_length=LOG_ID_MAX, pattern=r"^[A-Za-z0-9._/-]*$")]
+
+
 class AppendQuery(BaseModel):
     """Without an offset the bytes go to the end, and a retry appends them again."""
 
@@ -24,8 +27,8 @@ class AppendQuery(BaseModel):
 
 
 class ListQuery(BaseModel):
-    prefix: Annotated[str, Field(max_length=LOG_ID_MAX)] = ""
-    marker: Annotated[str, Field(max_length=LOG_ID_MAX)] = ""  # the last id of the page before
+    prefix: LogIdPart = ""
+    marker: LogIdPart = ""  # the last id of the page before
     limit: Annotated[Decimal, Field(ge=1, le=1000)] = 100
 
 

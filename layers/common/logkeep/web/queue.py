@@ -9,8 +9,8 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from logkeep.aws.build_queue import order_file
 from logkeep.aws.logs import log_store
-from logkeep.aws.renders import renders
-from logkeep.errors import NotFound
+from logkeep.aws.renders import Unfinished, renders
+from logkeep.errors import Busy, NotFound
 from logkeep.files import FileOrder
 
 # What a part may take, so that an invocation ends between parts and not within one.
@@ -20,15 +20,26 @@ logger = Logger()
 
 
 def build_ordered_file(body: str, seconds_left: float) -> None:
-    """Build the file of a FileOrder; where time is up first, order it again, and the next call goes on."""
+    """Build the file of a FileOrder; where time is up first, order it again, and the next call goes on.
+
+    Raises Busy where not even one part was finished: another call would do no better, and people should hear of it.
+    """
+    deadline = time.monotonic() + seconds_left - _RESERVE_SECONDS
     order = FileOrder.model_validate_json(body)
+    store = renders(order.project)
     try:
         rendition = order.file.rendition(log_store(order.project), gzip=order.gzip)
     except NotFound:
         logger.info("nothing to build any more", extra={"order": body})
         return
-    if renders(order.project).build(rendition, time.monotonic() + seconds_left - _RESERVE_SECONDS) is None:
+    if store.find(rendition):
+        return
+    built = store.build(rendition, deadline)
+    if isinstance(built, Unfinished):
+        if not built.new_parts:
+            raise Busy("no part of the file could be finished in time", retry_after=0)
         order_file(order)
+        store.mark_ordered(rendition)
 
 
 def queue_entrypoint(work: Callable[[str, float], None]) -> Callable[[dict[str, Any], LambdaContext], None]:

@@ -1,0 +1,107 @@
+"""Heads and fragments as items of table Logs, and back.
+
+A head lies at pk={project}/{kind}/{first id}, sk=head/{rest}; its fragments at pk={project}/{log_id},
+sk=frag/{offset:016d}, each with its packed bytes (data) or where they are (key, start).
+"""
+
+from collections import Counter
+from typing import Any
+
+from logkeep.fragment import Fragment
+from logkeep.levels import Cursor
+from logkeep.log import Head, State, Totals
+from logkeep.logid import LogId
+from logkeep.parts import ObjectRange
+from logkeep.rendition import Row
+
+
+def sort_key(offset: int) -> str:
+    return f"frag/{offset:016d}"
+
+
+def head_key(project: str, log_id: LogId) -> dict[str, str]:
+    return {"pk": f"{project}/{log_id.owner}", "sk": f"head/{log_id.rest}"}
+
+
+def head_item(project: str, head: Head) -> dict[str, Any]:
+    return {
+        **head_key(project, head.log_id),
+        "project": project,
+        "log_id": str(head.log_id),
+        "end": head.end,
+        "packed": head.packed,
+        "crc32": head.crc32,
+        "packed_crc32": head.packed_crc32,
+        "lines": head.lines,
+        "levels": dict(head.levels),
+        "level": head.cursor.level,
+        "open_line": head.cursor.open_line or None,
+        "first_time": head.first_time,
+        "last_time": head.last_time,
+        "fragments": head.fragments,
+        "generation": head.generation,
+        "version": head.version,
+        "state": head.state.value,
+        "expected": head.expected.stored() if head.expected else None,
+    }
+
+
+def head_of(item: dict[str, Any]) -> Head:
+    expected = item.get("expected")
+    return Head(
+        log_id=LogId.parse(item["log_id"]),
+        end=item["end"],
+        packed=item["packed"],
+        crc32=item["crc32"],
+        packed_crc32=item["packed_crc32"],
+        lines=item["lines"],
+        levels=Counter(item["levels"]),
+        cursor=_cursor_of(item),
+        first_time=item.get("first_time"),
+        last_time=item.get("last_time"),
+        fragments=item["fragments"],
+        generation=item["generation"],
+        version=item["version"],
+        state=State(item["state"]),
+        expected=None if expected is None else Totals.of_stored(expected),
+    )
+
+
+def row_item(project: str, log_id: LogId, each: Fragment) -> dict[str, Any]:
+    return {
+        "pk": f"{project}/{log_id}",
+        "sk": sort_key(each.offset),
+        "offset": each.offset,
+        "raw": each.raw,
+        "packed": each.packed,
+        "crc32": each.crc32,
+        "packed_crc32": each.packed_crc32,
+        "lines": each.lines,
+        "levels": dict(each.levels),
+        "level": each.before.level,
+        "open_line": each.before.open_line or None,
+        "ends_line": each.ends_line,
+        "first_time": each.first_time,
+        "last_time": each.last_time,
+    }
+
+
+def row_of(item: dict[str, Any]) -> Row:
+    each = Fragment(
+        offset=item["offset"],
+        raw=item["raw"],
+        packed=item["packed"],
+        crc32=item["crc32"],
+        packed_crc32=item["packed_crc32"],
+        lines=item["lines"],
+        levels=Counter(item["levels"]),
+        before=_cursor_of(item),
+        ends_line=item["ends_line"],
+        first_time=item.get("first_time"),
+        last_time=item.get("last_time"),
+    )
+    return Row(each, item["data"] if "data" in item else ObjectRange(item["key"], item["start"], each.packed))
+
+
+def _cursor_of(item: dict[str, Any]) -> Cursor:
+    return Cursor(item.get("level"), item.get("open_line", b""))
