@@ -32,20 +32,29 @@ from tests.unit.samples import any_bytes, cut, cuts_of
         (b"null}", LogQuery()),
         (b'{"task_id":"t","local":true,"tail":[{}]}', LogQuery(task_id="t")),
         (b'{"taskId":"t"}', LogQuery()),
+        (b'{"TASK_ID":"t","Replica_Idx":1,"Container":"c","FOLLOW":true}',
+         LogQuery(task_id="t", replica_idx=1, container="c", follow=True)),
+        ('{"ta\u017f\u212a_id":"t"}'.encode(), LogQuery(task_id="t")),  # long s and the Kelvin sign fold, too
+        (b'{"task_id":"t","TASK_ID":"u"}', LogQuery(task_id="u")),
+        (b'{"TASK_ID":"t","task_id":"u"}', LogQuery(task_id="u")),
+        (b'{"Task_Id":"t","task_id":"u","Task_Id":"v"}', LogQuery(task_id="v")),
+        (b'{"task_id":"t","task_id":null,"TASK_ID":null}', LogQuery(task_id="t")),
+        (b'{"task_id":"a\\ud800"}', LogQuery(task_id="a\ufffd")),
+        (b'{"container":"\\udc00\\ud800b\\ud83d\\ude00"}', LogQuery(container="\ufffd\ufffdb\U0001f600")),
         (b'{"replica_idx":2147483647}', LogQuery(replica_idx=2**31 - 1)),
         (b'{"replica_idx":-2147483648}', LogQuery(replica_idx=-(2**31))),
         ('{"task_id":"任务"}'.encode(), LogQuery(task_id="任务")),
     ],
     ids=repr,
-)
+)  # fmt: skip
 def test_a_query_is_read_as_the_published_server_reads_it(body: bytes, query: LogQuery):
     assert LogQuery.from_json(body) == query
 
 
 def test_custom_headers_are_read():
-    query = LogQuery.from_json(b'{"header":{"custom_headers":{"a":"b"}}}')
+    query = LogQuery.from_json(b'{"Header":{"Custom_Headers":{"A":"\\ud800","a":"b"}}}')
     assert query.header is not None
-    assert query.header.custom_headers == {"a": "b"}
+    assert query.header.custom_headers == {"A": "\ufffd", "a": "b"}
 
 
 @pytest.mark.parametrize(
@@ -67,6 +76,7 @@ def test_custom_headers_are_read():
         (b'{"replica_idx":' + b"1" * 5000 + b"}", "body"),
         (b'{"task_id":5}', "task_id"),
         (b'{"task_id":["t"]}', "task_id"),
+        (b'{"TASK_ID":5}', "task_id"),
         (b'{"replica_idx":"0"}', "replica_idx"),
         (b'{"replica_idx":1.0}', "replica_idx"),
         (b'{"replica_idx":true}', "replica_idx"),
@@ -180,6 +190,28 @@ def test_a_refusal_is_one_message_with_the_text_where_the_server_and_where_the_s
     assert data.endswith(b"\n")
 
 
+any_text = st.text(st.characters())
+"""Text as Python has it: with lone surrogates, which UTF-8 does not have."""
+
+
+@given(any_text, any_text)
+def test_a_request_with_any_text_is_answered(task_id: str, container: str):
+    query = LogQuery.from_json(json.dumps({"task_id": task_id, "container": f"x{container}"}).encode())
+    with pytest.raises(QueryRefused) as caught:
+        find(query, [], "alice")
+    json.loads(refusal(caught.value))
+    with pytest.raises(QueryRefused) as caught:
+        find(query, TWO_REPLICAS, container)
+    json.loads(refusal(caught.value))
+
+
+@given(st.integers(), any_text)
+def test_a_refusal_may_have_any_text(code: int, text: str):
+    message = json.loads(refusal(QueryRefused(code, text)))
+    assert message == {"status": {"code": code, "message": message["log"]}, "log": message["log"]}
+    assert message["log"] == "".join("\ufffd" if "\ud800" <= char <= "\udfff" else char for char in text)
+
+
 # Messages
 
 
@@ -267,6 +299,11 @@ def test_any_bytes_lose_nothing_but_the_newlines_that_a_long_line_gains(pieces: 
 @given(cuts_of(any_bytes))
 def test_messages_do_not_depend_on_where_the_text_was_cut(pieces: list[bytes]):
     assert "\n".join(logs_of(pieces)) == "\n".join(logs_of([b"".join(pieces)])) == read_text(pieces)
+
+
+@given(cuts_of(any_text.map(lambda text: text.encode(errors="surrogatepass"))))
+def test_messages_may_have_any_text(pieces: list[bytes]):
+    assert "\n".join(logs_of(pieces)) == read_text(pieces)
 
 
 def test_an_empty_log_has_no_message():

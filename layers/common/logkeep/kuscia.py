@@ -6,10 +6,21 @@ reader puts a newline between messages.
 
 import codecs
 import json
+import re
 from collections.abc import Iterable, Iterator
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictInt,
+    StrictStr,
+    ValidationError,
+    model_validator,
+)
 
 from logkeep.errors import Invalid, LogkeepError
 from logkeep.log import Head, State
@@ -24,6 +35,7 @@ _INT32: Final = 2**31
 _START: Final = b'{"status":{"message":"success"}'
 # What a line is split into before it is escaped: JSON needs at most six bytes for one.
 _PIECE: Final = 32 * 1024
+_SURROGATE: Final = re.compile(r"[\ud800-\udfff]")
 
 
 class QueryRefused(LogkeepError):
@@ -34,26 +46,55 @@ class QueryRefused(LogkeepError):
         self.code = code
 
 
-class RequestHeader(BaseModel):
-    custom_headers: dict[StrictStr, StrictStr] | None = None
+def _without_surrogates(text: str) -> str:
+    return _SURROGATE.sub("\ufffd", text)
 
 
-class LogQuery(BaseModel):
-    """QueryLogRequest; other fields are ignored, and null is the default, as Go's encoding/json has it."""
+# JSON can escape half a surrogate pair; encoding/json reads U+FFFD then.
+Text = Annotated[StrictStr, AfterValidator(_without_surrogates)]
+
+
+class _Struct(BaseModel):
+    """A struct as encoding/json binds it: names match in any case, of several the last wins, null changes nothing."""
 
     model_config = ConfigDict(frozen=True)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _fold_names(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        return {name.casefold(): each for name, each in value.items() if each is not None}
+
+
+def _in_order(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object whose names stand where they stood last; with the last value that is not null."""
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if value is not None or name not in found:
+            found.pop(name, None)
+            found[name] = value
+    return found
+
+
+class RequestHeader(_Struct):
+    custom_headers: dict[Text, Text] | None = None
+
+
+class LogQuery(_Struct):
+    """QueryLogRequest; other fields are ignored."""
+
     header: RequestHeader | None = None
-    task_id: StrictStr | None = None
+    task_id: Text | None = None
     replica_idx: StrictInt | None = Field(default=None, ge=-_INT32, lt=_INT32)
-    container: StrictStr | None = None
+    container: Text | None = None
     follow: StrictBool | None = None
 
     @classmethod
     def from_json(cls, body: bytes) -> "LogQuery":
         """Raise Invalid unless the first JSON value of the body is a request; what follows it is ignored."""
         try:
-            value: Any = json.JSONDecoder().raw_decode(body.decode().lstrip(" \t\r\n"))[0]
+            value: Any = json.JSONDecoder(object_pairs_hook=_in_order).raw_decode(body.decode().lstrip(" \t\r\n"))[0]
             return cls() if value is None else cls.model_validate(value)
         except ValidationError as error:
             where = ".".join(map(str, error.errors()[0]["loc"])) or "body"
@@ -106,7 +147,8 @@ def find(query: LogQuery, heads: Iterable[Head], namespace: str) -> Head:
 
 def refusal(error: QueryRefused) -> bytes:
     """The one message of a refused query: the text in status.message, as the server has it, and in log, as the seed."""
-    message = {"status": {"code": error.code, "message": str(error)}, "log": str(error)}
+    text = _without_surrogates(str(error))
+    message = {"status": {"code": error.code, "message": text}, "log": text}
     return json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
 
 
