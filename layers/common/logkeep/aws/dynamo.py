@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_dynamodb.type_defs import QueryInputTypeDef, TransactWriteItemTypeDef
 
-ATTEMPTS: Final = 10
+_ATTEMPTS: Final = 10
 _serialize: Final = TypeSerializer().serialize
 _deserialize: Final = TypeDeserializer().deserialize
 
@@ -32,6 +32,14 @@ _PASSING: Final = {
     "ProvisionedThroughputExceededException",
     "ThrottlingException",
 }
+
+
+def attempts() -> Iterator[int]:
+    """Numbers of tries against other writers, with a growing random pause between them."""
+    for number in range(_ATTEMPTS):
+        if number:
+            time.sleep(random.uniform(0, min(0.8, 0.02 * 2**number)))  # noqa: S311 - jitter, no secret
+        yield number
 
 
 def encode(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -72,7 +80,7 @@ def transact(client: DynamoDBClient, items: Sequence[TransactWriteItemTypeDef]) 
     Tried again with jitter where another transaction was in the way, which botocore does not do; Busy in the end.
     """
     token = uuid.uuid4().hex
-    for attempt in range(ATTEMPTS):
+    for _ in attempts():
         try:
             client.transact_write_items(TransactItems=items, ClientRequestToken=token)
         except ClientError as error:
@@ -87,5 +95,4 @@ def transact(client: DynamoDBClient, items: Sequence[TransactWriteItemTypeDef]) 
                 token = uuid.uuid4().hex
         else:
             return frozenset()
-        time.sleep(random.uniform(0, min(0.8, 0.02 * 2**attempt)))  # noqa: S311 - jitter, no secret
     raise Busy("too many writers at once", retry_after=1)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pydantic import BaseModel
 
 from logkeep.aws import clients
-from logkeep.aws.dynamo import ATTEMPTS, decode, encode, query, transact
+from logkeep.aws.dynamo import attempts, decode, encode, query, transact
 from logkeep.errors import Busy, Invalid, ServiceNotFound
 from logkeep.events import (
     DAY,
@@ -108,7 +108,7 @@ class EventStore:
 
     def _write(self, segments: Sequence[Segment], now: int) -> Sequence[Segment]:
         """Write those segments that are not stored yet, and count them; return them."""
-        for _ in range(ATTEMPTS):
+        for _ in attempts():
             if not segments:
                 return segments
             puts: list[TransactWriteItemTypeDef] = [{"Put": self._put(each, now)} for each in segments]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from logkeep import fragment
 from logkeep.aws import clients
-from logkeep.aws.dynamo import ATTEMPTS, decode, encode, query, transact
+from logkeep.aws.dynamo import attempts, decode, encode, query, transact
 from logkeep.aws.log_items import head_item, head_key, head_of, row_item, row_of, sort_key
 from logkeep.aws.objects import Bucket
 from logkeep.errors import Busy, Conflict, Corrupt, LogNotFound, OffsetBeyondEnd
@@ -105,7 +105,7 @@ class LogStore:
 
         What the log already holds there must be equal, else Conflict. Raises OffsetBeyondEnd on a gap.
         """
-        for _ in range(ATTEMPTS):
+        for _ in attempts():
             before = self._head(log_id)
             head = before or Head(log_id=log_id)
             start = head.end if offset is None else offset
@@ -124,7 +124,7 @@ class LogStore:
 
     def seal(self, log_id: LogId, totals: Totals) -> Head:
         """Seal a log; one that nothing was appended to can only be sealed with its totals."""
-        for _ in range(ATTEMPTS):
+        for _ in attempts():
             before = self._head(log_id)
             if before is None and totals.bytes is None:
                 raise LogNotFound(f"no log {log_id}; to seal one that is empty or lost, tell its bytes")
