@@ -51,6 +51,7 @@ class Emulator:
         self._directory = directory
         self._enforce_iam = enforce_iam
         self._process: subprocess.Popen[bytes] | None = None
+        self._clients: dict[str, Any] = {}  # making one takes longer than most calls
 
     def __enter__(self) -> Self:
         self.start()
@@ -119,7 +120,8 @@ class Emulator:
         values = values_of(template, self.endpoint)
         self._create_tables(template, values)
         self._create_queues(template, values)
-        self._create_roles(template, values)
+        if self._enforce_iam:  # else any role can be assumed, and none is looked at
+            self._create_roles(template, values)
         for name in template.resources("AWS::S3::Bucket"):
             self.client("s3").create_bucket(Bucket=values[name])  # in us-east-1 one's own bucket is no error
         return template.environment(values) | self.variables()
@@ -161,6 +163,11 @@ class Emulator:
                 )
 
     def client(self, service: str) -> Any:
+        if service not in self._clients:
+            self._clients[service] = self._make_client(service)
+        return self._clients[service]
+
+    def _make_client(self, service: str) -> Any:
         return boto3.client(
             service,  # type: ignore[call-overload]  # the stubs want a literal
             endpoint_url=self.endpoint,

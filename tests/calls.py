@@ -12,8 +12,6 @@ from types import SimpleNamespace
 from typing import Any, Final
 from urllib.parse import urlencode
 
-import boto3
-
 from logkeep.aws import clients, download_role
 from logkeep.aws.credentials import credential_store
 from logkeep.identity import TokenKind
@@ -63,7 +61,6 @@ def forget_aws() -> None:
     for cached in (clients.s3, clients.dynamodb, clients.sqs, clients.sts, credential_store, settings):
         cached.cache_clear()
     download_role.forget()
-    boto3.setup_default_session()  # else it keeps the credentials that it saw first
 
 
 def event(name: str, **changes: Any) -> dict[str, Any]:

@@ -67,11 +67,17 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]
     forget_aws()
 
 
+def as_new_caller() -> None:
+    """Let the code under test see new credentials: boto3's session keeps the first that it saw."""
+    boto3.setup_default_session()
+    forget_aws()
+
+
 @pytest.fixture
 def role(request: pytest.FixtureRequest, guarded: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """Become a function: what is called from here on is called with its role."""
     name: str = request.param
-    forget_aws()
+    as_new_caller()
     for variable, value in guarded.items():
         monkeypatch.setenv(variable, value)
     arn = f"arn:aws:iam::{ACCOUNT}:role/{physical_name(f'{name}Role')}"
@@ -79,9 +85,9 @@ def role(request: pytest.FixtureRequest, guarded: dict[str, str], monkeypatch: p
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", keys["AccessKeyId"])
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", keys["SecretAccessKey"])
     monkeypatch.setenv("AWS_SESSION_TOKEN", keys["SessionToken"])
-    forget_aws()
+    as_new_caller()
     yield name
-    forget_aws()
+    as_new_caller()
 
 
 def as_role(*names: str) -> Any:
