@@ -210,7 +210,7 @@ def _psi(since: int, replica: int, *, fails: bool) -> str:
     if fails:
         lines.append(f"{clock.stamp(form)} [error] [channel.cc:Recv:418] Get data timeout, key=root:0-1:ALLGATHER\n")
         lines.append("Traceback (most recent call last):\n")
-        lines.append('  File "/root/main.py", line 144, in main\n    res = comp_eval(sf_node_eval_param, storage)\n')
+        lines.append('  File "/app/main.py", line 144, in main\n    res = comp_eval(sf_node_eval_param, storage)\n')
         lines.append("RuntimeError: what: [libspu/link] Get data timeout\n")
     else:
         lines.append(f"{clock.stamp(form)} [info] [main.py:main:229] PSI done, intersection 51230, 数据求交完成\n")

@@ -91,8 +91,7 @@ class Template:
     def load(cls, path: Path = ROOT / "template.yaml", overrides: str = "") -> Self:
         """Overrides are `Name=value Name=value`, as sam takes them."""
         pairs = (each.partition("=") for each in overrides.split())
-        # A subclass of SafeLoader constructs no objects either.
-        raw = yaml.load(path.read_text(), Loader=_Loader)  # noqa: S506
+        raw = yaml.load(path.read_text(), Loader=_Loader)  # noqa: S506 - a SafeLoader
         return cls(raw, {name: value for name, _, value in pairs})
 
     def resources(self, kind: str) -> dict[str, dict[str, Any]]:

@@ -117,9 +117,9 @@ def test_build_shows_which_field_is_wrong(make, service) -> None:
 
 
 class DownloadLogResponse(SdkStreamResponse):
-    sensitive_list: list[str] = []  # noqa: RUF012 - as the SDK's own
-    openapi_types: dict[str, str] = {}  # noqa: RUF012
-    attribute_map: dict[str, str] = {}  # noqa: RUF012
+    sensitive_list: list[str] = []
+    openapi_types: dict[str, str] = {}
+    attribute_map: dict[str, str] = {}
 
 
 @pytest.mark.parametrize("joined", [False, True])
@@ -142,8 +142,8 @@ def test_check_downloads_a_zip(make, service, joined) -> None:
 
 
 class _Model:
-    sensitive_list: list[str] = []  # noqa: RUF012 - as the SDK's own
-    openapi_types: dict[str, str] = {}  # noqa: RUF012
+    sensitive_list: list[str] = []
+    openapi_types: dict[str, str] = {}
 
     def __init__(self, **values: Any) -> None:
         super().__init__()
@@ -152,19 +152,19 @@ class _Model:
 
 
 class ServiceEventV1(_Model):
-    openapi_types = {"occur_time": "int", "event_type": "str", "event_info": "str"}  # noqa: RUF012
-    attribute_map = {name: name for name in openapi_types}  # noqa: RUF012
+    openapi_types = {"occur_time": "int", "event_type": "str", "event_info": "str"}
+    attribute_map = {name: name for name in openapi_types}
 
 
 class ShowServiceEventsResponse(_Model, SdkResponse):
-    openapi_types = {  # noqa: RUF012
+    openapi_types = {
         "service_id": "str",
         "service_name": "str",
         "total_count": "int",
         "count": "int",
         "events": "list[ServiceEventV1]",
     }
-    attribute_map = {name: name for name in openapi_types}  # noqa: RUF012
+    attribute_map = {name: name for name in openapi_types}
 
 
 @pytest.mark.parametrize("order", ["asc", "desc", None])

@@ -88,7 +88,7 @@ def unzip_tests(path: Path, *members: str) -> str:
     """What `unzip -t` says of a file; Python alone where there is none."""
     if UNZIP is None:
         return "No errors detected" if members or zipfile.ZipFile(path).testzip() is None else "errors"
-    done = subprocess.run([UNZIP, "-t", path, *members], capture_output=True, text=True, check=False)  # noqa: S603
+    done = subprocess.run([UNZIP, "-t", path, *members], capture_output=True, text=True, check=False)  # noqa: S603 - unzip
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
