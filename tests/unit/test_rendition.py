@@ -173,10 +173,11 @@ def test_an_unfinished_debug_line_at_the_end_is_dropped_too():
     assert content(extents) == INFO
 
 
-def test_nothing_is_read_before_the_file_is_made():
+def test_nothing_is_read_before_the_file_is_made(monkeypatch: pytest.MonkeyPatch):
     logs = logs_of(INFO)
     (head,) = logs.heads("build/0123")
-    logs.rows = logs.texts = logs.text = None  # type: ignore[assignment, method-assign]
+    for method in ("rows", "texts", "text"):
+        monkeypatch.setattr(logs, method, None)
     log_file(logs, head, "a", "b", gzip=True, without_debug=True)
     making = zip_file(logs, [head], ["a"], "b").make()
     assert next(making)  # the header of the manifest

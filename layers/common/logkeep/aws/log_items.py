@@ -29,15 +29,7 @@ def head_item(project: str, head: Head) -> dict[str, Any]:
         "project": project,
         "log_id": str(head.log_id),
         "end": head.end,
-        "packed": head.packed,
-        "crc32": head.crc32,
-        "packed_crc32": head.packed_crc32,
-        "lines": head.lines,
-        "levels": dict(head.levels),
-        "level": head.cursor.level,
-        "open_line": head.cursor.open_line or None,
-        "first_time": head.first_time,
-        "last_time": head.last_time,
+        **_shared_item(head, head.cursor),
         "fragments": head.fragments,
         "generation": head.generation,
         "version": head.version,
@@ -51,14 +43,8 @@ def head_of(item: dict[str, Any]) -> Head:
     return Head(
         log_id=LogId.parse(item["log_id"]),
         end=item["end"],
-        packed=item["packed"],
-        crc32=item["crc32"],
-        packed_crc32=item["packed_crc32"],
-        lines=item["lines"],
-        levels=Counter(item["levels"]),
         cursor=_cursor_of(item),
-        first_time=item.get("first_time"),
-        last_time=item.get("last_time"),
+        **_shared(item),
         fragments=item["fragments"],
         generation=item["generation"],
         version=item["version"],
@@ -73,16 +59,8 @@ def row_item(project: str, log_id: LogId, each: Fragment) -> dict[str, Any]:
         "sk": sort_key(each.offset),
         "offset": each.offset,
         "raw": each.raw,
-        "packed": each.packed,
-        "crc32": each.crc32,
-        "packed_crc32": each.packed_crc32,
-        "lines": each.lines,
-        "levels": dict(each.levels),
-        "level": each.before.level,
-        "open_line": each.before.open_line or None,
+        **_shared_item(each, each.before),
         "ends_line": each.ends_line,
-        "first_time": each.first_time,
-        "last_time": each.last_time,
     }
 
 
@@ -90,17 +68,38 @@ def row_of(item: dict[str, Any]) -> Row:
     each = Fragment(
         offset=item["offset"],
         raw=item["raw"],
-        packed=item["packed"],
-        crc32=item["crc32"],
-        packed_crc32=item["packed_crc32"],
-        lines=item["lines"],
-        levels=Counter(item["levels"]),
         before=_cursor_of(item),
         ends_line=item["ends_line"],
-        first_time=item.get("first_time"),
-        last_time=item.get("last_time"),
+        **_shared(item),
     )
     return Row(each, item["data"] if "data" in item else ObjectRange(item["key"], item["start"], each.packed))
+
+
+def _shared_item(of: Head | Fragment, cursor: Cursor) -> dict[str, Any]:
+    """What a head says of the whole log and a row of its fragment."""
+    return {
+        "packed": of.packed,
+        "crc32": of.crc32,
+        "packed_crc32": of.packed_crc32,
+        "lines": of.lines,
+        "levels": dict(of.levels),
+        "level": cursor.level,
+        "open_line": cursor.open_line or None,
+        "first_time": of.first_time,
+        "last_time": of.last_time,
+    }
+
+
+def _shared(item: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "packed": item["packed"],
+        "crc32": item["crc32"],
+        "packed_crc32": item["packed_crc32"],
+        "lines": item["lines"],
+        "levels": Counter(item["levels"]),
+        "first_time": item.get("first_time"),
+        "last_time": item.get("last_time"),
+    }
 
 
 def _cursor_of(item: dict[str, Any]) -> Cursor:
