@@ -193,7 +193,7 @@ class Emulator:
             "LOG_LEVEL": "WARNING",
             "IOT_MTLS_ENABLED": "0",
             "SFTP_ENABLED": "0",
-            "SERVICES": "dynamodb,s3,sqs,sts,iam",
+            "SERVICES": "dynamodb,s3,sqs,sts,iam,kms,secretsmanager",
         }
         if self._enforce_iam:
             settings |= {"AUTH": "true", "AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": KEY}

@@ -14,6 +14,7 @@ from local.emulator import values_of
 from local.template import Template
 from logkeep.aws.logs import BY_ID
 from logkeep.aws.renders import KEPT_DAYS
+from logkeep.identity import NEEDED_SCOPE
 from logkeep.web.http import App
 
 TEMPLATE = Template.load()
@@ -73,6 +74,10 @@ def test_every_route_proves_its_caller_and_needs_a_scope(route) -> None:
     assert isinstance(app, App)
     assert app._scope
     assert app._authenticate in app._router_middlewares
+
+
+def test_the_table_of_scopes_names_the_functions_and_no_others() -> None:
+    assert NEEDED_SCOPE.keys() == {folder(route.function) for route in TEMPLATE.routes}
 
 
 def test_unknown_routes_have_a_function() -> None:

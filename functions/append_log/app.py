@@ -1,12 +1,11 @@
 """PATCH /v1/{project_id}/logs/{log_id}: make a log hold these bytes at this offset."""
 
 from logkeep.aws.logs import log_store
-from logkeep.identity import Scope
 from logkeep.web.http import Answer, App, entrypoint
 from logkeep.web.logs import AppendQuery, answer_appended, pieces_of
 from logkeep.web.services import LOGKEEP
 
-app = App(LOGKEEP, Scope.LOGS_WRITE)
+app = App(LOGKEEP, "append_log")
 
 
 @app.patch("/v1/.+")

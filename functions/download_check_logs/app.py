@@ -1,12 +1,11 @@
 """GET /v1/log-file: all logs of some sub-jobs as one ZIP (seed 004)."""
 
 from logkeep.files import CheckFile, sub_job_ids
-from logkeep.identity import Scope
 from logkeep.web.files import deliver
 from logkeep.web.http import Answer, App, entrypoint
 from logkeep.web.services import CHECK
 
-app = App(CHECK, Scope.LOGS_READ)
+app = App(CHECK, "download_check_logs")
 
 
 @app.get("/v1/log-file")

@@ -4,12 +4,11 @@ from logkeep.aws.backups import backup_store
 from logkeep.aws.logs import log_store
 from logkeep.backups import RecordQuery
 from logkeep.errors import ClusterNotFound
-from logkeep.identity import Scope
 from logkeep.logid import is_segment
 from logkeep.web.http import Answer, App, entrypoint
 from logkeep.web.services import CSS
 
-app = App(CSS, Scope.LOGS_READ)
+app = App(CSS, "list_backup_records")
 
 
 @app.get("/v1.0/<project_id>/clusters/<cluster_id>/logs/records")

@@ -1,12 +1,11 @@
 """GET /v1/{project_id}/logs: the certificates of a project's logs, in order of their ids."""
 
 from logkeep.aws.logs import log_store
-from logkeep.identity import Scope
 from logkeep.web.http import Answer, App, entrypoint
 from logkeep.web.logs import ListQuery, LogPage
 from logkeep.web.services import LOGKEEP
 
-app = App(LOGKEEP, Scope.LOGS_READ)
+app = App(LOGKEEP, "list_logs")
 
 
 @app.get("/v1/<project_id>/logs")

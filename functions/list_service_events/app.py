@@ -3,12 +3,11 @@
 from logkeep.aws.events import event_store
 from logkeep.errors import ServiceNotFound
 from logkeep.events import EventQuery
-from logkeep.identity import Scope
 from logkeep.logid import is_segment
 from logkeep.web.http import Answer, App, entrypoint
 from logkeep.web.services import MODELARTS
 
-app = App(MODELARTS, Scope.LOGS_READ)
+app = App(MODELARTS, "list_service_events")
 
 
 @app.get("/v1/<project_id>/services/<service_id>/events")

@@ -2,14 +2,13 @@
 
 from logkeep.aws.events import event_store
 from logkeep.events import EventBatch
-from logkeep.identity import Scope
 from logkeep.web.http import Answer, App, entrypoint
 from logkeep.web.services import MODELARTS
 
 BODY_MAX = 1 << 20
 KEY_MAX = 256
 
-app = App(MODELARTS, Scope.EVENTS_WRITE)
+app = App(MODELARTS, "put_service_events")
 
 
 @app.post("/v1/<project_id>/services/<service_id>/events")

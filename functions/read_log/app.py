@@ -1,12 +1,11 @@
 """GET /v1/{project_id}/logs/{log_id}: a whole log."""
 
 from logkeep.files import text_file
-from logkeep.identity import Scope
 from logkeep.web.files import deliver
 from logkeep.web.http import Answer, App, entrypoint
 from logkeep.web.services import LOGKEEP
 
-app = App(LOGKEEP, Scope.LOGS_READ)
+app = App(LOGKEEP, "read_log")
 
 
 @app.get("/v1/.+")

@@ -3,4 +3,4 @@
 from logkeep.web.http import App, entrypoint
 from logkeep.web.services import LOGKEEP
 
-lambda_handler = entrypoint(App(LOGKEEP, None))
+lambda_handler = entrypoint(App(LOGKEEP, "reject_unknown"))

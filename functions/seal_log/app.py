@@ -1,13 +1,12 @@
 """PUT /v1/{project_id}/logs/{log_id}: the producer says that it is done, and gets the log's certificate."""
 
 from logkeep.aws.logs import log_store
-from logkeep.identity import Scope
 from logkeep.log import Certificate
 from logkeep.web.http import Answer, App, entrypoint
 from logkeep.web.logs import totals_of
 from logkeep.web.services import LOGKEEP
 
-app = App(LOGKEEP, Scope.LOGS_WRITE)
+app = App(LOGKEEP, "seal_log")
 
 
 @app.put("/v1/.+")

@@ -1,8 +1,10 @@
 """Who is calling: a credential, its project, and what it may do."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 from logkeep.errors import OtherProject, ScopeMissing, TokenExpired, TokenInvalid
 
@@ -12,6 +14,22 @@ class Scope(StrEnum):
     LOGS_WRITE = "logs:write"
     EVENTS_WRITE = "events:write"
     BACKUPS_MANAGE = "backups:manage"
+
+
+# What a caller must hold to use a function; None is for everyone. A function that is not named here serves nobody.
+NEEDED_SCOPE: Final[Mapping[str, Scope | None]] = {
+    "query_task_log": Scope.LOGS_READ,
+    "list_service_events": Scope.LOGS_READ,
+    "download_build_log": Scope.LOGS_READ,
+    "list_backup_records": Scope.LOGS_READ,
+    "download_check_logs": Scope.LOGS_READ,
+    "put_service_events": Scope.EVENTS_WRITE,
+    "append_log": Scope.LOGS_WRITE,
+    "seal_log": Scope.LOGS_WRITE,
+    "read_log": Scope.LOGS_READ,
+    "list_logs": Scope.LOGS_READ,
+    "reject_unknown": None,
+}
 
 
 class TokenKind(StrEnum):

@@ -30,7 +30,7 @@ from logkeep.errors import (
     TooLarge,
     UnsupportedBody,
 )
-from logkeep.identity import Caller, Scope, TokenKind, prove
+from logkeep.identity import NEEDED_SCOPE, Caller, TokenKind, prove
 from logkeep.logid import LogId, is_segment
 from logkeep.web.services import Service, status_of
 
@@ -51,17 +51,17 @@ class App(APIGatewayHttpResolver):
     def __init__(
         self,
         service: Service,
-        scope: Scope | None,
+        function: str,
         *,
         token: TokenKind = TokenKind.AUTH,
         error_answer: ErrorAnswer | None = None,
     ) -> None:
         super().__init__(serializer=_serialize)
         self.service = service
-        self._scope = scope
+        self._scope = NEEDED_SCOPE[function]
         self._token = token
         self._error_answer = error_answer or self._answer_error
-        if scope:
+        if self._scope:
             self.use([self._authenticate])
         self.exception_handler(LogkeepError)(self._error_answer)
         self.exception_handler(Exception)(self._answer_failure)
