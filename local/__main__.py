@@ -14,7 +14,7 @@ from typing import Any
 import uvicorn
 
 from local import DATA
-from local.emulator import Emulator, EmulatorRuns, PortTaken
+from local.emulator import Emulator, EmulatorRuns, PortTaken, values_of
 from local.gateway import Gateway
 from local.queues import Queues
 from local.sample import demo, write_sample
@@ -60,7 +60,7 @@ def _serve(running: ExitStack, emulator: Emulator, listening: socket.socket, dir
     environment = {"POWERTOOLS_LOG_LEVEL": "WARNING"} | os.environ | emulator.create(template)
     os.environ |= environment
     _say("Writing sample data")
-    write_sample()
+    write_sample(values_of(template, emulator.endpoint)["CredentialsKey"])
     host, port = listening.getsockname()
     told = demo(f"http://{host}:{port}")
     (directory / "demo.json").write_text(json.dumps(told, indent=2) + "\n")

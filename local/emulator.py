@@ -121,8 +121,9 @@ class Emulator:
         values = values_of(template, self.endpoint)
         self._create_tables(template, values)
         self._create_queues(template, values)
+        arns = self._create_keys(template, values) | self._create_secrets(template, values)
         if self._enforce_iam:  # else any role can be assumed, and none is looked at
-            self._create_roles(template, values)
+            self._create_roles(template, values | arns)
         for name in template.resources("AWS::S3::Bucket"):
             self.client("s3").create_bucket(Bucket=values[name])  # in us-east-1 one's own bucket is no error
         return template.environment(values) | self.variables()
@@ -148,6 +149,28 @@ class Emulator:
             if "RedrivePolicy" in properties:
                 attributes["RedrivePolicy"] = json.dumps(properties["RedrivePolicy"])
             sqs.create_queue(QueueName=physical_name(name), Attributes=attributes)
+
+    def _create_keys(self, template: Template, values: Values) -> dict[str, str]:
+        """The ARNs of the keys, which the emulator chooses."""
+        kms, arns = self.client("kms"), {}
+        for name in template.resources("AWS::KMS::Key"):
+            try:
+                metadata = kms.describe_key(KeyId=values[name])["KeyMetadata"]
+            except kms.exceptions.NotFoundException:
+                metadata = kms.create_key()["KeyMetadata"]
+                kms.create_alias(AliasName=values[name], TargetKeyId=metadata["KeyId"])
+            arns[f"{name}.Arn"] = metadata["Arn"]
+        return arns
+
+    def _create_secrets(self, template: Template, values: Values) -> dict[str, str]:
+        manager, arns = self.client("secretsmanager"), {}
+        for name, declared in template.resources("AWS::SecretsManager::Secret").items():
+            try:
+                arns[name] = manager.describe_secret(SecretId=values[name])["ARN"]
+            except manager.exceptions.ResourceNotFoundException:
+                generated = manager.get_random_password(**declared["GenerateSecretString"])["RandomPassword"]
+                arns[name] = manager.create_secret(Name=values[name], SecretString=generated)["ARN"]
+        return arns
 
     def _create_roles(self, template: Template, values: Values) -> None:
         iam = self.client("iam")
@@ -239,6 +262,10 @@ def values_of(template: Template, endpoint: str) -> dict[str, str]:
     for name in template.resources("AWS::Logs::LogGroup"):
         physical = physical_name(name)
         values |= {name: physical, f"{name}.Arn": f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:{physical}:*"}
+    for name in template.resources("AWS::KMS::Key"):
+        values |= {name: f"alias/{physical_name(name)}"}
+    for name in template.resources("AWS::SecretsManager::Secret"):
+        values |= {name: physical_name(name)}
     for name in template.resources("AWS::IAM::Role"):
         values |= {name: physical_name(name), f"{name}.Arn": f"arn:aws:iam::{ACCOUNT}:role/{physical_name(name)}"}
     return values

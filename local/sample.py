@@ -19,9 +19,10 @@ from logkeep.aws.logs import LogStore, log_store
 from logkeep.backups import BackupRecord, Status
 from logkeep.errors import LogNotFound
 from logkeep.events import DAY, HOUR, MINUTE, Event, EventBatch, EventType
-from logkeep.identity import Credential, Scope, TokenKind
+from logkeep.identity import Credential, Kind, Scope, token_place, user_id, user_place
 from logkeep.log import Totals
 from logkeep.logid import LogId
+from logkeep.passwords import hash_password
 
 PROJECT: Final = "0f5f3d6c1b6a4d5a8f4e1a2b3c4d5e6f"
 OTHER_PROJECT: Final = "f" * 32
@@ -31,6 +32,8 @@ KUSCIA_TOKEN: Final = "logkeep-demo-kuscia-token-000001"  # noqa: S105 - of the 
 OTHER_TOKEN: Final = "logkeep-other-token"  # noqa: S105 - of the local service only
 AK: Final = "LOGKEEPDEMO000000001"
 SK: Final = "logkeep-demo-secret-access-key-00000001"
+USER: Final = "demo"
+PASSWORD: Final = "logkeep-demo-password"  # noqa: S105 - of the local service only
 
 SERVICE: Final = "35de3ca9-1bca-4ae7-9cb0-914f30fa7d3e"
 SERVICE_NAME: Final = "zcjtest-07085"
@@ -52,9 +55,9 @@ _BACKUP_DAYS: Final = 22
 _FIRST_LOG: Final = LogId.parse(f"build/{RECORD}/stage1")
 
 
-def write_sample() -> None:
-    """Write what is missing of the sample data."""
-    _write_credentials()
+def write_sample(kms_key: str) -> None:
+    """Write what is missing of the sample data; kms_key encrypts the access key's secret."""
+    write_credentials(kms_key)
     logs = log_store(PROJECT)
     try:
         since = logs.head(_FIRST_LOG).first_time or 0
@@ -80,6 +83,8 @@ def demo(endpoint: str) -> dict[str, Any]:
         "project_id": PROJECT,
         "ak": AK,
         "sk": SK,
+        "user": USER,
+        "password": PASSWORD,
         "token": TOKEN,
         "kuscia_token": KUSCIA_TOKEN,
         "service_id": SERVICE,
@@ -96,11 +101,22 @@ def demo(endpoint: str) -> dict[str, Any]:
     }
 
 
-def _write_credentials() -> None:
-    every, store = frozenset(map(str, Scope)), credential_store()
-    store.put(TokenKind.AUTH, TOKEN, Credential(project=PROJECT, scopes=every))
-    store.put(TokenKind.KUSCIA, KUSCIA_TOKEN, Credential(project=PROJECT, scopes=every))
-    store.put(TokenKind.AUTH, OTHER_TOKEN, Credential(project=OTHER_PROJECT, scopes=every))
+def write_credentials(kms_key: str) -> None:
+    store = credential_store()
+    for project, kind, token in (
+        (PROJECT, Kind.TOKEN, TOKEN),
+        (PROJECT, Kind.KUSCIA_TOKEN, KUSCIA_TOKEN),
+        (OTHER_PROJECT, Kind.TOKEN, OTHER_TOKEN),
+    ):
+        store.put(token_place(kind, token), _credential(project, f"{kind}-demo", kind))
+    store.put_access_key(_credential(PROJECT, AK, Kind.ACCESS_KEY), SK, kms_key)
+    user = _credential(PROJECT, f"{Kind.USER}-demo", Kind.USER, secret=hash_password(PASSWORD).encode())
+    store.put(user_place(user_id(USER), 1), user)
+
+
+def _credential(project: str, id: str, kind: Kind, secret: bytes | None = None) -> Credential:
+    every = frozenset(map(str, Scope))
+    return Credential(id=id, kind=kind, name=USER, project=project, scopes=every, secret=secret)
 
 
 def _append(logs: LogStore, log_id: LogId, text: bytes) -> None:

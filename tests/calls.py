@@ -14,7 +14,9 @@ from urllib.parse import urlencode
 
 from logkeep.aws import clients, download_role
 from logkeep.aws.credentials import credential_store
-from logkeep.identity import TokenKind
+from logkeep.aws.limits import address_limiter, project_limiter, user_limiter
+from logkeep.aws.token_keys import token_keys
+from logkeep.identity import Credential, Kind, Scope
 from logkeep.settings import settings
 
 EVENTS: Final = Path(__file__).parent.parent / "events"
@@ -25,7 +27,8 @@ SERVICE: Final = "35de3ca9-1bca-4ae7-9cb0-914f30fa7d3e"
 CLUSTER: Final = "4213d908-f5dc-4633-8401-cfd7175fca0c"
 TASK: Final = "secretflow-task-20241101160338-single-psi"
 SUB_JOBS: Final = [f"a777ff00d3cf4d369d87066806ae000{n}" for n in (1, 2, 3)]
-TOKENS: Final = {TokenKind.AUTH: "logkeep-demo-token", TokenKind.KUSCIA: "logkeep-demo-kuscia-token-000001"}
+TOKENS: Final = {Kind.TOKEN: "logkeep-demo-token", Kind.KUSCIA_TOKEN: "logkeep-demo-kuscia-token-000001"}
+SCOPES: Final = frozenset(map(str, Scope))
 OTHER_TOKEN: Final = "token-of-another-project"  # noqa: S105 - of the tests alone
 
 
@@ -58,9 +61,15 @@ class Context(SimpleNamespace):
 
 def forget_aws() -> None:
     """Let the code under test see its environment anew, as a cold start does."""
-    for cached in (clients.s3, clients.dynamodb, clients.sqs, clients.sts, credential_store, settings):
+    made = (clients.s3, clients.dynamodb, clients.sqs, clients.sts, clients.kms, clients.secretsmanager)
+    for cached in (*made, credential_store, token_keys, project_limiter, user_limiter, address_limiter, settings):
         cached.cache_clear()
     download_role.forget()
+
+
+def credential(kind: Kind = Kind.TOKEN, **changes: Any) -> Credential:
+    fields = {"id": f"{kind}-id", "kind": kind, "name": "test", "project": PROJECT, "scopes": SCOPES}
+    return Credential(**fields | changes)
 
 
 def event(name: str, **changes: Any) -> dict[str, Any]:

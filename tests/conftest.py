@@ -22,8 +22,8 @@ os.environ |= {  # before any import of the code under test
 from local.emulator import Emulator
 from local.template import Template
 from logkeep.aws.credentials import credential_store
-from logkeep.identity import Credential, Scope, TokenKind
-from tests.calls import OTHER_PROJECT, OTHER_TOKEN, PROJECT, TOKENS, forget_aws
+from logkeep.identity import token_place
+from tests.calls import OTHER_PROJECT, OTHER_TOKEN, TOKENS, credential, forget_aws
 
 TEMPLATE = Template.load()
 
@@ -41,11 +41,9 @@ def aws(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for name, value in emulator.create(TEMPLATE).items():
         monkeypatch.setenv(name, value)
     forget_aws()
-    scopes = frozenset(map(str, Scope))
     for kind, token in TOKENS.items():
-        credential_store().put(kind, token, Credential(project=PROJECT, scopes=scopes))
-    for kind in TokenKind:
-        credential_store().put(kind, OTHER_TOKEN, Credential(project=OTHER_PROJECT, scopes=scopes))
+        credential_store().put(token_place(kind, token), credential(kind))
+        credential_store().put(token_place(kind, OTHER_TOKEN), credential(kind, project=OTHER_PROJECT))
     yield
     forget_aws()
 

@@ -14,7 +14,7 @@ from local.emulator import values_of
 from local.template import Template
 from logkeep.aws.logs import BY_ID
 from logkeep.aws.renders import KEPT_DAYS
-from logkeep.identity import NEEDED_SCOPE
+from logkeep.identity import NEEDED, Access
 from logkeep.web.http import App
 
 TEMPLATE = Template.load()
@@ -69,15 +69,21 @@ def test_no_two_functions_have_one_route() -> None:
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.key)
-def test_every_route_proves_its_caller_and_needs_a_scope(route) -> None:
+def test_every_route_proves_its_caller_unless_the_table_opens_it_to_everyone(route) -> None:
     app = handler(route.function).app
     assert isinstance(app, App)
-    assert app._scope
-    assert app._authenticate in app._router_middlewares
+    assert app.function == folder(route.function)
+    assert app._needed is NEEDED[app.function]
+    assert (app._authenticate in app._router_middlewares) == (app._needed is not Access.EVERYONE)
+
+
+def test_everyone_may_log_in_ask_for_versions_and_be_told_that_a_route_is_unknown() -> None:
+    open_to_all = {function for function, needed in NEEDED.items() if needed is Access.EVERYONE}
+    assert open_to_all == {"issue_token", "show_api_versions", "reject_unknown"}
 
 
 def test_the_table_of_scopes_names_the_functions_and_no_others() -> None:
-    assert NEEDED_SCOPE.keys() == {folder(route.function) for route in TEMPLATE.routes}
+    assert NEEDED.keys() == {folder(route.function) for route in TEMPLATE.routes}
 
 
 def test_unknown_routes_have_a_function() -> None:
@@ -128,14 +134,31 @@ def test_a_render_is_found_only_while_the_lifecycle_keeps_it() -> None:
     assert rules["renders"]["ExpirationInDays"] == KEPT_DAYS
 
 
-def test_tables_are_kept_encrypted_recoverable_and_on_demand() -> None:
-    raw = TEMPLATE.raw["Resources"]
-    for name, table in TEMPLATE.resources("AWS::DynamoDB::Table").items():
-        assert raw[name]["DeletionPolicy"] == raw[name]["UpdateReplacePolicy"] == "Retain"
+def test_tables_are_encrypted_and_on_demand() -> None:
+    for table in TEMPLATE.resources("AWS::DynamoDB::Table").values():
         assert table["BillingMode"] == "PAY_PER_REQUEST"
-        assert table["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
         assert table["SSESpecification"] == {"SSEEnabled": True}
+
+
+def test_tables_are_kept_and_recoverable_but_for_what_a_moment_makes_anew() -> None:
+    raw = TEMPLATE.raw["Resources"]
+    kept = {name: each for name, each in TEMPLATE.resources("AWS::DynamoDB::Table").items() if name != "LimitsTable"}
+    for name, table in kept.items():
+        assert raw[name]["DeletionPolicy"] == raw[name]["UpdateReplacePolicy"] == "Retain"
+        assert table["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
         assert table["DeletionProtectionEnabled"] == {"Ref": "DeletionProtection"}
+
+
+def test_the_key_of_the_credentials_is_kept_with_them() -> None:
+    raw = TEMPLATE.raw["Resources"]
+    assert raw["CredentialsKey"]["DeletionPolicy"] == raw["CredentialsTable"]["DeletionPolicy"] == "Retain"
+
+
+def test_logging_in_is_throttled_by_the_gateway_too() -> None:
+    (api,) = TEMPLATE.resources("AWS::Serverless::HttpApi").values()
+    (route,) = api["RouteSettings"]
+    assert route in {each.key for each in TEMPLATE.routes}
+    assert api["RouteSettings"][route]["ThrottlingRateLimit"] <= 50
 
 
 def test_the_index_that_the_code_reads_exists() -> None:

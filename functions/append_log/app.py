@@ -5,7 +5,7 @@ from logkeep.web.http import Answer, App, entrypoint
 from logkeep.web.logs import AppendQuery, answer_appended, pieces_of
 from logkeep.web.services import LOGKEEP
 
-app = App(LOGKEEP, "append_log")
+app = App(LOGKEEP, "append_log", takes_files=True)
 
 
 @app.patch("/v1/.+")

@@ -1,13 +1,13 @@
 """POST /api/v1/log/task/query: a Kuscia task's log as NDJSON messages (seed 000)."""
 
 from logkeep.aws.logs import log_store
-from logkeep.identity import TokenKind
+from logkeep.identity import Kind
 from logkeep.kuscia import find, task_owner
 from logkeep.web.http import Answer, App, entrypoint
 from logkeep.web.kuscia import answer_error, answer_log, query_of
 from logkeep.web.services import LOGKEEP
 
-app = App(LOGKEEP, "query_task_log", token=TokenKind.KUSCIA, error_answer=answer_error)
+app = App(LOGKEEP, "query_task_log", token=Kind.KUSCIA_TOKEN, error_answer=answer_error)
 
 
 @app.post("/api/v1/log/task/query")

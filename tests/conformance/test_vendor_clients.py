@@ -1,4 +1,4 @@
-"""The vendors' published clients, unchanged, against the running service with a token."""
+"""The vendors' published clients, unchanged, against the running service, however they prove themselves."""
 
 import io
 import json
@@ -37,15 +37,18 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         yield started
 
 
-@pytest.fixture(params=["token only", "token and signature"])
+@pytest.fixture(params=["signature", "token only", "token and signature"])
 def make(request: pytest.FixtureRequest, service: Service) -> Callable[[type], Any]:
-    """A client of the SDK with X-Auth-Token, which is all that it proves itself with."""
+    """A client of the SDK that signs, sends X-Auth-Token, or does both."""
 
     def client(kind: type) -> Any:
-        credentials = BasicCredentials("unused", "unused", service.demo["project_id"])
+        demo = service.demo
+        keys = ("unused", "unused") if request.param == "token only" else (demo["ak"], demo["sk"])
+        credentials = BasicCredentials(*keys, demo["project_id"])
         builder = kind.new_builder().with_http_config(HttpConfig(timeout=(5, 60)))  # type: ignore[attr-defined]
         made = builder.with_credentials(credentials).with_endpoint(service.demo["endpoint"]).build()
-        made.preset_headers["X-Auth-Token"] = service.demo["token"]
+        if request.param != "signature":
+            made.preset_headers["X-Auth-Token"] = demo["token"]
         if request.param == "token only":
             made.preset_headers["Authorization"] = None
         return made

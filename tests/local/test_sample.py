@@ -13,6 +13,8 @@ from logkeep.aws.logs import log_store
 from logkeep.backups import RecordQuery, Status
 from logkeep.settings import settings
 
+KMS_KEY = "alias/logkeep-CredentialsKey"
+
 
 def stored() -> list[Any]:
     """Every item of every table."""
@@ -23,15 +25,15 @@ def stored() -> list[Any]:
 
 
 def test_a_later_start_writes_nothing_new(aws: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    sample.write_sample()
+    sample.write_sample(KMS_KEY)
     before, now = stored(), time.time_ns()
     monkeypatch.setattr(time, "time_ns", lambda: now + 3 * 86_400 * 10**9)
-    sample.write_sample()
+    sample.write_sample(KMS_KEY)
     assert stored() == before
 
 
 def test_every_api_has_something_to_show(aws: None) -> None:
-    sample.write_sample()
+    sample.write_sample(KMS_KEY)
     logs = log_store(sample.PROJECT)
     kinds = Counter(head.log_id.kind for head in logs.page("", "", 1000))
     assert kinds == {"build": 3, "task": 6, "check": 5, "cluster": 8}

@@ -6,7 +6,8 @@ LogkeepError
 │   ├── TokenMissing
 │   ├── TokenInvalid
 │   ├── TokenExpired
-│   └── SignatureRefused
+│   ├── SignatureRefused
+│   └── LoginRefused
 ├── Forbidden
 │   ├── OtherProject
 │   └── ScopeMissing
@@ -21,6 +22,7 @@ LogkeepError
 ├── UnsupportedBody
 ├── OffsetBeyondEnd
 ├── Busy                    try again after so many seconds
+│   └── Throttled           more requests than the project, or the user, may send
 └── Corrupt                 stored bytes do not match their checksum
 """
 
@@ -54,6 +56,10 @@ class TokenExpired(Unauthenticated):
 
 
 class SignatureRefused(Unauthenticated):
+    pass
+
+
+class LoginRefused(Unauthenticated):
     pass
 
 
@@ -119,6 +125,10 @@ class Busy(LogkeepError):
     def __init__(self, detail: str, retry_after: int) -> None:
         super().__init__(detail)
         self.retry_after = retry_after
+
+
+class Throttled(Busy):
+    """More requests than may be sent; those that come later are answered."""
 
 
 class Corrupt(LogkeepError):

@@ -1,8 +1,9 @@
 """Who is calling: a credential, its project, and what it may do."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Final
 
@@ -16,8 +17,15 @@ class Scope(StrEnum):
     BACKUPS_MANAGE = "backups:manage"
 
 
-# What a caller must hold to use a function; None is for everyone. A function that is not named here serves nobody.
-NEEDED_SCOPE: Final[Mapping[str, Scope | None]] = {
+class Access(StrEnum):
+    """Where no scope is needed."""
+
+    PROVED = "proved"  # whoever holds a credential
+    EVERYONE = "everyone"
+
+
+# What a caller needs to use a function. One that is not named here serves nobody.
+NEEDED: Final[Mapping[str, Scope | Access]] = {
     "query_task_log": Scope.LOGS_READ,
     "list_service_events": Scope.LOGS_READ,
     "download_build_log": Scope.LOGS_READ,
@@ -28,23 +36,42 @@ NEEDED_SCOPE: Final[Mapping[str, Scope | None]] = {
     "seal_log": Scope.LOGS_WRITE,
     "read_log": Scope.LOGS_READ,
     "list_logs": Scope.LOGS_READ,
-    "reject_unknown": None,
+    "list_projects": Access.PROVED,
+    "issue_token": Access.EVERYONE,
+    "show_api_versions": Access.EVERYONE,
+    "reject_unknown": Access.EVERYONE,
 }
 
 
-class TokenKind(StrEnum):
-    """Which header a token comes in; one kind is no good in the other's place."""
+class Kind(StrEnum):
+    """How a credential is proved; one kind is no good in another's place."""
 
-    AUTH = "auth"  # X-Auth-Token
-    KUSCIA = "kuscia"  # Token
+    ACCESS_KEY = "access-key"  # a signature
+    TOKEN = "token"  # noqa: S105 - a name, sent as X-Auth-Token
+    KUSCIA_TOKEN = "kuscia-token"  # noqa: S105 - a name, sent as Token
+    USER = "user"  # a password, for a token
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Credential:
+    """A row of table Credentials. `secret` is the ciphertext of an access key's secret, or a password's hash."""
+
+    id: str  # public: audit lines name it
+    kind: Kind
+    name: str  # whose it is, for people; of a user, what it logs in as
     project: str
     scopes: frozenset[str]
-    expires_at: int | None = None  # epoch seconds
+    created_at: int = 0  # epoch seconds
+    expires_at: int | None = None
     disabled: bool = False
+    secret: bytes | None = None
+
+    def check(self, now: float) -> None:
+        """Raise TokenInvalid or TokenExpired unless it is in force; now in epoch seconds."""
+        if self.disabled:
+            raise TokenInvalid("the credential is not known")
+        if self.expires_at is not None:
+            check_expiry(self.expires_at, now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,25 +80,50 @@ class Caller:
 
     project: str
     scopes: frozenset[str]
+    credential: str  # its id
 
-    def need_scope(self, scope: Scope) -> None:
-        if scope not in self.scopes:
-            raise ScopeMissing(f"the credential lacks the scope {scope}")
+    def need(self, needed: Scope | Access) -> None:
+        if isinstance(needed, Scope) and needed not in self.scopes:
+            raise ScopeMissing(f"the credential lacks the scope {needed}")
 
     def need_project(self, project: str) -> None:
         if project != self.project:
             raise OtherProject("the project in the path is not the credential's")
 
 
-def token_hash(kind: TokenKind, token: str) -> str:
-    """The only form in which a token is stored."""
-    return hashlib.sha256(f"{kind}:{token}".encode(errors="surrogateescape")).hexdigest()
+def prove(credential: Credential | None, now: float, scopes: Iterable[str] | None = None) -> Caller:
+    """The caller whom a looked-up credential stands for, with no more than these scopes; now in epoch seconds."""
+    if credential is None:
+        raise TokenInvalid("the credential is not known")
+    credential.check(now)
+    held = credential.scopes if scopes is None else credential.scopes.intersection(scopes)
+    return Caller(credential.project, held, credential.id)
 
 
-def prove(credential: Credential | None, now: float) -> Caller:
-    """The caller whom a looked-up credential stands for; now in epoch seconds."""
-    if credential is None or credential.disabled:
-        raise TokenInvalid("the token is not known")
-    if credential.expires_at is not None and credential.expires_at <= now:
-        raise TokenExpired(f"expires_at: {credential.expires_at}")
-    return Caller(credential.project, credential.scopes)
+def check_expiry(expires_at: int, now: float) -> None:
+    if expires_at <= now:
+        raise TokenExpired(f"expires_at: {datetime.fromtimestamp(expires_at, UTC):%Y-%m-%dT%H:%M:%SZ}")
+
+
+# Where a credential is kept: the key of its row.
+
+
+def token_place(kind: Kind, token: str) -> str:
+    """Of a token that is known only as its hash."""
+    return f"{kind}/{hashlib.sha256(f'{kind}:{token}'.encode(errors='surrogatepass')).hexdigest()}"
+
+
+def access_key_place(access_key: str) -> str:
+    return f"{Kind.ACCESS_KEY}/{access_key}"
+
+
+USER_SLOTS: Final = (1, 2)  # a user has as many passwords while one replaces the other
+
+
+def user_id(name: str) -> str:
+    """What a user is called where a client asks for an id: 32 hex digits."""
+    return hashlib.sha256(f"user:{name}".encode(errors="surrogatepass")).hexdigest()[:32]
+
+
+def user_place(id: str, slot: int) -> str:
+    return f"{Kind.USER}/{id}/{slot}"

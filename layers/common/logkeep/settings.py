@@ -12,10 +12,15 @@ class Settings:
     events_table: str
     backups_table: str
     credentials_table: str
+    limits_table: str
+    token_keys: str  # name or ARN of the secret
     build_queue_url: str
     download_role_arn: str
     event_retention_days: int
     build_seconds: float  # a request waits so long for a file to be put together
+    project_rate: float  # requests a second that a project may send in the long run
+    project_burst: int  # and at once
+    project_metrics: bool  # whether metrics are told apart by project
 
     @classmethod
     def from_env(cls) -> "Settings":
@@ -26,10 +31,15 @@ class Settings:
             events_table=env["EVENTS_TABLE"],
             backups_table=env["BACKUPS_TABLE"],
             credentials_table=env["CREDENTIALS_TABLE"],
+            limits_table=env["LIMITS_TABLE"],
+            token_keys=env["TOKEN_KEYS"],
             build_queue_url=env["BUILD_QUEUE_URL"],
             download_role_arn=env["DOWNLOAD_ROLE_ARN"],
             event_retention_days=int(env["EVENT_RETENTION_DAYS"]),
             build_seconds=float(env["BUILD_SECONDS"]),
+            project_rate=float(env["PROJECT_RATE"]),
+            project_burst=int(env["PROJECT_BURST"]),
+            project_metrics=env["PROJECT_METRICS"] == "true",
         )
 
 

@@ -1,4 +1,4 @@
-"""boto3 clients, made on first use: a function pays only for those it needs."""
+"""boto3 clients, made on first use: a function pays only for those it needs. What they send is counted."""
 
 from __future__ import annotations
 
@@ -9,9 +9,13 @@ from typing import TYPE_CHECKING, Final
 import boto3
 from botocore.config import Config
 
+from logkeep.aws import usage
+
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_kms import KMSClient
     from mypy_boto3_s3 import S3Client
+    from mypy_boto3_secretsmanager import SecretsManagerClient
     from mypy_boto3_sqs import SQSClient
     from mypy_boto3_sts import STSClient
 
@@ -25,21 +29,40 @@ def s3_config() -> Config:
     return _CONFIG.merge(Config(signature_version="s3v4", s3={"addressing_style": "path" if emulated else "auto"}))
 
 
+def _counted[C](client: C) -> C:
+    usage.count(client)
+    return client
+
+
 @cache
 def s3() -> S3Client:
-    return boto3.client("s3", config=s3_config())
+    return _counted(boto3.client("s3", config=s3_config()))
 
 
 @cache
 def dynamodb() -> DynamoDBClient:
-    return boto3.client("dynamodb", config=_CONFIG)
+    return _counted(boto3.client("dynamodb", config=_CONFIG))
 
 
 @cache
 def sqs() -> SQSClient:
-    return boto3.client("sqs", config=_CONFIG)
+    return _counted(boto3.client("sqs", config=_CONFIG))
 
 
 @cache
 def sts() -> STSClient:
-    return boto3.client("sts", config=_CONFIG)
+    return _counted(boto3.client("sts", config=_CONFIG))
+
+
+@cache
+def kms() -> KMSClient:
+    return _counted(boto3.client("kms", config=_CONFIG))
+
+
+@cache
+def secretsmanager() -> SecretsManagerClient:
+    return _counted(boto3.client("secretsmanager", config=_CONFIG))
+
+
+def region() -> str:
+    return dynamodb().meta.region_name

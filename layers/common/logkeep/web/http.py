@@ -1,10 +1,7 @@
 """What every HTTP function would otherwise repeat: proof of identity, parsing, error bodies, the request id."""
 
-import base64
-import binascii
 import gzip
 import json
-import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final, cast
 from urllib.parse import unquote
@@ -17,7 +14,7 @@ from aws_lambda_powertools.logging import correlation_paths
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from pydantic import BaseModel, ValidationError
 
-from logkeep.aws.credentials import credential_store
+from logkeep.aws.limits import project_limiter
 from logkeep.delivery import INLINE_MAX, Ask
 from logkeep.errors import (
     Busy,
@@ -25,22 +22,20 @@ from logkeep.errors import (
     LogkeepError,
     OffsetBeyondEnd,
     RouteNotFound,
-    SignatureRefused,
-    TokenMissing,
     TooLarge,
     UnsupportedBody,
 )
-from logkeep.identity import NEEDED_SCOPE, Caller, TokenKind, prove
+from logkeep.identity import NEEDED, Access, Caller, Kind
 from logkeep.logid import LogId, is_segment
+from logkeep.web.audit import Outcome, line_of
+from logkeep.web.proof import body_of, caller_of
 from logkeep.web.services import Service, status_of
 
 type Handler = Callable[[dict[str, Any], LambdaContext], dict[str, Any]]
 type Answer = Response[Any]
 type ErrorAnswer = Callable[[LogkeepError], Answer]
 
-TOKEN_MAX: Final = 100_000  # characters, seed 004
 _COMPRESSED_FROM: Final = 1 << 20
-_HEADER: Final = {TokenKind.AUTH: "x-auth-token", TokenKind.KUSCIA: "token"}
 
 logger = Logger()
 
@@ -53,19 +48,23 @@ class App(APIGatewayHttpResolver):
         service: Service,
         function: str,
         *,
-        token: TokenKind = TokenKind.AUTH,
+        token: Kind = Kind.TOKEN,
+        takes_files: bool = False,
         error_answer: ErrorAnswer | None = None,
     ) -> None:
         super().__init__(serializer=_serialize)
         self.service = service
-        self._scope = NEEDED_SCOPE[function]
+        self.function = function
+        self.outcome = Outcome.start()
+        self._needed = NEEDED[function]
         self._token = token
+        self._takes_files = takes_files
         self._error_answer = error_answer or self._answer_error
-        if self._scope:
+        if self._needed is not Access.EVERYONE:
             self.use([self._authenticate])
-        self.exception_handler(LogkeepError)(self._error_answer)
+        self.exception_handler(LogkeepError)(self._answer_refusal)
         self.exception_handler(Exception)(self._answer_failure)
-        self.exception_handler(NotFoundError)(lambda _: self._error_answer(RouteNotFound("")))
+        self.exception_handler(NotFoundError)(lambda _: self._answer_refusal(RouteNotFound("")))
 
     @property
     def raw(self) -> dict[str, Any]:
@@ -86,12 +85,18 @@ class App(APIGatewayHttpResolver):
 
     @property
     def caller(self) -> Caller:
-        return cast(Caller, self.context["caller"])
+        """Who was proved before the handler was called."""
+        return cast(Caller, self.outcome.caller)
 
     @property
     def ask(self) -> Ask:
         get = self.headers.get
         return Ask.of(get("accept", "*/*"), get("accept-encoding", ""), get("authorization", ""))
+
+    @property
+    def base_url(self) -> str:
+        """Where the client reached this service: scheme and host."""
+        return f"{self.headers.get('x-forwarded-proto', 'https')}://{self.headers.get('host', '')}"
 
     def query[M: BaseModel](self, model: type[M]) -> M:
         """The query string as a model; raise Invalid with the name of the first field that does not fit."""
@@ -116,17 +121,11 @@ class App(APIGatewayHttpResolver):
 
         If it must be exact, not knowing is refused too.
         """
-        body = self.raw.get("body") or ""
-        if self.raw.get("isBase64Encoded"):
-            try:
-                data = base64.b64decode(body, validate=True)
-            except (binascii.Error, ValueError) as error:
-                raise Invalid("body", "not base64") from error
-        else:
+        data = body_of(self.raw)
+        if not self.raw.get("isBase64Encoded"):
             # An HTTP API hands text over as a string, with U+FFFD for what is no UTF-8, which may keep the length.
-            data = body.encode("utf-8", "surrogatepass")
             length = self.headers.get("content-length")
-            replaced = exact and "\N{REPLACEMENT CHARACTER}" in body
+            replaced = exact and "\N{REPLACEMENT CHARACTER}".encode() in data
             if replaced or (length != str(len(data)) and (length is not None or (exact and data))):
                 raise UnsupportedBody("not UTF-8, or of unknown length; send it as application/octet-stream")
         if len(data) > limit:
@@ -158,21 +157,26 @@ class App(APIGatewayHttpResolver):
             raise TooLarge("the answer is too large; ask for a smaller limit, or accept gzip")
         return Response(status, content_types.APPLICATION_JSON, text, sent)
 
+    def answer_document(
+        self, document: Mapping[str, Any], status: int = 200, headers: Mapping[str, str] | None = None
+    ) -> Answer:
+        """Small JSON that is not of a model."""
+        return Response(status, content_types.APPLICATION_JSON, document, dict(headers or {}))
+
     def _authenticate(self, _: APIGatewayHttpResolver, next_middleware: NextMiddleware) -> Answer:
-        token = self.headers.get(_HEADER[self._token], "")
-        if not token and self._token is TokenKind.AUTH and self.ask.is_signed:
-            raise SignatureRefused("signatures are not accepted, send X-Auth-Token")
-        if not token or len(token) > TOKEN_MAX:
-            raise TokenMissing("")
-        caller = prove(credential_store().find(self._token, token), time.time())
+        caller = caller_of(self.raw, self.headers, self._token, takes_files=self._takes_files)
+        self.outcome.caller = caller
+        logger.append_keys(project=caller.project)
+        project_limiter().take(caller.project)
         project = (self.raw.get("pathParameters") or {}).get("project_id")
         if project is not None:
             caller.need_project(self.segment("project_id", project))
-        if self._scope:
-            caller.need_scope(self._scope)
-        self.context["caller"] = caller
-        logger.append_keys(project=caller.project)
+        caller.need(self._needed)
         return next_middleware(self)
+
+    def _answer_refusal(self, error: LogkeepError) -> Answer:
+        self.outcome.error = error
+        return self._error_answer(error)
 
     def _answer_error(self, error: LogkeepError) -> Answer:
         status = status_of(error)
@@ -181,21 +185,22 @@ class App(APIGatewayHttpResolver):
             headers["Retry-After"] = str(error.retry_after)
         if isinstance(error, OffsetBeyondEnd):
             headers["Range"] = f"bytes=0-{error.end}"
-        logger.info("refused", extra={"status": int(status), "error": type(error).__name__, "detail": str(error)})
         return Response(int(status), content_types.APPLICATION_JSON, self.service.error_body(error), headers)
 
     def _answer_failure(self, error: Exception) -> Answer:
         logger.exception("failed", exc_info=error)
-        return self._error_answer(LogkeepError("internal error"))
+        return self._answer_refusal(LogkeepError("internal error"))
 
 
 def entrypoint(app: App) -> Handler:
-    """The Lambda handler of an app; every answer carries X-Request-Id."""
+    """The Lambda handler of an app; every answer carries X-Request-Id, and every request leaves a line."""
 
     @logger.inject_lambda_context(correlation_id_path=correlation_paths.API_GATEWAY_HTTP, clear_state=True)
     def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+        app.outcome = Outcome.start()
         answer = app.resolve(event, context)
         answer["headers"]["X-Request-Id"] = event["requestContext"]["requestId"]
+        logger.info("request", extra=line_of(app.function, event, answer, app.outcome))
         return answer
 
     return lambda_handler

@@ -8,7 +8,16 @@ from typing import Final
 from aws_lambda_powertools.event_handler import Response
 
 from logkeep.delivery import INLINE_MAX
-from logkeep.errors import Forbidden, Invalid, LogkeepError, RouteNotFound, TooLarge, Unauthenticated, UnsupportedBody
+from logkeep.errors import (
+    Forbidden,
+    Invalid,
+    LogkeepError,
+    RouteNotFound,
+    Throttled,
+    TooLarge,
+    Unauthenticated,
+    UnsupportedBody,
+)
 from logkeep.kuscia import UNEXPECTED, LogQuery, QueryRefused, messages, refusal
 from logkeep.log import Head
 from logkeep.web.http import Answer, App
@@ -57,4 +66,7 @@ def answer_error(error: LogkeepError) -> Answer:
         if isinstance(error, kind):
             return Response(status, None, "")
     refused = error if isinstance(error, QueryRefused) else QueryRefused(UNEXPECTED, str(error))
+    if isinstance(error, Throttled):
+        headers = {**_HEADERS, "Retry-After": str(error.retry_after)}
+        return Response(HTTPStatus.TOO_MANY_REQUESTS, _JSON, refusal(refused), headers)
     return Response(HTTPStatus.OK, _JSON, refusal(refused), _HEADERS)

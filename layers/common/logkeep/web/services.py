@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Final
+from typing import Any, Final
 
 from logkeep import errors
 from logkeep.errors import LogkeepError
@@ -19,6 +19,7 @@ STATUS: Final[Mapping[type[LogkeepError], HTTPStatus]] = {
     errors.TooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     errors.UnsupportedBody: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     errors.OffsetBeyondEnd: HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE,
+    errors.Throttled: HTTPStatus.TOO_MANY_REQUESTS,
     errors.Busy: HTTPStatus.SERVICE_UNAVAILABLE,
     LogkeepError: HTTPStatus.INTERNAL_SERVER_ERROR,
 }
@@ -31,23 +32,29 @@ _GATEWAY: Final[Codes] = {
     errors.TokenInvalid: ("APIGW.0301", "Incorrect IAM authentication information: decrypt token fail"),
     errors.TokenExpired: ("APIGW.0301", "Incorrect IAM authentication information: token expires, {}"),
     errors.SignatureRefused: ("APIGW.0301", "Incorrect IAM authentication information: {}"),
+    errors.Throttled: ("APIGW.0308", "The throttling threshold has been reached: policy user over ratelimit,{}"),
     errors.RouteNotFound: ("APIGW.0101", "The API does not exist or has not been published in the environment"),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """One code family."""
+    """One code family; Keystone's clients read an `error` object besides."""
 
     name: str
     codes: Codes
+    keystone: bool = False
 
-    def error_body(self, error: LogkeepError) -> dict[str, str]:
+    def error_body(self, error: LogkeepError) -> dict[str, Any]:
         """`{"error_code", "error_msg"}`; the text is the documented one, with the detail."""
         kinds = [kind for kind in type(error).__mro__ if issubclass(kind, LogkeepError) and kind is not LogkeepError]
-        found = [codes[kind] for codes in (self.codes, _GATEWAY) for kind in kinds if kind in codes]
+        found = [codes[kind] for kind in kinds for codes in (self.codes, _GATEWAY) if kind in codes]
         code, text = found[0] if found else self.codes[LogkeepError]
-        return {"error_code": code, "error_msg": text.format(error)}
+        body: dict[str, Any] = {"error_code": code, "error_msg": text.format(error).strip()}
+        if self.keystone:
+            status = status_of(error)
+            body["error"] = {"code": int(status), "title": status.phrase, "message": body["error_msg"]}
+        return body
 
 
 def status_of(error: LogkeepError) -> HTTPStatus:
@@ -75,13 +82,14 @@ MODELARTS: Final = Service(
         errors.Invalid: ("ModelArts.0104", "Parameter error. {}"),
         errors.TokenMissing: ("ModelArts.0201", "Token doesn't exist."),
         errors.TokenExpired: ("ModelArts.0202", "Token expired. {}"),
-        errors.Unauthenticated: ("ModelArts.0203", "Invalid token. {}"),
+        errors.TokenInvalid: ("ModelArts.0203", "Invalid token. {}"),
         errors.OtherProject: ("ModelArts.0210", "The project id in the request URL does not match the token."),
         errors.Forbidden: ("ModelArts.0108", "You are not authorized to perform the operation: {}"),
         errors.ServiceNotFound: ("ModelArts.3502", "Service {} does not exist."),
         errors.Conflict: ("ModelArts.3503", "{}"),
         errors.TooLarge: ("ModelArts.0107", "The values of the request parameters are invalid: {}"),
         errors.UnsupportedBody: ("ModelArts.0101", "Invalid argument. {}"),
+        errors.Throttled: ("ModelArts.2799", "Too many requests. {}"),
         errors.Busy: ("ModelArts.2799", "{}"),
         LogkeepError: ("ModelArts.0010", "Internal error."),
     },
@@ -94,6 +102,7 @@ BUILD: Final = Service(
         errors.Forbidden: ("CB.00060403", "{}"),
         errors.NotFound: ("CB.00060404", "The build log does not exist: {}"),
         errors.TooLarge: ("CB.00060413", "{}"),
+        errors.Throttled: ("CB.00060211", "Too many requests. Try again later. {}"),
         errors.Busy: ("CB.00060100", "Network busy. {}"),
         LogkeepError: ("CB.00060101", "Internal error."),
     },
@@ -106,7 +115,9 @@ CHECK: Final = Service(
             "CC.00070400.400",
             "Verify request parameter failed. Check whether the request parameters are correct. {}",
         ),
-        errors.Unauthenticated: ("CC.00000003", "Authentication information expired. {}"),
+        errors.TokenMissing: ("CC.00000003", "Authentication information expired. {}"),
+        errors.TokenInvalid: ("CC.00000003", "Authentication information expired. {}"),
+        errors.TokenExpired: ("CC.00000003", "Authentication information expired. {}"),
         errors.Forbidden: ("CC.00070400.403", "{}"),
         errors.NotFound: ("CC.00070400.404", "{}"),
         errors.TooLarge: ("CC.00070400.413", "{}"),
@@ -128,4 +139,18 @@ CSS: Final = Service(
         errors.Busy: ("CSS.9999", "{}"),
         LogkeepError: ("CSS.0005", "Server error."),
     },
+)
+
+IAM: Final = Service(
+    "iam",
+    {
+        errors.Invalid: ("IAM.0001", "Invalid request. {}"),
+        errors.LoginRefused: ("IAM.0101", "The username or password is wrong. {}"),
+        errors.Forbidden: ("IAM.0002", "{}"),
+        errors.TooLarge: ("IAM.0001", "{}"),
+        errors.UnsupportedBody: ("IAM.0001", "{}"),
+        errors.Busy: ("IAM.0503", "{}"),
+        LogkeepError: ("IAM.0500", "Internal error."),
+    },
+    keystone=True,
 )

@@ -1,0 +1,15 @@
+"""POST /v3/auth/tokens: a token for a user's password, as Keystone's clients ask for one."""
+
+from logkeep.web.http import Answer, App, entrypoint
+from logkeep.web.identity import answer_login
+from logkeep.web.services import IAM
+
+app = App(IAM, "issue_token")
+
+
+@app.post("/v3/auth/tokens")
+def issue_token() -> Answer:
+    return answer_login(app)
+
+
+lambda_handler = entrypoint(app)

@@ -1,0 +1,15 @@
+"""GET /v3/projects: the caller's project, which the vendors' SDKs ask for by the name of a region."""
+
+from logkeep.keystone import ProjectQuery, project_list
+from logkeep.web.http import Answer, App, entrypoint
+from logkeep.web.services import IAM
+
+app = App(IAM, "list_projects")
+
+
+@app.get("/v3/projects")
+def list_projects() -> Answer:
+    return app.answer_document(project_list(app.caller, app.query(ProjectQuery), app.base_url))
+
+
+lambda_handler = entrypoint(app)

@@ -1,0 +1,22 @@
+"""GET / and GET /v3: which version of the identity API there is, before a client has any credential."""
+
+from http import HTTPStatus
+
+from logkeep.keystone import version_document, version_list
+from logkeep.web.http import Answer, App, entrypoint
+from logkeep.web.services import IAM
+
+app = App(IAM, "show_api_versions")
+
+
+@app.get("/")
+def list_versions() -> Answer:
+    return app.answer_document(version_list(app.base_url), HTTPStatus.MULTIPLE_CHOICES)
+
+
+@app.get("/v3")
+def show_version() -> Answer:
+    return app.answer_document(version_document(app.base_url))
+
+
+lambda_handler = entrypoint(app)

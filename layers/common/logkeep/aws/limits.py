@@ -1,0 +1,126 @@
+"""Token buckets that all processes share, in DynamoDB: table Limits, an item per bucket, one number in it.
+
+A process takes requests from a bucket several at a time, and the first few of each second are free: a project that
+sends little costs no write, and one that sends much a fraction of one. So a limit is approximate: it is exceeded by
+what is free, a request a second for each process that serves the project.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Final
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from logkeep.aws import clients
+from logkeep.aws.dynamo import encode
+from logkeep.errors import Throttled
+from logkeep.settings import settings
+from logkeep.throttle import SECOND, Limit
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+FREE: Final = Limit(rate=1, burst=5)
+_TAKEN_AT_ONCE: Final = 16
+_KEPT_FOR: Final = 10 * SECOND  # what was taken and is not used by then is lost
+_BUCKETS_MAX: Final = 1000
+_TRIES: Final = 10  # against others that take from the same bucket, then it is let through
+_TTL_AFTER: Final = 3600  # seconds after which a full bucket is collected
+
+
+@dataclass(slots=True)
+class _Share:
+    """What this process knows of a bucket."""
+
+    free_at: int = 0
+    left: int = 0
+    lost_at: int = 0
+    refused_until: int = 0
+
+
+class Limiter:
+    """Requests of one kind, counted by a key such as a project."""
+
+    def __init__(self, dynamodb: DynamoDBClient, table: str, kind: str, limit: Limit, free: Limit | None) -> None:
+        self._dynamodb = dynamodb
+        self._table = table
+        self._kind = kind
+        self._limit = limit
+        self._free = free
+        self._at_once = min(_TAKEN_AT_ONCE, max(1, limit.burst // 8)) if free else 1
+        self._shares: dict[str, _Share] = {}
+
+    def take(self, key: str) -> None:
+        """Count a request; raise Throttled where the bucket is empty. What cannot be counted is let through."""
+        now = time.time_ns() // 1000
+        share = self._share(key)
+        if self._free:
+            try:
+                share.free_at = self._free.take(share.free_at, now)
+            except Throttled:
+                pass
+            else:
+                return
+        if now < share.refused_until:
+            raise self._limit.refusal(share.refused_until - now)
+        if now > share.lost_at:
+            share.left = 0
+        if not share.left:
+            try:
+                self._take_shared(key, now)
+            except Throttled as refused:
+                share.refused_until = now + refused.retry_after * SECOND
+                raise
+            except (ClientError, BotoCoreError):
+                return  # a limit is no reason to fail
+            share.left, share.lost_at = self._at_once, now + _KEPT_FOR
+        share.left -= 1
+
+    def _take_shared(self, key: str, now: int) -> None:
+        """Take as many as are taken at once; the comparison with what was there makes it safe for all at once."""
+        full_at = now
+        for _ in range(_TRIES):
+            after = self._limit.take(full_at, now, self._at_once)
+            try:
+                self._dynamodb.update_item(
+                    TableName=self._table,
+                    Key=encode({"pk": f"{self._kind}/{key}"}),
+                    UpdateExpression="SET full_at = :after, #ttl = :ttl",
+                    ConditionExpression="attribute_not_exists(pk) OR full_at <= :seen",
+                    ExpressionAttributeNames={"#ttl": "ttl"},
+                    ExpressionAttributeValues=encode(
+                        {":after": after, ":seen": full_at, ":ttl": after // SECOND + _TTL_AFTER}
+                    ),
+                    ReturnValuesOnConditionCheckFailure="ALL_OLD",
+                )
+            except self._dynamodb.exceptions.ConditionalCheckFailedException as error:
+                full_at = int(error.response["Item"]["full_at"]["N"])  # type: ignore[typeddict-item]  # the stubs lack it
+            else:
+                return
+
+    def _share(self, key: str) -> _Share:
+        if key not in self._shares and len(self._shares) >= _BUCKETS_MAX:
+            self._shares.clear()
+        return self._shares.setdefault(key, _Share())
+
+
+@cache
+def project_limiter() -> Limiter:
+    env = settings()
+    limit = Limit(env.project_rate, env.project_burst)
+    return Limiter(clients.dynamodb(), env.limits_table, "project", limit, FREE)
+
+
+@cache
+def user_limiter() -> Limiter:
+    """Of passwords tried, right or wrong, by user: every one counts, in all processes together."""
+    return Limiter(clients.dynamodb(), settings().limits_table, "user", Limit(rate=0.5, burst=20), None)
+
+
+@cache
+def address_limiter() -> Limiter:
+    """Of passwords tried, by address: many users may share one."""
+    return Limiter(clients.dynamodb(), settings().limits_table, "address", Limit(rate=5, burst=50), None)

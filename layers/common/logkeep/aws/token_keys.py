@@ -1,0 +1,60 @@
+"""The keys that tokens are signed with: the current and the previous version of a secret in Secrets Manager.
+
+To rotate is to put a new version: tokens of the version before stay good, those of the one before that do not.
+"""
+
+from __future__ import annotations
+
+import time
+from functools import cache
+from typing import TYPE_CHECKING, Final
+
+from logkeep.aws import clients
+from logkeep.settings import settings
+from logkeep.tokens import SigningKey
+
+if TYPE_CHECKING:
+    from mypy_boto3_secretsmanager import SecretsManagerClient
+
+CACHED_FOR: Final = 300.0  # seconds in which a key that was rotated away is still taken
+_ASKED_AGAIN_AFTER: Final = 5.0  # seconds; key ids come out of tokens that are not proved yet
+
+
+class TokenKeys:
+    def __init__(self, secrets: SecretsManagerClient, secret_id: str) -> None:
+        self._secrets = secrets
+        self._secret_id = secret_id
+        self._keys: list[SigningKey] = []
+        self._read_at = float("-inf")
+
+    def current(self) -> SigningKey:
+        """What new tokens are signed with."""
+        if time.monotonic() - self._read_at > CACHED_FOR:
+            self._read()
+        return self._keys[0]
+
+    def find(self, id: str) -> SigningKey | None:
+        """A key that is still good; one that is not known may just have come, so it is looked for once more."""
+        age = time.monotonic() - self._read_at
+        known = {key.id: key for key in self._keys}
+        if age > CACHED_FOR or (id not in known and age > _ASKED_AGAIN_AFTER):
+            self._read()
+            known = {key.id: key for key in self._keys}
+        return known.get(id)
+
+    def _read(self) -> None:
+        keys = []
+        for stage in ("AWSCURRENT", "AWSPREVIOUS"):
+            try:
+                found = self._secrets.get_secret_value(SecretId=self._secret_id, VersionStage=stage)
+            except self._secrets.exceptions.ResourceNotFoundException:
+                if stage == "AWSCURRENT":
+                    raise
+                continue  # never rotated
+            keys.append(SigningKey(found["VersionId"], found["SecretString"]))
+        self._keys, self._read_at = keys, time.monotonic()
+
+
+@cache
+def token_keys() -> TokenKeys:
+    return TokenKeys(clients.secretsmanager(), settings().token_keys)

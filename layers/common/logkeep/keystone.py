@@ -1,0 +1,166 @@
+"""The part of Keystone's identity API, version 3, that password clients and the vendors' SDKs use.
+
+There is one domain, and a credential belongs to one project: whatever a client calls them, these are meant. Clouds name
+their projects after regions, so a project answers to any name; an id must be its own.
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Annotated, Any, Final, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from logkeep.errors import LoginRefused
+from logkeep.identity import Caller, user_id
+from logkeep.tokens import Claims
+
+# Service types of OpenStack catalogs, and where each begins.
+_CATALOG: Final = {
+    "identity": "{base}/v3",
+    "css": "{base}/v1.0/{project}",
+    "modelarts": "{base}/v1/{project}",
+    "modelartsv1": "{base}/v1/{project}",
+    "modelartsv2": "{base}/v2/{project}",
+}
+_VERSION: Final = {"id": "v3.14", "status": "stable", "updated": "2020-04-07T00:00:00Z"}
+_MEDIA_TYPE: Final = {"base": "application/json", "type": "application/vnd.openstack.identity-v3+json"}
+
+type Name = Annotated[str, Field(min_length=1, max_length=255)]
+
+
+class _Request(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class _Domain(_Request):
+    id: Name | None = None
+    name: Name | None = None
+
+
+class _User(_Request):
+    id: Name | None = None
+    name: Name | None = None
+    domain: _Domain = _Domain()
+    password: Annotated[str, Field(max_length=1024)]
+
+    @model_validator(mode="after")
+    def _has_a_name(self) -> Self:
+        if self.id is None and self.name is None:
+            raise ValueError("needs a name or an id")
+        return self
+
+
+class _Password(_Request):
+    user: _User
+
+
+class _Identity(_Request):
+    methods: Annotated[list[Literal["password"]], Field(min_length=1, max_length=1)]
+    password: _Password
+
+
+class _Project(_Request):
+    id: Name | None = None
+    name: Name | None = None
+    domain: _Domain = _Domain()
+
+
+class _Scope(_Request):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    project: _Project
+
+
+class _Auth(_Request):
+    identity: _Identity
+    scope: _Scope | Literal["unscoped"] | None = None
+
+
+class Login(_Request):
+    """The body of `POST /v3/auth/tokens`: a password, and the project that the token is for."""
+
+    auth: _Auth
+
+    @property
+    def user_id(self) -> str:
+        user = self.auth.identity.password.user
+        return user.id or user_id(user.name or "")
+
+    @property
+    def password(self) -> str:
+        return self.auth.identity.password.user.password
+
+    @property
+    def project(self) -> _Project:
+        return self.auth.scope.project if isinstance(self.auth.scope, _Scope) else _Project()
+
+    def check_project(self, project: str) -> None:
+        """Raise LoginRefused where the login is for another project than the user's."""
+        if self.project.id not in {None, project}:
+            raise LoginRefused("The user has no such project.")
+
+
+def token_document(login: Login, claims: Claims, user_name: str, base: str, region: str) -> dict[str, Any]:
+    """The body of a login's answer; its catalog leads every service back to `base`, a URL without a path."""
+    user, project = login.auth.identity.password.user, login.project
+    name = project.name or claims.project
+    # Projects are named `{region}` or `{region}_{name}`, and clients look for endpoints in that region.
+    regions = sorted({region, name.partition("_")[0]})
+    return {
+        "token": {
+            "methods": ["password"],
+            "issued_at": _time(claims.issued_at),
+            "expires_at": _time(claims.expires_at),
+            "user": {"id": login.user_id, "name": user_name, "domain": _domain(user.domain)},
+            "project": {"id": claims.project, "name": name, "domain": _domain(project.domain)},
+            "roles": [{"id": scope, "name": scope} for scope in sorted(claims.scopes)],
+            "catalog": [_service(kind, base, claims.project, regions) for kind in _CATALOG],
+        }
+    }
+
+
+class ProjectQuery(_Request):
+    name: Name | None = None
+
+
+def project_list(caller: Caller, query: ProjectQuery, base: str) -> dict[str, Any]:
+    """The body of `GET /v3/projects`: the one project of the caller, under the name that was asked for."""
+    project = {
+        "id": caller.project,
+        "name": query.name or caller.project,
+        "domain_id": "default",
+        "parent_id": "default",
+        "is_domain": False,
+        "enabled": True,
+        "description": "",
+        "links": {"self": f"{base}/v3/projects/{caller.project}"},
+    }
+    return {"projects": [project], "links": {"self": f"{base}/v3/projects", "previous": None, "next": None}}
+
+
+def version_document(base: str) -> dict[str, Any]:
+    """What `GET /v3` answers."""
+    links = [{"rel": "self", "href": f"{base}/v3/"}]
+    return {"version": {**_VERSION, "media-types": [_MEDIA_TYPE], "links": links}}
+
+
+def version_list(base: str) -> dict[str, Any]:
+    """What `GET /` answers, with status 300."""
+    return {"versions": {"values": [version_document(base)["version"]]}}
+
+
+def _service(kind: str, base: str, project: str, regions: Sequence[str]) -> dict[str, Any]:
+    url = _CATALOG[kind].format(base=base, project=project)
+    endpoints = [
+        {"id": f"{kind}-{region}", "interface": "public", "region": region, "region_id": region, "url": url}
+        for region in regions
+    ]
+    return {"id": kind, "name": kind, "type": kind, "endpoints": endpoints}
+
+
+def _domain(asked: _Domain) -> dict[str, str]:
+    return {"id": asked.id or "default", "name": asked.name or "Default"}
+
+
+def _time(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

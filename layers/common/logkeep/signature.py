@@ -1,0 +1,184 @@
+"""SDK-HMAC-SHA256, the signature of the vendors' SDKs: reading one, and telling whether it is right.
+
+A request is signed with the secret access key itself; there is no key derived per day or service. The canonical form is
+that of huaweicloudsdkcore (signer.py) and of the published API request signing guide.
+"""
+
+import hashlib
+import hmac
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import product
+from typing import Final
+from urllib.parse import quote, unquote_to_bytes
+
+from logkeep.errors import SignatureRefused
+
+ALGORITHM: Final = "SDK-HMAC-SHA256"
+SKEW_MAX: Final = 15 * 60  # seconds, signing guide
+_FAIL: Final = "verify aksk signature fail"
+_NAME: Final = r"[A-Za-z0-9!#$%&'*+.^_`|~-]+"  # of a header, RFC 9110
+_AUTHORIZATION: Final = re.compile(
+    rf"{ALGORITHM} +Access=(?P<access_key>[A-Za-z0-9_-]{{1,128}}), *"
+    rf"SignedHeaders=(?P<signed_headers>{_NAME}(?:;{_NAME})*), *Signature=(?P<signature>[0-9a-f]{{64}})"
+)
+_OTHER_ALGORITHMS: Final = re.compile(r"(?:SDK|V11)-[A-Z0-9-]+")
+_DATE: Final = re.compile(r"[0-9]{8}T[0-9]{6}Z")
+_MUST_BE_SIGNED: Final = ("host", "x-sdk-date")
+_UNSIGNED: Final = "UNSIGNED-PAYLOAD"
+_EMPTY_HASH: Final = hashlib.sha256(b"").hexdigest()
+_DEFAULT_PORTS: Final = (":443", ":80")
+
+
+def is_signature(authorization: str) -> bool:
+    """Whether a header claims to be a signature of the vendors' family, of this algorithm or another."""
+    return _OTHER_ALGORITHMS.match(authorization) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Authorization:
+    """The header of that name, taken apart."""
+
+    access_key: str
+    signed_headers: str
+    signature: str
+
+    @classmethod
+    def parse(cls, text: str) -> "Authorization":
+        """Raise SignatureRefused unless text is a signature of this algorithm over at least host and date."""
+        found = _AUTHORIZATION.fullmatch(text)
+        if not found:
+            other = _OTHER_ALGORITHMS.match(text)
+            if other and other[0] != ALGORITHM:
+                raise SignatureRefused(f"{_FAIL}, {other[0][:40]} is not supported, use {ALGORITHM}")
+            raise SignatureRefused(f"{_FAIL}, the Authorization header is malformed")
+        parsed = cls(**found.groupdict())
+        for name in _MUST_BE_SIGNED:
+            if name not in parsed.signed_headers.lower().split(";"):
+                raise SignatureRefused(f"{_FAIL}, {name} must be signed")
+        return parsed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignedRequest:
+    """A request as it arrived: raw path and query string, names of headers in lower case, the body's bytes."""
+
+    method: str
+    path: str
+    query: str
+    headers: Mapping[str, str]
+    domain: str  # that the gateway serves the request under
+    body: bytes
+
+
+def verify(
+    given: Authorization, request: SignedRequest, secret: str, now: float, *, unsigned_body: bool = False
+) -> None:
+    """Raise SignatureRefused unless the request was signed with this secret within the last (or next) 15 minutes.
+
+    `now` is in epoch seconds. A body that is not signed is taken only with `unsigned_body`, and never if it is JSON.
+    """
+    date = request.headers.get("x-sdk-date", "")
+    _check_date(date, now)
+    payload = _payload_hash(given, request, unsigned_body=unsigned_body)
+    right = False
+    for path, host in product(_paths(request.path), _hosts(request)):
+        canonical = "\n".join(
+            (
+                request.method,
+                path,
+                canonical_query(request.query),
+                _canonical_headers(given, {**request.headers, "host": host}),
+                given.signed_headers,
+                payload,
+            )
+        )
+        expected = signature_of(canonical, date, secret)
+        right |= hmac.compare_digest(expected, given.signature)
+    if not right:
+        raise SignatureRefused(_FAIL)
+
+
+def signature_of(canonical_request: str, date: str, secret: str) -> str:
+    """The signature, in hex, of a canonical request that was made at `date` (YYYYMMDDTHHMMSSZ)."""
+    digest = hashlib.sha256(_bytes(canonical_request)).hexdigest()
+    return hmac.new(_bytes(secret), _bytes(f"{ALGORITHM}\n{date}\n{digest}"), hashlib.sha256).hexdigest()
+
+
+def canonical_path(path: bytes) -> str:
+    """A decoded path, each segment encoded anew; it ends with a slash, whether the request's did or not."""
+    encoded = "/".join(quote(segment, safe="~") for segment in path.split(b"/"))
+    return encoded if encoded.endswith("/") else f"{encoded}/"
+
+
+def canonical_query(raw: str) -> str:
+    """A raw query string, decoded (a plus is a plus), sorted by name and value, and encoded anew."""
+    pairs = []
+    for pair in raw.split("&"):
+        name, _, value = pair.partition("=")
+        if pair:
+            pairs.append((_decoded(name), _decoded(value)))
+    return "&".join(f"{quote(name, safe='~')}={quote(value, safe='~')}" for name, value in sorted(pairs))
+
+
+def _paths(path: str) -> Iterator[str]:
+    """The path that was signed: an HTTP API hands it over decoded, a function URL as it was sent.
+
+    What tells the two apart is nothing that a client signs, so either is taken. They differ only where a path holds a
+    percent sign, which no id does.
+    """
+    yield from dict.fromkeys((canonical_path(_bytes(path)), canonical_path(_decoded(path))))
+
+
+def _hosts(request: SignedRequest) -> Iterator[str]:
+    """What the client may have signed as host: it signs its endpoint's port, and a proxy may drop a default one."""
+    sent = request.headers.get("host", "")
+    bare = next((sent.removesuffix(port) for port in _DEFAULT_PORTS if sent.endswith(port)), sent)
+    yield from dict.fromkeys((sent, bare, *(bare + port for port in _DEFAULT_PORTS), request.domain))
+
+
+def _canonical_headers(given: Authorization, headers: Mapping[str, str]) -> str:
+    lines = []
+    for name in given.signed_headers.lower().split(";"):
+        if name not in headers:
+            raise SignatureRefused(f"{_FAIL}, the signed header {name[:60]} is missing")
+        lines.append(f"{name}:{headers[name].strip()}\n")
+    return "".join(lines)
+
+
+def _payload_hash(given: Authorization, request: SignedRequest, *, unsigned_body: bool) -> str:
+    if not request.body:
+        return _EMPTY_HASH
+    told = request.headers.get("x-sdk-content-sha256")
+    real = hashlib.sha256(request.body).hexdigest()
+    if told is None or told.lower() == real:
+        return told or real
+    if told != _UNSIGNED:
+        raise SignatureRefused(f"{_FAIL}, x-sdk-content-sha256 is not the hash of the body")
+    is_json = "json" in request.headers.get("content-type", "").lower()
+    if is_json or not unsigned_body or "x-sdk-content-sha256" not in given.signed_headers.lower().split(";"):
+        raise SignatureRefused(f"{_FAIL}, the body must be signed")
+    return told
+
+
+def _check_date(date: str, now: float) -> None:
+    try:
+        if not _DATE.fullmatch(date):
+            raise ValueError
+        signed_at = datetime.strptime(date, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC).timestamp()
+    except ValueError:
+        raise SignatureRefused(f"{_FAIL}, x-sdk-date must be YYYYMMDDTHHMMSSZ in UTC") from None
+    if abs(now - signed_at) > SKEW_MAX:
+        server = datetime.fromtimestamp(now, UTC).strftime("%Y%m%dT%H%M%SZ")
+        raise SignatureRefused(f"{_FAIL}, signature expired: x-sdk-date {date}, the server's time is {server}")
+
+
+def _bytes(text: str) -> bytes:
+    # Whatever a client sends has bytes: half of a surrogate pair only makes its signature wrong.
+    return text.encode(errors="surrogatepass")
+
+
+def _decoded(text: str) -> bytes:
+    return unquote_to_bytes(_bytes(text))

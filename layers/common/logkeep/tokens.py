@@ -1,0 +1,79 @@
+"""Tokens that a login gives out: JSON Web Tokens, HS256, good for a day; nothing is stored of them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import jwt
+
+from logkeep.errors import TokenInvalid
+from logkeep.identity import Credential, check_expiry
+
+LIFETIME: Final = 24 * 3600  # seconds
+_ALGORITHM: Final = "HS256"
+_ISSUER: Final = "logkeep"
+
+
+@dataclass(frozen=True, slots=True)
+class SigningKey:
+    id: str
+    secret: str
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """What a token says: a credential at its place in the table, by its id, and what it could do at login."""
+
+    place: str
+    credential_id: str
+    project: str
+    scopes: frozenset[str]
+    issued_at: int  # epoch seconds
+    expires_at: int
+
+
+def looks_issued(token: str) -> bool:
+    """Whether a token can be one of these: those that are kept hashed have no dots."""
+    return token.count(".") == 2
+
+
+def claims_for(credential: Credential, place: str, now: float) -> Claims:
+    """Of a token that is issued now; it ends no later than its credential."""
+    expires_at = min(int(now) + LIFETIME, credential.expires_at or int(now) + LIFETIME)
+    return Claims(place, credential.id, credential.project, credential.scopes, int(now), expires_at)
+
+
+def issue(claims: Claims, key: SigningKey) -> str:
+    payload = {
+        "iss": _ISSUER,
+        "sub": claims.place,
+        "cid": claims.credential_id,
+        "prj": claims.project,
+        "scp": sorted(claims.scopes),
+        "iat": claims.issued_at,
+        "exp": claims.expires_at,
+    }
+    return jwt.encode(payload, key.secret, _ALGORITHM, headers={"kid": key.id})
+
+
+def read(token: str, key_of: Callable[[str], SigningKey | None], now: float) -> Claims:
+    """The claims of a token that was signed with a key that key_of knows by its id.
+
+    Raises TokenInvalid or TokenExpired; now in epoch seconds.
+    """
+    try:
+        key = key_of(str(jwt.get_unverified_header(token).get("kid", "")))
+        if key is None:
+            raise TokenInvalid("signed with a key that is not valid any more")
+        # Its times are checked below, by the caller's clock.
+        found: dict[str, Any] = jwt.decode(
+            token,
+            key.secret,
+            [_ALGORITHM],
+            issuer=_ISSUER,
+            options={"verify_exp": False, "verify_iat": False, "require": ["exp", "iat", "sub", "cid", "prj", "scp"]},
+        )
+    except (jwt.PyJWTError, ValueError) as error:
+        raise TokenInvalid("not a token of this service") from error
+    check_expiry(found["exp"], now)
+    return Claims(found["sub"], found["cid"], found["prj"], frozenset(found["scp"]), found["iat"], found["exp"])
