@@ -64,8 +64,10 @@ def _hand_out(app: App, store: Renders, rendition: Rendition, facts: Facts, tag:
         case Way.REFUSE:
             raise _too_large(facts.size)
         case Way.LINK:
+            app.outcome.linked = facts.size
             return _link(store.link(rendition, facts), HTTPStatus.OK, {})
         case Way.REDIRECT:
+            app.outcome.linked = facts.size
             link = store.link(rendition, facts)
             return _link(link, HTTPStatus.SEE_OTHER, {"Location": link.url})
 
