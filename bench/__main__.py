@@ -9,10 +9,11 @@ from pathlib import Path
 from bench import prices
 from bench.appending import appending
 from bench.eventing import eventing
+from bench.identifying import identifying
 from bench.memory import memory
 from bench.packing import packing
 from bench.splicing import splicing
-from local.emulator import Emulator
+from local.emulator import Emulator, values_of
 from local.template import Template
 
 
@@ -26,11 +27,13 @@ def main() -> None:
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         del os.environ[name]  # a profile or token of an account that this has nothing to do with
     with tempfile.TemporaryDirectory(prefix="logkeep-bench-") as directory, Emulator(Path(directory)) as emulator:
-        os.environ |= emulator.create(Template.load())
+        template = Template.load()
+        os.environ |= emulator.create(template)
         dynamodb = emulator.client("dynamodb")
         appending(dynamodb)
         eventing(dynamodb)
         memory()
+        identifying(values_of(template, emulator.endpoint)["CredentialsKey"])
     print(f"\n{time.monotonic() - started:.0f} s")
 
 

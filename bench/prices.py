@@ -12,6 +12,8 @@ WRITE_UNIT: Final = 0.625 / 1e6
 READ_UNIT: Final = 0.125 / 1e6
 S3_PUT: Final = 5 / 1e6
 S3_GET: Final = 0.4 / 1e6
+KMS_CALL: Final = 3 / 1e6
+LOG_GB: Final = 0.5  # ingested by CloudWatch Logs
 GB: Final = 1e9
 
 TRANSACTIONAL: Final = 2  # units of a transactional write for one of a plain write
