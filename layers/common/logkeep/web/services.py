@@ -71,6 +71,7 @@ LOGKEEP: Final = Service(
         errors.TooLarge: ("LOGKEEP.0413", "{}"),
         errors.UnsupportedBody: ("LOGKEEP.0415", "{}"),
         errors.OffsetBeyondEnd: ("LOGKEEP.0416", "{}"),
+        errors.Throttled: ("LOGKEEP.0429", "Too many requests. {}"),
         errors.Busy: ("LOGKEEP.0503", "{}"),
         LogkeepError: ("LOGKEEP.0500", "Internal error."),
     },
