@@ -16,6 +16,7 @@ from tests.calls import (
     PROJECT,
     RECORD,
     SCOPES,
+    SERVICE,
     SUB_JOBS,
     TASK,
     TOKENS,
@@ -26,6 +27,7 @@ from tests.calls import (
     list_events,
     put_events,
     read,
+    send,
 )  # fmt: skip
 
 pytestmark = pytest.mark.usefixtures("aws")
@@ -117,6 +119,18 @@ def test_a_token_without_the_scope_is_a_403(name: str) -> None:
     for kind in TOKENS:
         credential_store().put(token_place(kind, "narrow"), credential(kind, scopes=others))
     assert call(name, event(name, headers={token_header(name): "narrow"})).status == 403
+
+
+def test_the_second_address_of_service_events_is_guarded_as_the_first() -> None:
+    file = "list_service_events-v2"
+    assert [each["event_info"] for each in send(file).json["data"]] == [SECRET.decode()]
+    assert send(file, headers={"x-auth-token": OTHER_TOKEN}).json["error_code"] == "ModelArts.0210"
+    own = {"project_id": OTHER_PROJECT, "service_id": SERVICE}
+    path = f"/v2/{OTHER_PROJECT}/services/{SERVICE}/events"
+    assert send(file, headers={"x-auth-token": OTHER_TOKEN}, rawPath=path, pathParameters=own).status == 404
+    assert [send(file, headers={"x-auth-token": token}).status for token in (None, "unknown")] == [401, 401]
+    credential_store().put(token_place(Kind.TOKEN, "narrow"), credential(scopes=frozenset({Scope.LOGS_WRITE})))
+    assert send(file, headers={"x-auth-token": "narrow"}).status == 403
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "query_task_log"])

@@ -8,6 +8,7 @@ import pytest
 from logkeep.aws import clients
 from logkeep.aws.events import EventStore, event_store
 from logkeep.events import Event, EventBatch, EventQuery, EventType
+from logkeep.infer_events import InferEventQuery
 from tests.calls import PROJECT
 from tests.faults import Killed, at_once, counted, killed
 
@@ -129,6 +130,20 @@ def test_a_far_page_of_many_events_takes_as_many_requests_as_the_first(store) ->
     with counted() as requests:
         assert total(store, start_time=NOON + 12_345_678, end_time=NOON + 45_678_901, limit=1) > 50_000
     assert requests.total() <= 14
+
+
+def test_a_search_reads_its_range_once_whatever_the_page(store) -> None:
+    for number in range(5):
+        store.put(batch(1000, NOON + number * 600_000, 600_000), str(number))
+
+    def requests_of(**query) -> int:
+        with counted() as requests:
+            page = store.infer_page(InferEventQuery(event_info_key="EVENT 99", limit=5, **query))
+        assert (len(page.data), page.total) == (5, 5 * 11)
+        assert all("event 99" in each.event_info for each in page.data)
+        return requests.total()
+
+    assert {requests_of(offset=offset, sort_dir=order) for offset in (0, 50) for order in ("ASC", "DESC")} == {4}
 
 
 def test_a_retry_much_later_still_finds_its_segments(store) -> None:

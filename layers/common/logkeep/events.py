@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Annotated, Final, Literal, Self
 
 from isal import isal_zlib
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, model_validator
 
 from logkeep.params import Decimal
 
@@ -30,6 +30,8 @@ class EventType(StrEnum):
     NORMAL = "normal"
     ABNORMAL = "abnormal"
 
+
+EVERY_TYPE: Final = tuple(sorted(EventType))
 
 type EpochMs = Annotated[Decimal, Field(ge=0, le=TIME_MAX)]
 
@@ -67,6 +69,26 @@ class EventBatch(BaseModel):
         return self
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """The events of some types in [start, end] (epoch ms), of which `limit` rows are wanted behind the first `skip`."""
+
+    types: Sequence[EventType]
+    start: int
+    end: int
+    skip: int
+    limit: int
+    descending: bool
+
+
+def is_forward(end: int | None, info: ValidationInfo) -> int | None:
+    """Validates the end_time of a query against its start_time."""
+    start = info.data.get("start_time")
+    if start is not None and end is not None and start > end:
+        raise ValueError("is before start_time")
+    return end
+
+
 class EventQuery(BaseModel):
     """Seed 001, table 2. `offset` is a page number; both times are inclusive."""
 
@@ -74,19 +96,22 @@ class EventQuery(BaseModel):
 
     event_type: EventType | None = None
     start_time: EpochMs | None = None
-    end_time: EpochMs | None = None
+    end_time: Annotated[EpochMs | None, AfterValidator(is_forward)] = None
     offset: Annotated[Decimal, Field(ge=0, le=10**9)] = 0
     limit: Annotated[Decimal, Field(ge=1, le=1000)] = 1000
     sort_by: Literal["occur_time", "event_type"] = "occur_time"
     order: Literal["asc", "desc"] = "desc"
 
-    @field_validator("end_time")
-    @classmethod
-    def _is_forward(cls, end: int | None, info: ValidationInfo) -> int | None:
-        start = info.data.get("start_time")
-        if start is not None and end is not None and start > end:
-            raise ValueError("is before start_time")
-        return end
+    @property
+    def selection(self) -> Selection:
+        return Selection(
+            types=EVERY_TYPE if self.event_type is None else (self.event_type,),
+            start=self.start_time or 0,
+            end=TIME_MAX if self.end_time is None else self.end_time,
+            skip=self.offset * self.limit,
+            limit=self.limit,
+            descending=self.order == "desc",
+        )
 
 
 class EventPage(BaseModel):

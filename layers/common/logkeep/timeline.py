@@ -1,14 +1,18 @@
-"""Counting and paging events by rank: the cards say where a page begins, and only its own minutes are read."""
+"""Counting, paging and searching events: the cards say where a page begins, and only its own minutes are read."""
 
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from heapq import nlargest, nsmallest
 from itertools import accumulate, chain
 from typing import Final, NamedTuple, Protocol
 
-from logkeep.events import DAY, HOUR, MINUTE, TIME_MAX, Event, EventQuery, EventType
+from logkeep.errors import Invalid
+from logkeep.events import DAY, HOUR, MINUTE, EventType, Selection
 
 HOT_MINUTE: Final = 10_000  # events from which a minute is narrowed to milliseconds before its rows are kept
+SEARCH_EVENTS: Final = 100_000  # that one search reads
+SEARCH_TEXT: Final = 32 << 20  # characters that one search reads: 128 MB of memory at worst
 
 type Card = Mapping[EventType, Sequence[int]]
 
@@ -17,6 +21,17 @@ class StoredSegment(NamedTuple):
     received_at: int  # epoch ms
     id: str
     rows: list[tuple[int, str]]
+
+
+class StoredEvent(NamedTuple):
+    """An event and where it is stored; its first four fields are unique, and sort as pages do."""
+
+    occur_time: int
+    received_at: int
+    segment: str
+    place: int  # in the segment
+    type: EventType
+    info: str
 
 
 class EventReader(Protocol):
@@ -52,9 +67,10 @@ class _Timeline:
         self._slots = [self._sum(days[day]) for day in self._days]
         self._starts = [0, *accumulate(map(sum, self._slots))]
 
-    @property
-    def total(self) -> int:
-        return self._starts[-1]
+    def span(self, start: int, end: int) -> tuple[int, int]:
+        """The ranks of the events in [start, end] (epoch ms): first, and behind the last."""
+        first = self.rank(start)
+        return first, max(first, self.rank(end + 1))
 
     def rank(self, time: int) -> int:
         """How many events occurred before `time` (epoch ms)."""
@@ -71,25 +87,22 @@ class _Timeline:
             rank += sum(row_time < time for segment in self._segments(minute, minute) for row_time, _ in segment.rows)
         return rank
 
-    def rows(self, first: int, last: int) -> list[Event]:
+    def rows(self, first: int, last: int) -> list[StoredEvent]:
         """The events of ranks [first, last)."""
         if first >= last:
             return []
         begin, end = self._locate(first), self._locate(last - 1)
         since, before = self._narrow(begin, first)
         until = self._narrow(end, last - 1)[0] if end.count > HOT_MINUTE else end.minute * MINUTE + MINUTE - 1
-        found = [
-            (
-                (time, segment.received_at, segment.id, index),
-                Event.model_construct(occur_time=time, event_type=kind, event_info=info),
-            )
-            for kind in self._types
-            for segment in self._reader.segments(kind, begin.minute, end.minute)
-            for index, (time, info) in enumerate(segment.rows)
-            if since <= time <= until
-        ]
-        found.sort(key=lambda row: row[0])
-        return [event for _, event in found[first - before : last - before]]
+        return sorted(self.scan(since, until))[first - before : last - before]
+
+    def scan(self, start: int, end: int) -> Iterator[StoredEvent]:
+        """The events in [start, end] (epoch ms), a segment at a time, in no order."""
+        for kind in self._types:
+            for received_at, segment, rows in self._reader.segments(kind, start // MINUTE, end // MINUTE):
+                for place, (time, info) in enumerate(rows):
+                    if start <= time <= end:
+                        yield StoredEvent(time, received_at, segment, place, kind, info)
 
     def _locate(self, rank: int) -> _Position:
         index = bisect_right(self._starts, rank) - 1
@@ -125,28 +138,58 @@ class _Timeline:
         return [sum(slot) for slot in zip(*(card[kind] for kind in self._types), strict=True)]
 
 
-def read_page(reader: EventReader, query: EventQuery) -> tuple[int, list[Event]]:
-    """The exact number of events that the query matches, and its page of them."""
-    start = 0 if query.start_time is None else query.start_time
-    end = TIME_MAX if query.end_time is None else query.end_time
-    days = reader.days(start // DAY, end // DAY)
-    types = [EventType.ABNORMAL, EventType.NORMAL] if query.event_type is None else [query.event_type]
-    by_type = query.sort_by == "event_type"
-    lines = [_Timeline(reader, days, [kind]) for kind in types] if by_type else [_Timeline(reader, days, types)]
-
-    spans = []
-    for line in lines:
-        first = 0 if query.start_time is None else line.rank(start)
-        last = line.total if query.end_time is None else line.rank(end + 1)
-        spans.append((first, max(first, last)))
+def read_page(reader: EventReader, wanted: Selection, *, by_type: bool = False) -> tuple[int, list[StoredEvent]]:
+    """The exact number of events that are selected, and the wanted rows of them."""
+    days = _days(reader, wanted)
+    groups = [[kind] for kind in wanted.types] if by_type else [wanted.types]
+    lines = [_Timeline(reader, days, types) for types in groups]
+    spans = [line.span(wanted.start, wanted.end) for line in lines]
     total = sum(last - first for first, last in spans)
-
-    skip = query.offset * query.limit
     # Descending is ascending read from the other end.
-    lower, upper = (skip, skip + query.limit) if query.order == "asc" else (total - skip - query.limit, total - skip)
-    events: list[Event] = []
+    upper = total - wanted.skip if wanted.descending else wanted.skip + wanted.limit
+    lower = upper - wanted.limit
+    rows: list[StoredEvent] = []
     passed = 0
     for line, (first, last) in zip(lines, spans, strict=True):
-        events += line.rows(first + max(0, lower - passed), min(last, first + upper - passed))
+        rows += line.rows(first + max(0, lower - passed), min(last, first + upper - passed))
         passed += last - first
-    return total, events if query.order == "asc" else events[::-1]
+    return total, rows[::-1] if wanted.descending else rows
+
+
+def search_page(reader: EventReader, wanted: Selection, keyword: str) -> tuple[int, list[StoredEvent]]:
+    """As read_page, of the events that hold the keyword in whatever case.
+
+    Every selected event is read; only the matches up to the wanted rows are kept. Raise Invalid beyond SEARCH_EVENTS or
+    SEARCH_TEXT.
+    """
+    days = _days(reader, wanted)
+    line = _Timeline(reader, days, wanted.types)
+    first, last = line.span(wanted.start, wanted.end)
+    if last - first > SEARCH_EVENTS:
+        raise _too_many(f"{last - first} events, and a search reads at most {SEARCH_EVENTS}")
+    if first == last:
+        return 0, []
+    folded, total, read = keyword.casefold(), 0, 0
+
+    def matches() -> Iterator[StoredEvent]:
+        nonlocal total, read
+        # What has expired may still lie there until TTL collects it.
+        for row in line.scan(max(wanted.start, min(days) * DAY), min(wanted.end, max(days) * DAY + DAY - 1)):
+            read += len(row.info)
+            if read > SEARCH_TEXT:
+                raise _too_many(f"more than the {SEARCH_TEXT} characters that a search reads")
+            if folded in row.info.casefold():
+                total += 1
+                yield row
+
+    take = nlargest if wanted.descending else nsmallest
+    rows = take(wanted.skip + wanted.limit, matches())[wanted.skip :]
+    return total, rows
+
+
+def _days(reader: EventReader, wanted: Selection) -> Mapping[int, Card]:
+    return reader.days(wanted.start // DAY, wanted.end // DAY) if wanted.types else {}
+
+
+def _too_many(what: str) -> Invalid:
+    return Invalid("event_info_key", f"the range holds {what}; ask for a shorter one")

@@ -19,6 +19,7 @@ from logkeep.aws.dynamo import attempts, decode, encode, query, transact
 from logkeep.errors import Busy, Invalid, ServiceNotFound
 from logkeep.events import (
     DAY,
+    Event,
     EventBatch,
     EventPage,
     EventQuery,
@@ -31,8 +32,10 @@ from logkeep.events import (
     slots_of,
     unpack_segment,
 )
+from logkeep.infer_events import InferEventPage, InferEventQuery
+from logkeep.logid import is_segment
 from logkeep.settings import settings
-from logkeep.timeline import Card, StoredSegment, read_page
+from logkeep.timeline import Card, StoredSegment, read_page, search_page
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -81,19 +84,33 @@ class EventStore:
 
     def page(self, wanted: EventQuery) -> EventPage:
         """Raise ServiceNotFound for a service that was never registered."""
+        name = self._name()
+        total, rows = read_page(self, wanted.selection, by_type=wanted.sort_by == "event_type")
+        return EventPage(
+            service_id=self._service,
+            service_name=name,
+            count=len(rows),
+            total_count=total,
+            events=[
+                Event.model_construct(occur_time=row.occur_time, event_type=row.type, event_info=row.info)
+                for row in rows
+            ],
+        )
+
+    def infer_page(self, wanted: InferEventQuery) -> InferEventPage:
+        """Raise ServiceNotFound as page() does, and Invalid for a keyword with a range that is too long to search."""
+        self._name()
+        keyword = wanted.event_info_key
+        found = search_page(self, wanted.selection, keyword) if keyword else read_page(self, wanted.selection)
+        return InferEventPage.of(self._service, wanted, *found)
+
+    def _name(self) -> str:
         item = self._dynamodb.get_item(
             TableName=self._table, Key=encode({"pk": self._pk, "sk": "service"}), ConsistentRead=True
         ).get("Item")
         if item is None:
             raise ServiceNotFound(self._service)
-        total, events = read_page(self, wanted)
-        return EventPage(
-            service_id=self._service,
-            service_name=decode(item)["service_name"],
-            count=len(events),
-            total_count=total,
-            events=events,
-        )
+        return str(decode(item)["service_name"])
 
     # Writing
 
@@ -189,6 +206,9 @@ class EventStore:
 
 
 def event_store(project: str, service: str) -> EventStore:
+    """Raise ServiceNotFound for an id that no service can have."""
+    if not is_segment(service):
+        raise ServiceNotFound(service)
     env = settings()
     return EventStore(clients.dynamodb(), env.events_table, env.event_retention_days, project, service)
 

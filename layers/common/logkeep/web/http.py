@@ -4,7 +4,7 @@ import gzip
 import json
 from collections.abc import Callable, Mapping
 from typing import Any, Final, cast
-from urllib.parse import unquote
+from urllib.parse import unquote_plus
 
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response, content_types
@@ -113,7 +113,7 @@ class App(APIGatewayHttpResolver):
         for pair in str(self.raw.get("rawQueryString") or "").split("&"):
             name, _, value = pair.partition("=")
             if pair:
-                values.setdefault(unquote(name), []).append(unquote(value))
+                values.setdefault(unquote_plus(name), []).append(unquote_plus(value))
         return values
 
     def body(self, limit: int, *, exact: bool = False) -> bytes:

@@ -1,0 +1,105 @@
+"""Service events as ModelArts v2 shows them: ListInferServiceEvents."""
+
+from collections.abc import Iterable
+from typing import Annotated, Final, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo
+
+from logkeep.events import EVERY_TYPE, TIME_MAX, Selection, is_forward
+from logkeep.params import Decimal
+from logkeep.timeline import StoredEvent
+
+FORBIDDEN: Final = frozenset("'\";%_*!@#$&\\")  # in event_info_key, by the published table
+
+type Digits13 = Annotated[Decimal, Field(ge=10**12, lt=10**13)]  # ms; seconds would be taken for 1970
+
+
+def _is_searchable(keyword: str) -> str:
+    if not FORBIDDEN.isdisjoint(keyword):
+        raise ValueError(f"must not hold any of {''.join(sorted(FORBIDDEN))}")
+    return keyword
+
+
+def _is_page(offset: int, info: ValidationInfo) -> int:
+    if offset % info.data.get("limit", 1):
+        raise ValueError("must be a multiple of limit")
+    return offset
+
+
+class InferEventQuery(BaseModel):
+    """The parameters of ListInferServiceEvents. `offset` counts rows; both times are inclusive.
+
+    An event happens once, so both sort keys are its time. The longest keyword is that of ListTrainingJobEvents.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    event_type: Literal["NORMAL", "ABNORMAL", "WARNING"] | None = None
+    start_time: Digits13 | None = None
+    end_time: Annotated[Digits13 | None, AfterValidator(is_forward)] = None
+    event_info_key: Annotated[str, Field(max_length=256), AfterValidator(_is_searchable)] = ""
+    limit: Annotated[Decimal, Field(ge=1, le=500)] = 10
+    offset: Annotated[Decimal, Field(ge=0, le=10**12), AfterValidator(_is_page)] = 0
+    sort_key: Literal["update_at", "create_at", "create_at,update_at", "update_at,create_at"] = "update_at"
+    sort_dir: Literal["ASC", "DESC"] = "DESC"
+
+    @property
+    def selection(self) -> Selection:
+        wanted = self.event_type
+        return Selection(
+            # No event that can be put is a WARNING.
+            types=tuple(kind for kind in EVERY_TYPE if wanted is None or kind.upper() == wanted),
+            start=self.start_time or 0,
+            end=self.end_time or TIME_MAX,
+            skip=self.offset,
+            limit=self.limit,
+            descending=self.sort_dir == "DESC",
+        )
+
+
+class InferEvent(BaseModel):
+    """The published ServiceEventResponse; `id` is unique in its service, and stays."""
+
+    id: str
+    service_id: str
+    service_version_id: None = None
+    event_count: Literal[1] = 1
+    event_type: str
+    event_info: str
+    event_info_cn: None = None
+    create_at: int
+    update_at: int
+
+
+class InferEventPage(BaseModel):
+    """The published ListInferServiceEventsResponse.
+
+    `current` is 0 on the first page: the SDK says nothing here, and "counted from 0" of the same field of its siblings
+    (ListInferServices, ListInferDeployments, …). `pages` is their number.
+    """
+
+    current: int
+    pages: int
+    size: int
+    total: int
+    data: list[InferEvent]
+
+    @classmethod
+    def of(cls, service: str, query: InferEventQuery, total: int, rows: Iterable[StoredEvent]) -> Self:
+        return cls(
+            current=query.offset // query.limit,
+            pages=-(-total // query.limit),
+            size=query.limit,
+            total=total,
+            data=[
+                InferEvent(
+                    id=f"{row.segment}-{row.place}",
+                    service_id=service,
+                    event_type=row.type.upper(),
+                    event_info=row.info,
+                    create_at=row.occur_time,
+                    update_at=row.occur_time,
+                )
+                for row in rows
+            ],
+        )
