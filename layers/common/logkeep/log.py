@@ -140,6 +140,12 @@ class Head:
         return replace(self, state=State.SEALED, expected=told)
 
 
+def joined(heads: Iterable[Head]) -> list[tuple[Head, bool]]:
+    """The logs that hold text, each with whether a newline belongs between it and the next, since it ends with none."""
+    some = [head for head in heads if head.end]
+    return [(head, bool(head.cursor.open_line) and number < len(some)) for number, head in enumerate(some, 1)]
+
+
 class Certificate(BaseModel):
     """What Logkeep vouches for: exactly these bytes of this log are kept."""
 
