@@ -16,6 +16,7 @@ from logkeep.files import BuildFile, FileOrder, FullLogQuery, full_log_file
 from logkeep.fragment import GZIP_HEADER
 from logkeep.log import Totals
 from logkeep.pages import PLACE, PLACES
+from logkeep.parts import size_of
 from logkeep.rendition import Facts, log_file
 from tests.unit.memory import MemoryLogs, content, made
 from tests.unit.samples import any_bytes, cuts_of, without_debug
@@ -77,7 +78,7 @@ def test_the_fragments_of_all_stages_are_spliced_as_they_are():
     first, second, third = [row.extent for head in heads for row in logs.rows(head)]
     assert extents[0] == GZIP_HEADER
     assert [extents[1] is first, extents[2] is second, extents[4] is third] == [True] * 3
-    assert len(extents[3]) < 12, "the newline between"
+    assert size_of(extents[3]) < 12, "the newline between"
     assert len(extents) == 6
 
 
