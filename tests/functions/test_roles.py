@@ -22,8 +22,12 @@ from logkeep.aws.renders import Renders, Unfinished
 from logkeep.errors import Busy
 from logkeep.fragment import pack
 from logkeep.logid import LogId
+from logkeep.registration import Registration
 from tests.calls import (
+    BUILD,
     CLUSTER,
+    EVENTS,
+    EXECUTION,
     PROJECT,
     RECORD,
     SUB_JOBS,
@@ -53,11 +57,11 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]
             patch.setenv(name, value)
         forget_aws()
         write_credentials(values_of(TEMPLATE, emulator.endpoint)["CredentialsKey"])
-        log_store(PROJECT).append(STAGE, lambda: iter((LARGE,)), 0)
+        log_store(PROJECT).append(STAGE, lambda: iter((LARGE,)), 0, Registration(*BUILD.values()))
         for container in ("secretflow", "sidecar"):
             append(f"task/{TASK}/0/{container}/0", LARGE[:100_000])
         for sub_job in SUB_JOBS:
-            append(f"check/{sub_job}", LARGE[:100_000])
+            append(f"check/{sub_job}", LARGE[:100_000], registered=EXECUTION)
         put_events([], service_name="s")
         backup_store(PROJECT, CLUSTER).enable()
         yield environment
@@ -121,6 +125,23 @@ def test_a_link_opens_renders_and_its_role_nothing_else(role: str) -> None:
 @as_role("DownloadCheckLogs")
 def test_a_zip_is_built_and_linked(role: str) -> None:
     assert send("download_check_logs", headers={"accept": "application/json"}).status == 200
+
+
+@as_role("DownloadBuildLog", "PageBuildLog", "ShowCheckLog")
+def test_its_other_routes_succeed_too(role: str) -> None:
+    folder = TEMPLATE.functions[role].folder
+    names = ["full", "full_v4", "full_v3", "stage", "v3", "console"]
+    others = [f"{folder}-{name}" for name in names if (EVENTS / f"{folder}-{name}.json").exists()]
+    assert others
+    for name in others:
+        assert send(name, headers={"accept": "application/json"}).status == 200
+
+
+@as_role("AppendLog")
+def test_a_log_is_registered(role: str) -> None:
+    assert append(f"build/{RECORD}/stage8", b"x\n", registered=BUILD).status == 202
+    assert append(f"check/{RECORD}", b"", registered=EXECUTION).status == 202
+    assert append(f"check/{RECORD}", b"", registered=EXECUTION).status == 200
 
 
 @as_role("ReadLog", "DownloadBuildLog", "DownloadCheckLogs")

@@ -1,5 +1,6 @@
 """No function shows or changes what belongs to another project, and none answers without a proof."""
 
+import json
 import time
 
 import pytest
@@ -7,10 +8,15 @@ import pytest
 from local.template import Template
 from logkeep.aws.backups import backup_store
 from logkeep.aws.credentials import credential_store
+from logkeep.aws.logs import log_store
 from logkeep.identity import NEEDED, Access, Kind, Scope, token_place
+from logkeep.logid import LogId
+from logkeep.registration import Registration
 from tests.calls import (
+    BUILD,
     CLUSTER,
     EVENTS,
+    EXECUTION,
     OTHER_PROJECT,
     OTHER_TOKEN,
     PROJECT,
@@ -52,12 +58,12 @@ def token_header(name: str) -> str:
 
 @pytest.fixture(autouse=True)
 def secrets(aws) -> None:
-    append(f"build/{RECORD}/stage1", SECRET)
+    append(f"build/{RECORD}/stage1", SECRET, registered=BUILD)
     append(f"build/{RECORD}/stage4", SECRET)
     for container in ("secretflow", "sidecar"):
         append(f"task/{TASK}/0/{container}/0", SECRET)
     for sub_job in SUB_JOBS:
-        append(f"check/{sub_job}", SECRET)
+        append(f"check/{sub_job}", SECRET, registered=EXECUTION)
     append(f"cluster/{CLUSTER}/node/instance", SECRET)
     put_events(
         [{"occur_time": 1_795_348_800_000, "event_type": "normal", "event_info": SECRET.decode()}], service_name="s"
@@ -78,6 +84,28 @@ def test_a_token_of_another_project_gets_nothing(name: str) -> None:
     else:
         assert answer.status == 404
     assert SECRET not in answer.body
+
+
+@pytest.mark.parametrize(
+    "name", ["download_build_log-full", "page_build_log-stage", "page_build_log-v3", "show_check_log-console"]
+)
+def test_the_other_paths_of_a_function_give_a_token_of_another_project_nothing(name: str) -> None:
+    function = name.partition("-")[0]
+    assert SECRET.strip().decode() in json.dumps(call(function, event(name)).body.decode())
+    answer = call(function, event(name, headers={"x-auth-token": OTHER_TOKEN, "x-project-id": PROJECT}))
+    assert (answer.status, SECRET in answer.body) == (404, False)
+
+
+def test_two_projects_may_have_the_same_build_and_the_same_task() -> None:
+    theirs = b"of the other project\n"
+    logs = log_store(OTHER_PROJECT)
+    for log_id, pair in ((f"build/{RECORD}/stage1", BUILD), (f"check/{SUB_JOBS[0]}", EXECUTION)):
+        logs.append(LogId.parse(log_id), lambda: iter((theirs,)), 0, Registration(*pair.values()))
+    for name in ("page_build_log", "show_check_log-console"):
+        function, headers = name.partition("-")[0], {"x-auth-token": OTHER_TOKEN}
+        answer = call(function, event(name, headers=headers))
+        assert theirs.decode() in answer.json["result"].values()
+        assert SECRET.decode() in call(function, event(name)).json["result"].get("log", SECRET.decode())
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if names_a_project(name)])
@@ -142,6 +170,8 @@ def test_a_kuscia_token_is_no_auth_token(name: str) -> None:
     ("name", "codes"),
     [
         ("list_service_events", ("ModelArts.0201", "ModelArts.0203", "ModelArts.0202")),
+        ("show_check_log", ("CC.00000003", "CC.00000003", "CC.00000003")),
+        ("page_build_log", ("APIGW.0301", "APIGW.0301", "APIGW.0301")),
         ("download_check_logs", ("CC.00000003", "CC.00000003", "CC.00000003")),
         ("download_build_log", ("APIGW.0301", "APIGW.0301", "APIGW.0301")),
         ("list_backup_records", ("APIGW.0301", "APIGW.0301", "APIGW.0301")),

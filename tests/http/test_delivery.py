@@ -195,14 +195,19 @@ def test_what_is_not_built_in_time_is_built_by_the_queue(tmp_path: Path) -> None
     with running(tmp_path, LOGKEEP_PARAMETERS="BuildSeconds=0") as service, service.client() as client:
         client.follow_redirects = False
         text = random.Random(6).randbytes(20 * MB).hex().encode()
-        store(service, client, "build/late/stage1", text, 4 * MB)
-        target = path(service, "build/late/stage1")
+        store(service, client, f"build/{RECORD}/stage1", text, 4 * MB)
+        target = path(service, f"build/{RECORD}/stage1")
         later = client.get(target)
         assert later.status_code == 503
         assert int(later.headers["Retry-After"]) > 0
         assert set(later.json()) == {"error_code", "error_msg"}
         pending = client.get(target, headers={"Accept": "application/json"})
-        assert (pending.status_code, pending.json()["state"]) in {(202, "building"), (200, None)}
+        assert (pending.status_code, pending.json().get("state")) in {(202, "building"), (200, None)}
         assert client.get(target).status_code in {303, 503}, "asking again is no second order"
         assert eventually(lambda: client.get(target).status_code == 303, 60)
         assert same(curl(service, target, "--compressed", "-L"), text)
+        store(service, client, f"build/{RECORD}/stage2", b"DEBUG: the second stage\n")
+        target = f"/v1/log/{RECORD}/download-log?log_level=DEBUG"
+        assert client.get(target).status_code == 503
+        assert eventually(lambda: client.get(target).status_code == 303, 60)
+        assert same(curl(service, target, "--compressed", "-L"), text + b"\nDEBUG: the second stage\n")

@@ -98,14 +98,14 @@ class App(APIGatewayHttpResolver):
         """Where the client reached this service: scheme and host."""
         return f"{self.headers.get('x-forwarded-proto', 'https')}://{self.headers.get('host', '')}"
 
-    def query[M: BaseModel](self, model: type[M]) -> M:
-        """The query string as a model; raise Invalid with the name of the first field that does not fit."""
+    def query[M: BaseModel](self, model: type[M], **path: str) -> M:
+        """The query string and values of the path as a model; raise Invalid with the first name that does not fit."""
         values = {}
         for name, found in self.query_values().items():
             if name in model.model_fields and len(found) > 1:
                 raise Invalid(name, "given more than once")
             values[name] = found[0]
-        return _validated(lambda: model.model_validate(values))
+        return _validated(lambda: model.model_validate(values | path))
 
     def query_values(self) -> dict[str, list[str]]:
         """Every value of every name: HTTP APIs hand parsed ones over joined by commas, so the raw string is read."""
