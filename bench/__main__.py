@@ -12,7 +12,7 @@ from bench.eventing import eventing
 from bench.memory import memory
 from bench.packing import packing
 from bench.splicing import splicing
-from local.emulator import Emulator
+from local.emulator import Emulator, leave_account
 from local.template import Template
 
 
@@ -23,8 +23,7 @@ def main() -> None:
     splicing()
     packing()
     print(f"\n{prices.ASSUMED}")
-    for name in [name for name in os.environ if name.startswith("AWS_")]:
-        del os.environ[name]  # a profile or token of an account that this has nothing to do with
+    leave_account()  # which this has nothing to do with
     with tempfile.TemporaryDirectory(prefix="logkeep-bench-") as directory, Emulator(Path(directory)) as emulator:
         os.environ |= emulator.create(Template.load())
         dynamodb = emulator.client("dynamodb")
