@@ -90,7 +90,7 @@ def _parser() -> argparse.ArgumentParser:
     create = command("create", _create, "make a credential and print it", _CREATE)
     create.add_argument("kind", choices=list(Kind), type=Kind, metavar=f"{{{','.join(Kind)}}}")
     create.add_argument("--project", required=True, type=_project, help="the one that it acts in")
-    create.add_argument("--name", default="", type=_name, help="whose it is (default: its id); a user logs in by it")
+    create.add_argument("--name", type=_name, help="whose it is (default: its id); a user logs in by it")
     create.add_argument(
         "--scope",
         nargs="+",
@@ -138,7 +138,7 @@ def _create(target: Target, arguments: argparse.Namespace) -> None:
     wanted = Credential(
         id="",
         kind=arguments.kind,
-        name=arguments.name,
+        name=arguments.name or "",
         project=arguments.project,
         scopes=frozenset(map(str, arguments.scope or [Scope.LOGS_READ])),
         created_at=now,

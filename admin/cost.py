@@ -53,10 +53,10 @@ class Cost:
         return {
             "project": self.project,
             "requests": self.requests,
-            "dollars": {part: round(dollars, 9) for part, dollars in self.parts.items()},
-            "total": round(self.total, 9),
+            "dollars": {part: round(dollars, 12) for part, dollars in self.parts.items()},
+            "total": round(self.total, 12),
             "stored_bytes": self.stored,
-            "storage_per_month": round(self.storage, 9),
+            "storage_per_month": round(self.storage, 12),
         }
 
 

@@ -1,6 +1,6 @@
 """List prices of AWS in us-east-1, on demand, in dollars, without free tiers and discounts for volume.
 
-Of the pages that are named beside them, as they stood on 2026-11-22. Functions run on arm64.
+Of the pages that are named beside them, read in public copies on 2026-11-22. Functions run on arm64.
 """
 
 from collections.abc import Mapping

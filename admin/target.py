@@ -16,7 +16,7 @@ from local.emulator import leave_account, values_of, variables_of
 from local.template import Template
 from logkeep.aws.credentials import CredentialStore
 
-CONFIG: Final = Config(retries={"mode": "standard", "max_attempts": 5})
+CONFIG: Final = Config(connect_timeout=5, retries={"mode": "standard", "max_attempts": 3})
 _OUTPUTS: Final = ("CredentialsTable", "CredentialsKey", "TokenKeys", "FunctionLogs", "Bucket")
 
 
@@ -41,7 +41,7 @@ class Target:
         os.environ |= variables_of(endpoint)
         template = Template.load()
         values = values_of(template, endpoint) | {"FunctionLogs": ""}
-        return cls._of(boto3.Session(), values, template.parameters)
+        return cls.of(boto3.Session(), values, template.parameters)
 
     @classmethod
     def stack(cls, name: str, region: str | None, profile: str | None) -> Self:
@@ -51,10 +51,11 @@ class Target:
         if missing := [output for output in _OUTPUTS if output not in outputs]:
             raise Refused(f"stack {name} has no output {', '.join(missing)}; is it Logkeep, and of this version?")
         given = {each["ParameterKey"]: each.get("ParameterValue", "") for each in found.get("Parameters", [])}
-        return cls._of(session, outputs, given)
+        return cls.of(session, outputs, given)
 
     @classmethod
-    def _of(cls, session: boto3.Session, values: dict[str, str], parameters: dict[str, str]) -> Self:
+    def of(cls, session: boto3.Session, values: dict[str, str], parameters: dict[str, str]) -> Self:
+        """By what the template's resources are called, and its parameters."""
         return cls(
             session=session,
             credentials_table=values["CredentialsTable"],

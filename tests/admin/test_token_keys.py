@@ -3,24 +3,19 @@
 import argparse
 import time
 
-import boto3
 import pytest
 
 from admin.__main__ import _rotate_token_key
 from admin.target import Target
-from local.emulator import Emulator, values_of
 from logkeep.aws.token_keys import CACHED_FOR, token_keys
 from logkeep.errors import TokenInvalid
 from logkeep.tokens import Claims, claims_for, issue, read
 from tests.calls import credential
-from tests.conftest import TEMPLATE
 
 
 def test_tokens_of_the_key_before_stay_good_and_those_of_the_one_before_that_end(
-    aws: None, emulator: Emulator, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    target: Target, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    values = values_of(TEMPLATE, emulator.endpoint) | {"FunctionLogs": ""}
-    target = Target._of(boto3.Session(), values, TEMPLATE.parameters)
     clock, ahead = time.monotonic, 0.0
     monkeypatch.setattr(time, "monotonic", lambda: clock() + ahead)
 
