@@ -20,7 +20,7 @@ from logkeep.aws.logs import LogStore, log_store
 from logkeep.backups import BackupRecord, Status
 from logkeep.errors import LogNotFound
 from logkeep.events import DAY, HOUR, MINUTE, Event, EventBatch, EventType
-from logkeep.identity import Credential, Kind, Scope, token_place, user_id, user_place
+from logkeep.identity import Credential, Kind, Scope, access_key_place, token_place, user_id, user_place
 from logkeep.log import Totals
 from logkeep.logid import LogId
 from logkeep.passwords import hash_password
@@ -111,16 +111,21 @@ def demo(endpoint: str) -> dict[str, Any]:
 
 
 def write_credentials(kms_key: str) -> None:
+    """Those that are not there: a password's hash has a salt, and what was disabled stays so."""
     store = credential_store()
     for project, kind, token in (
         (PROJECT, Kind.TOKEN, TOKEN),
         (PROJECT, Kind.KUSCIA_TOKEN, KUSCIA_TOKEN),
         (OTHER_PROJECT, Kind.TOKEN, OTHER_TOKEN),
     ):
-        store.put(token_place(kind, token), _credential(project, f"{kind}-demo", kind))
-    store.put_access_key(_credential(PROJECT, AK, Kind.ACCESS_KEY), SK, kms_key)
-    user = _credential(PROJECT, f"{Kind.USER}-demo", Kind.USER, secret=hash_password(PASSWORD).encode())
-    store.put(user_place(user_id(USER), 1), user)
+        if store.at(token_place(kind, token)) is None:
+            name = USER if project == PROJECT else "other"
+            store.put(token_place(kind, token), _credential(project, f"{kind}-{name}", kind))
+    if store.at(access_key_place(AK)) is None:
+        store.put_access_key(_credential(PROJECT, AK, Kind.ACCESS_KEY), SK, kms_key)
+    if not list(store.user(user_id(USER))):
+        user = _credential(PROJECT, f"{Kind.USER}-{USER}", Kind.USER, secret=hash_password(PASSWORD).encode())
+        store.put(user_place(user_id(USER), 1), user)
 
 
 def _credential(project: str, id: str, kind: Kind, secret: bytes | None = None) -> Credential:

@@ -13,7 +13,7 @@ from logkeep.identity import Caller
 from logkeep.settings import settings
 
 NAMESPACE: Final = "Logkeep"
-_NOBODY: Final = "-"
+NOBODY: Final = "-"
 _TEXT_MAX: Final = 512  # characters of what a client chooses
 
 
@@ -36,7 +36,7 @@ def line_of(function: str, event: Mapping[str, Any], answer: Mapping[str, Any], 
     """The fields of the line. No header, query string or answer is among them: they hold tokens and signed URLs."""
     context, caller = event["requestContext"], outcome.caller
     status = int(answer["statusCode"])
-    project = caller.project if caller else _NOBODY
+    project = caller.project if caller else NOBODY
     sent = {
         "Requests": 1,
         "Errors": int(status >= 500),
@@ -46,7 +46,7 @@ def line_of(function: str, event: Mapping[str, Any], answer: Mapping[str, Any], 
     fields = {
         "function": function,
         "project": project,
-        "credential": caller.credential if caller else _NOBODY,
+        "credential": caller.credential if caller else NOBODY,
         "source_ip": context["http"]["sourceIp"],
         "user_agent": str(context["http"].get("userAgent", ""))[:_TEXT_MAX],
         "method": context["http"]["method"],
