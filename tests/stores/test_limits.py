@@ -3,7 +3,7 @@
 import multiprocessing
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from multiprocessing.queues import SimpleQueue
 from multiprocessing.synchronize import Barrier
 
@@ -39,7 +39,7 @@ def admitted(take: Callable[[], None], count: int) -> int:
 
 
 @pytest.fixture
-def clock(monkeypatch) -> Iterator[Callable[[float], None]]:
+def clock(monkeypatch) -> Callable[[float], None]:
     """Time stands still; call it with seconds to move it on."""
     now = [time.time_ns()]
     monkeypatch.setattr("logkeep.aws.limits.time.time_ns", lambda: now[0])
@@ -47,7 +47,7 @@ def clock(monkeypatch) -> Iterator[Callable[[float], None]]:
     def move(seconds: float) -> None:
         now[0] += round(seconds * 10**9)
 
-    yield move
+    return move
 
 
 def test_every_request_counts_where_none_is_free(clock) -> None:

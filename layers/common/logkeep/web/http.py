@@ -168,7 +168,9 @@ class App(APIGatewayHttpResolver):
         self.outcome.caller = caller
         logger.append_keys(project=caller.project)
         project_limiter().take(caller.project)
-        project = (self.raw.get("pathParameters") or {}).get("project_id")
+        # A function URL has no routes, and so no parameters but those that the resolver found.
+        parameters = self.raw.get("pathParameters") or self.context.get("_route_args", {})
+        project = parameters.get("project_id")
         if project is not None:
             caller.need_project(self.segment("project_id", project))
         caller.need(self._needed)
