@@ -36,6 +36,7 @@ type Answer = Response[Any]
 type ErrorAnswer = Callable[[LogkeepError], Answer]
 
 _COMPRESSED_FROM: Final = 1 << 20
+_REQUEST_ID: Final = ("X-Request-Id", "X-Openstack-Request-Id")  # where Huawei's and OpenStack's clients look for it
 
 logger = Logger()
 
@@ -195,13 +196,14 @@ class App(APIGatewayHttpResolver):
 
 
 def entrypoint(app: App) -> Handler:
-    """The Lambda handler of an app; every answer carries X-Request-Id, and every request leaves a line."""
+    """The Lambda handler of an app; every answer carries its request's id, and every request leaves a line."""
 
     @logger.inject_lambda_context(correlation_id_path=correlation_paths.API_GATEWAY_HTTP, clear_state=True)
     def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         app.outcome = Outcome.start()
         answer = app.resolve(event, context)
-        answer["headers"]["X-Request-Id"] = event["requestContext"]["requestId"]
+        for name in _REQUEST_ID:
+            answer["headers"][name] = event["requestContext"]["requestId"]
         logger.info("request", extra=line_of(app.function, event, answer, app.outcome))
         return answer
 
