@@ -131,8 +131,8 @@ def test_clients_of_a_region_are_led_here_by_the_environment(
 
 def plugins(service: Service) -> dict[str, Any]:
     url, password = service.demo["endpoint"], service.demo["password"]
-    named = {"username": service.demo["user"], "user_domain_name": "Default", "password": password}
-    in_domain = {"project_domain_name": "Default"}
+    named: dict[str, Any] = {"username": service.demo["user"], "user_domain_name": "Default", "password": password}
+    in_domain: dict[str, Any] = {"project_domain_name": "Default"}
     return {
         "v3, by project name": v3.Password(f"{url}/v3", **named, project_name="eu-de", **in_domain),
         "v3, by project id": v3.Password(f"{url}/v3", **named, project_id=PROJECT),
@@ -154,8 +154,9 @@ def plugins(service: Service) -> dict[str, Any]:
     ],
 )
 def test_keystones_client_logs_in_and_calls(service, way) -> None:
-    session = Session(auth=plugins(service)[way])
-    access = session.auth.get_access(session)
+    plugin = plugins(service)[way]
+    session = Session(auth=plugin)
+    access = plugin.get_access(session)
     assert access.project_id == PROJECT
     assert access.username == service.demo["user"]
     assert access.user_id == user_id(service.demo["user"])

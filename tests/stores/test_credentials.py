@@ -2,6 +2,7 @@
 
 import os
 import time
+from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
@@ -101,15 +102,23 @@ def test_a_secret_is_encrypted_and_decrypted_once(store, kms_key) -> None:
 
 def test_a_secret_is_tied_to_its_access_key(store, kms_key, monkeypatch) -> None:
     """Asked of KMS: the emulator does not look at the context."""
-    asked = []
-    sent = []
-    monkeypatch.setattr(store._kms, "encrypt", lambda **call: sent.append(call) or {"CiphertextBlob": b"sealed"})
-    monkeypatch.setattr(store._kms, "decrypt", lambda **call: asked.append(call) or {"Plaintext": b"secret"})
+    asked: dict[str, Any] = {}
+
+    def encrypt(**call: Any) -> dict[str, bytes]:
+        asked["encrypt"] = call["EncryptionContext"]
+        return {"CiphertextBlob": b"sealed"}
+
+    def decrypt(**call: Any) -> dict[str, bytes]:
+        asked["decrypt"] = call["EncryptionContext"]
+        return {"Plaintext": b"secret"}
+
+    monkeypatch.setattr(store._kms, "encrypt", encrypt)
+    monkeypatch.setattr(store._kms, "decrypt", decrypt)
     store.put_access_key(credential(Kind.ACCESS_KEY, id="AK1"), "secret", kms_key)
     kept = store.at(access_key_place("AK1"))
     assert kept
     assert (kept.secret, store.secret_of(kept)) == (b"sealed", "secret")
-    assert sent[0]["EncryptionContext"] == asked[0]["EncryptionContext"] == {"access_key": "AK1"}
+    assert asked["encrypt"] == asked["decrypt"] == {"access_key": "AK1"}
 
 
 def test_what_kms_refuses_is_an_error_and_no_empty_secret(store) -> None:

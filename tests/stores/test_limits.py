@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import time
 from collections.abc import Callable
+from functools import partial
 from multiprocessing.queues import SimpleQueue
 from multiprocessing.synchronize import Barrier
 
@@ -53,7 +54,7 @@ def clock(monkeypatch) -> Callable[[float], None]:
 def test_every_request_counts_where_none_is_free(clock) -> None:
     for _ in range(3):
         tried = [limiter(Limit(rate=0.5, burst=20)) for _ in range(4)]
-        assert sum(admitted(lambda each=each: each.take("u"), 10) for each in tried) in {20, 0}
+        assert sum(admitted(partial(each.take, "u"), 10) for each in tried) in {20, 0}
     clock(20)
     assert admitted(lambda: limiter(Limit(rate=0.5, burst=20)).take("u"), 30) == 10
 
@@ -61,7 +62,7 @@ def test_every_request_counts_where_none_is_free(clock) -> None:
 def test_many_at_once_pass_no_more_than_the_burst(clock) -> None:
     """None is let through because it lost too many races."""
     each_own = [limiter(Limit(rate=0.5, burst=20)) for _ in range(48)]
-    passed = at_once(*(lambda each=each: admitted(lambda: each.take("u"), 2) for each in each_own))
+    passed = at_once(*(partial(admitted, partial(each.take, "u"), 2) for each in each_own))
     assert sum(passed) == 20
 
 
@@ -151,7 +152,7 @@ def test_a_limit_is_no_reason_to_fail(monkeypatch) -> None:
 @pytest.mark.parametrize("key", ["x" * 255, "😀" * 255, "a\0b", "../..", "user/x/1", "2001:db8::1", " ", '"; DROP'])
 def test_any_key_that_a_client_can_choose_is_counted(clock, key) -> None:
     for make in (user_limiter, address_limiter):
-        passed = admitted(lambda make=make: make().take(key), 60)
+        passed = admitted(partial(make().take, key), 60)
         assert passed == (20 if make is user_limiter else 50)
     kept = clients.dynamodb().scan(TableName=os.environ["LIMITS_TABLE"])["Items"]
     assert {each["pk"]["S"] for each in kept} == {f"user/{key}", f"address/{key}"}

@@ -3,6 +3,7 @@
 import base64
 import json
 from dataclasses import replace
+from typing import Any
 
 import jwt
 import pytest
@@ -29,7 +30,7 @@ def part(value: object) -> str:
     return base64.urlsafe_b64encode(text).rstrip(b"=").decode()
 
 
-def forged(payload: dict, secret: str = KEY.secret, algorithm: str = "HS256", **header: object) -> str:
+def forged(payload: dict[str, Any], secret: str = KEY.secret, algorithm: str = "HS256", **header: object) -> str:
     return jwt.encode(payload, secret, algorithm, headers={"kid": KEY.id, **header})
 
 
