@@ -146,6 +146,13 @@ def test_what_the_sdk_signs_is_right_from_the_encoded_and_from_the_decoded_path(
     verify(authorization, replace(request, path=unquote(request.path)), SK, NOW)
 
 
+@pytest.mark.parametrize("segment", ["%", "%41", "100%25", "%2F", "a/b", "a b+c", "?", "~", "数求交", "\0"])
+def test_what_a_path_holds_is_decoded_once_and_no_more(segment) -> None:
+    authorization, request = sent(plain(segments=["v1", segment]))
+    for path in (request.path, unquote(request.path)):
+        verify(authorization, replace(request, path=path), SK, NOW)
+
+
 @given(REQUESTS)
 def test_headers_are_right_whether_the_gateway_reads_latin_1_or_utf_8(wanted) -> None:
     authorization, request = sent(wanted)
@@ -378,6 +385,7 @@ def test_what_was_signed_is_compared_in_constant_time(monkeypatch) -> None:
     given, request = sent(plain())
     verify(given, request, SK, NOW)
     right = len(compared)
+    assert right
     assert refused(replace(given, signature=SIGNATURE), request)
     assert len(compared) == 2 * right, "a wrong one takes as many comparisons as a right one"
 
