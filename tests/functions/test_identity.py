@@ -154,16 +154,12 @@ def test_an_sdk_gets_no_redirect_and_no_second_read(gateway) -> None:
 # What is wrong
 
 
-@pytest.mark.parametrize("seconds", [-899, 0, 899])
-def test_a_clock_may_be_a_quarter_of_an_hour_off(gateway, seconds) -> None:
-    assert call("read_log", send_signed("read_log", gateway=gateway, age=seconds)).status == 200
-
-
-@pytest.mark.parametrize("seconds", [-902, 902, -3e11 / 2, 86400])
-def test_and_no_more(gateway, seconds) -> None:
-    seconds = max(seconds, time.time() - 253_402_300_799)  # the last second of 9999
-    said = told(call("read_log", send_signed("read_log", gateway=gateway, age=seconds)))
-    assert said.startswith("verify aksk signature fail, signature expired: x-sdk-date ")
+def test_a_clock_may_be_a_quarter_of_an_hour_off_and_no_more(gateway) -> None:
+    for seconds in (-899.0, 0, 899):
+        assert call("read_log", send_signed("read_log", gateway=gateway, age=seconds)).status == 200
+    for seconds in (-902.0, 902, 86400, time.time() - 253_402_300_799):  # the last second of 9999
+        said = told(call("read_log", send_signed("read_log", gateway=gateway, age=seconds)))
+        assert said.startswith("verify aksk signature fail, signature expired: x-sdk-date ")
 
 
 def test_a_wrong_secret_an_unknown_and_a_disabled_key_are_refused(emulator, gateway) -> None:

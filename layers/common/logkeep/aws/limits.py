@@ -27,7 +27,7 @@ FREE: Final = Limit(rate=1, burst=5)
 _TAKEN_AT_ONCE: Final = 16
 _KEPT_FOR: Final = 10 * SECOND  # what was taken and is not used by then is lost
 _BUCKETS_MAX: Final = 1000
-_TRIES: Final = 10  # each but the last two of which another has to disturb
+_TRIES: Final = 10  # a second follows where the bucket was seen wrongly, a third where another was faster
 _TTL_AFTER: Final = 3600  # seconds after which a full bucket is collected
 
 
