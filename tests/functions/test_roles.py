@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,17 +13,21 @@ from botocore.exceptions import ClientError
 
 from local import ACCOUNT
 from local.emulator import KEY, Emulator, physical_name, values_of
-from local.sample import write_credentials
+from local.sample import USER, write_credentials
 from local.template import Template
 from logkeep.aws import clients
 from logkeep.aws.backups import backup_store
+from logkeep.aws.credentials import credential_store
 from logkeep.aws.download_role import download_signer
 from logkeep.aws.logs import log_store
 from logkeep.aws.renders import Renders, Unfinished
+from logkeep.aws.token_keys import token_keys
 from logkeep.errors import Busy
 from logkeep.fragment import pack
+from logkeep.identity import NEEDED, Access, user_id
 from logkeep.logid import LogId
 from logkeep.registration import Registration
+from logkeep.tokens import claims_for, issue
 from tests.calls import (
     BUILD,
     CLUSTER,
@@ -41,6 +46,7 @@ from tests.calls import (
     seal,
     send,
 )  # fmt: skip
+from tests.signing import send_signed
 
 TEMPLATE = Template.load()
 LARGE = os.urandom(3 << 20).hex().encode()
@@ -66,6 +72,13 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]
         backup_store(PROJECT, CLUSTER).enable()
         yield environment
     forget_aws()
+
+
+@pytest.fixture(scope="module")
+def token(guarded: dict[str, str]) -> str:
+    """Issued by one who may do everything."""
+    user = next(credential_store().user(user_id(USER)))
+    return issue(claims_for(user[1], user[0], time.time()), token_keys().current())
 
 
 def as_new_caller() -> None:
@@ -102,6 +115,21 @@ def test_its_own_event_succeeds(role: str) -> None:
         assert seal(f"build/{RECORD}/stage9", bytes=5).json["state"] == "truncated"
     else:
         assert send(folder).status in {200, 202, 303, 201, 404 if role == "RejectUnknown" else 200}
+
+
+PROVED = [
+    name
+    for name, each in TEMPLATE.functions.items()
+    if not each.queues and NEEDED[each.folder] is not Access.EVERYONE and name != "QueryTaskLog"  # which takes its own
+]
+
+
+@as_role(*PROVED)
+def test_a_signature_and_an_issued_token_work_under_its_role(role: str, token: str) -> None:
+    """Each needs more than a token that is kept: the secret's key, or the keys of tokens."""
+    folder = TEMPLATE.functions[role].folder
+    for asked in (send_signed(folder), event(folder, headers={"x-auth-token": token})):
+        assert call(folder, asked).status not in {401, 403, 500}
 
 
 @as_role("ReadLog", "DownloadBuildLog")

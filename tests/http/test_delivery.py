@@ -6,6 +6,7 @@ import io
 import json
 import random
 import subprocess
+import time
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -14,8 +15,10 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
+from huaweicloudsdkcore.sdk_request import SdkRequest
 
 from tests.local.service import Service, eventually, running
+from tests.signing import sdk_sign, stamp
 
 MB = 1 << 20
 PEAK_MAX = 256 * MB
@@ -164,7 +167,10 @@ def test_a_large_file_is_redirected_to_with_the_json_as_body(service, client, la
 
 def test_a_signed_request_is_never_redirected(service, client, large) -> None:
     log_id, _ = large
-    signed = {"Authorization": "SDK-HMAC-SHA256 Access=AK, SignedHeaders=host;x-sdk-date, Signature=00"}
+    host = service.demo["endpoint"].removeprefix("http://")
+    request = SdkRequest("GET", "http", host, path(service, log_id), query_params=[], header_params={}, body=b"")
+    request.header_params["X-Sdk-Date"] = stamp(time.time())
+    signed = sdk_sign(request)
     answer = client.get(path(service, log_id), headers=signed)
     assert answer.status_code == 413
     assert "Accept: application/json" in answer.json()["error_msg"]

@@ -17,7 +17,7 @@ class Limit:
 
     def cost(self, count: int) -> int:
         """How much later the bucket is full again for so many requests."""
-        return round(count * SECOND / self.rate)
+        return count * max(1, round(SECOND / self.rate))  # whole for each, so that a burst of them adds up
 
     def latest(self, now: int) -> int:
         """The latest time at which a bucket that is empty now is full again."""
