@@ -23,12 +23,15 @@ class Limit:
         """The latest time at which a bucket that is empty now is full again."""
         return now + self.cost(self.burst)
 
+    def wait(self, full_at: int, now: int, count: int = 1) -> int:
+        """In how many microseconds the bucket holds so many requests; 0 if it does."""
+        return max(0, max(full_at, now) + self.cost(count) - self.latest(now))
+
     def take(self, full_at: int, now: int, count: int = 1) -> int:
         """When the bucket is full again after so many requests; raise Throttled if it does not hold as many."""
-        after = max(full_at, now) + self.cost(count)
-        if after > self.latest(now):
-            raise self.refusal(after - self.latest(now))
-        return after
+        if wait := self.wait(full_at, now, count):
+            raise self.refusal(wait)
+        return max(full_at, now) + self.cost(count)
 
     def refusal(self, wait: int) -> Throttled:
         return Throttled(f"limit:{self.burst}, rate:{self.rate:g} per second", max(1, math.ceil(wait / SECOND)))

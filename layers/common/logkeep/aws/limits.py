@@ -58,13 +58,9 @@ class Limiter:
         """Count a request; raise Throttled where the bucket is empty. What cannot be counted is let through."""
         now = time.time_ns() // 1000
         share = self._share(key)
-        if self._free:
-            try:
-                share.free_at = self._free.take(share.free_at, now)
-            except Throttled:
-                pass
-            else:
-                return
+        if self._free and not self._free.wait(share.free_at, now):
+            share.free_at = self._free.take(share.free_at, now)
+            return
         if now < share.refused_until:
             raise self._limit.refusal(share.refused_until - now)
         if now > share.lost_at:
@@ -72,8 +68,9 @@ class Limiter:
         if not share.left:
             try:
                 self._take_shared(key, now, share)
-            except Throttled as refused:
-                share.refused_until = now + refused.retry_after * SECOND
+            except Throttled:
+                # To the moment, not to the second that clients are told: few processes reach the rate, too.
+                share.refused_until = now + self._limit.wait(share.full_at, now, self._at_once)
                 raise
             except (ClientError, BotoCoreError):
                 return  # a limit is no reason to fail
