@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionError
+from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionError, NoRegionError
 
 from admin import Refused
 from admin.cost import PARTS, Cost, costs_of
@@ -33,7 +33,7 @@ Makes a credential and prints it as JSON. Its secret is shown this once and neve
   kuscia-token  for the header Token of Kuscia's API
   user          a name and a password for POST /v3/auth/tokens
 
-Without --scope it may read and nothing else (logs:read). A producer needs --scope logs:write events:write, and
+Without --scope it may read and nothing else (logs:read). A producer needs --scope logs:write,events:write, and
 logs:read only if it reads back what it wrote.
 """
 _ROTATE: Final = """\
@@ -59,6 +59,8 @@ def main() -> None:
         arguments.run(_target(arguments), arguments)
     except EndpointConnectionError as error:
         sys.exit("the local service does not run; start it with: make run" if arguments.local else str(error))
+    except NoRegionError:
+        sys.exit("no AWS region is configured: give --region, or --local for the service of make run")
     except (Refused, Busy, BotoCoreError, ClientError) as error:
         sys.exit(str(error))
     except KeyboardInterrupt:
@@ -93,11 +95,9 @@ def _parser() -> argparse.ArgumentParser:
     create.add_argument("--name", type=_name, help="whose it is (default: its id); a user logs in by it")
     create.add_argument(
         "--scope",
-        nargs="+",
         action="extend",
-        choices=list(Scope),
-        type=Scope,
-        metavar="SCOPE",
+        type=_scopes,
+        metavar="SCOPE[,SCOPE…]",
         help=f"of {', '.join(Scope)} (default: {Scope.LOGS_READ})",
     )
     create.add_argument("--expires", type=_lifetime, metavar="90d|24h|never", help="after which time (default: never)")
@@ -121,6 +121,13 @@ def _parser() -> argparse.ArgumentParser:
     cost.add_argument("--days", type=_days, default=30, help="of the past (default: 30, as long as logs are kept)")
     cost.add_argument("--json", action="store_true")
     return parser
+
+
+def _scopes(text: str) -> list[Scope]:
+    try:
+        return [Scope(each) for each in text.split(",")]
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be of {', '.join(Scope)}, joined by commas") from None
 
 
 def _target(arguments: argparse.Namespace) -> Target:
@@ -212,8 +219,9 @@ def _credentials(target: Target) -> Credentials:
 
 
 def _project(text: str) -> str:
-    if not is_segment(text) or text == NOBODY:
-        raise argparse.ArgumentTypeError(f"{text!r} is not 1 to 128 of A-Z a-z 0-9 . _ -, or it is . or .. or -")
+    # /v1/log/… are the paths of CodeArts Build.
+    if not is_segment(text) or text in {NOBODY, "log"}:
+        raise argparse.ArgumentTypeError(f"{text!r} is not 1 to 128 of A-Z a-z 0-9 . _ -, or it is . or .. or - or log")
     return text
 
 

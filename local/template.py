@@ -51,12 +51,15 @@ class Route:
         return f"{self.method} {self.path}" if self.path else "$default"
 
     def match(self, method: str, path: str) -> dict[str, str] | None:
-        """The decoded path parameters if an undecoded path is this route's; `{name+}` takes the rest of a path."""
+        """The decoded path parameters if an undecoded path, with or without a last slash, is this route's.
+
+        `{name+}` takes the rest of a path.
+        """
         if not self.path:
             return {}
         if self.method not in {method, "ANY"}:
             return None
-        found = re.fullmatch(self._pattern, path)
+        found = re.fullmatch(self._pattern, path.removesuffix("/") or "/")
         return {name: unquote(value) for name, value in found.groupdict().items()} if found else None
 
     @property

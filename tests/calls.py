@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 
 from logkeep.aws import clients, download_role
 from logkeep.aws.credentials import credential_store
-from logkeep.aws.limits import address_limiter, project_limiter, user_limiter
+from logkeep.aws.limits import address_limiter, guess_limiter, project_limiter, user_limiter
 from logkeep.aws.token_keys import token_keys
 from logkeep.identity import Credential, Kind, Scope
 from logkeep.settings import settings
@@ -67,7 +67,8 @@ class Context(SimpleNamespace):
 def forget_aws() -> None:
     """Let the code under test see its environment anew, as a cold start does."""
     made = (clients.s3, clients.dynamodb, clients.sqs, clients.sts, clients.kms, clients.secretsmanager)
-    for cached in (*made, credential_store, token_keys, project_limiter, user_limiter, address_limiter, settings):
+    limiters = (project_limiter, guess_limiter, user_limiter, address_limiter)
+    for cached in (*made, *limiters, credential_store, token_keys, settings):
         cached.cache_clear()
     download_role.forget()
 

@@ -102,7 +102,7 @@ def test_a_rotation_leaves_no_moment_without_access(admin: Admin) -> None:
 
 def test_a_list_shows_what_there_is_and_no_secret(admin: Admin) -> None:
     made = admin.told(
-        "create", "token", "--project", "listed", "--scope", "logs:write", "events:write", "--expires", "24h"
+        "create", "token", "--project", "listed", "--scope", "logs:write,events:write", "--expires", "24h"
     )
     (listed,) = admin.told("list", "--project", "listed", "--json")
     assert listed == {name: value for name, value in made.items() if name != "token"}

@@ -41,7 +41,7 @@ def test_the_program_prints_what_the_service_holds(api: str, service: Service) -
     expected = {
         "CSS": "clusterLogRecord",
         "CodeArts Build": "Apache Maven",
-        "CodeArts Check": "INFO",
+        "CodeArts Check": "checkstyle.log WARN",
         "ModelArts": "normal",
         "Kuscia": '"status":{"message":"success"}',
     }

@@ -162,7 +162,7 @@ def test_metrics_are_told_by_function_and_project(lines: Lines) -> None:
     (told,) = line["_aws"]["CloudWatchMetrics"]
     assert told["Namespace"] == "Logkeep"
     (dimensions,) = told["Dimensions"]
-    assert {"function", "project"} <= set(dimensions) <= {"function", "project", "service"}
+    assert set(dimensions) == {"function", "project"}
     units = {"Requests": "Count", "Errors": "Count", "BytesIn": "Bytes", "BytesOut": "Bytes"}
     assert {metric["Name"]: metric["Unit"] for metric in told["Metrics"]} == units
     assert all(isinstance(line[name], str) for name in dimensions)

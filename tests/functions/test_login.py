@@ -312,7 +312,7 @@ def test_a_throttled_request_has_the_shape_of_its_service(monkeypatch) -> None:
         "download_build_log": "CB.00060211",
         "download_check_logs": "APIGW.0308",
         "list_backup_records": "APIGW.0308",
-        "read_log": "APIGW.0308",
+        "read_log": "LOGKEEP.0429",
         "list_projects": "APIGW.0308",
     }.items():
         answer = send(name)

@@ -43,7 +43,7 @@ class Strip:
     """Logs one behind the other."""
 
     parts: tuple[Part, ...]
-    is_open: bool  # whether any of the logs may still grow
+    stop: int  # the end of the first log that may still grow: who reads on behind it would miss what comes there
 
     @classmethod
     def of(cls, placed: Iterable[tuple[int, Head]]) -> "Strip":
@@ -56,7 +56,7 @@ class Strip:
                 Part(start, start + min(head.end, PLACE - 1), following if joint else 0, head)
                 for (start, following), (head, joint) in logs
             ),
-            any(head.state is State.OPEN for _, head in placed),
+            next((place * PLACE + head.end for place, head in placed if head.state is State.OPEN), _FAR),
         )
 
     @property
@@ -86,11 +86,12 @@ class Page(NamedTuple):
 def forward(reader: LogReader, strip: Strip, start: int, end: int, room: int, lines: int | None = None) -> Page:
     """What stands from start on and before end, in at most `room` bytes (BYTES_MIN or more).
 
-    With `lines`, it is at most so many and whole ones; one that does not fit goes on in the next page. A character is
-    never cut.
+    It goes on to another log only once the one before is closed. With `lines`, it is at most so many and whole ones;
+    one that does not fit goes on in the next page. A character is never cut.
     """
     text, position, left = bytearray(), start, lines
-    for behind, piece in _ahead(reader, strip, start, end, room):
+    settled = min(end, strip.stop)
+    for behind, piece in _ahead(reader, strip, start, settled, room):
         taken = piece[: room - len(text)]
         if left is not None:
             taken = _first_lines(taken, left)
@@ -99,12 +100,12 @@ def forward(reader: LogReader, strip: Strip, start: int, end: int, room: int, li
             break
         text += taken
         position = behind - (len(piece) - len(taken))
-    goes_on = strip.has_text(position, end)
+    goes_on = strip.has_text(position, settled)
     kept = len(text)
-    if goes_on or strip.grows_at(position):
+    if goes_on or position == strip.stop:
         kept = (goes_on and lines and text.rfind(b"\n") + 1) or _whole(text)
     position -= len(text) - kept
-    return Page(start, position, bytes(text[:kept]), goes_on or (strip.is_open and strip.end < end))
+    return Page(start, position, bytes(text[:kept]), goes_on or strip.stop < end)
 
 
 def backward(reader: LogReader, strip: Strip, start: int, end: int, room: int, lines: int) -> Page:

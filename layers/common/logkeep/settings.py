@@ -38,7 +38,7 @@ class Settings:
             event_retention_days=int(env["EVENT_RETENTION_DAYS"]),
             build_seconds=float(env["BUILD_SECONDS"]),
             project_rate=float(env["PROJECT_RATE"]),
-            project_burst=int(env["PROJECT_BURST"]),
+            project_burst=int(float(env["PROJECT_BURST"])),
             project_metrics=env["PROJECT_METRICS"] == "true",
         )
 

@@ -27,6 +27,7 @@ _AUTHORIZATION: Final = re.compile(
 _OTHER_ALGORITHMS: Final = re.compile(r"(?:SDK|V11)-[A-Z0-9-]+")
 _DATE: Final = re.compile(r"[0-9]{8}T[0-9]{6}Z")
 _MUST_BE_SIGNED: Final = ("host", "x-sdk-date")
+_SIGNED_MAX: Final = 32  # SDKs sign five; every candidate below is hashed
 _UNSIGNED: Final = "UNSIGNED-PAYLOAD"
 _EMPTY_HASH: Final = hashlib.sha256(b"").hexdigest()
 _DEFAULT_PORTS: Final = (":443", ":80")
@@ -55,10 +56,18 @@ class Authorization:
                 raise SignatureRefused(f"{_FAIL}, {other[0][:40]} is not supported, use {ALGORITHM}")
             raise SignatureRefused(f"{_FAIL}, the Authorization header is malformed")
         parsed = cls(**found.groupdict())
+        names = parsed.names
+        if len(names) > _SIGNED_MAX or len(set(names)) < len(names):
+            raise SignatureRefused(f"{_FAIL}, SignedHeaders must name at most {_SIGNED_MAX} headers, each once")
         for name in _MUST_BE_SIGNED:
-            if name not in parsed.signed_headers.lower().split(";"):
+            if name not in names:
                 raise SignatureRefused(f"{_FAIL}, {name} must be signed")
         return parsed
+
+    @property
+    def names(self) -> list[str]:
+        """Of the signed headers, in lower case."""
+        return self.signed_headers.lower().split(";")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,22 +92,13 @@ def verify(
     date = request.headers.get("x-sdk-date", "")
     _check_date(date, now)
     payload = _payload_hash(given, request, unsigned_body=unsigned_body)
-    right = False
+    query = canonical_query(request.query)
     for path, host, headers in product(_paths(request.path), _hosts(request), _readings(request.headers)):
-        canonical = "\n".join(
-            (
-                request.method,
-                path,
-                canonical_query(request.query),
-                _canonical_headers(given, {**headers, "host": host}),
-                given.signed_headers,
-                payload,
-            )
-        )
-        expected = signature_of(canonical, date, secret)
-        right |= hmac.compare_digest(expected, given.signature)
-    if not right:
-        raise SignatureRefused(_FAIL)
+        signed = _canonical_headers(given, {**headers, "host": host})
+        canonical = "\n".join((request.method, path, query, signed, given.signed_headers, payload))
+        if hmac.compare_digest(signature_of(canonical, date, secret), given.signature):
+            return
+    raise SignatureRefused(_FAIL)
 
 
 def signature_of(canonical_request: str, date: str, secret: str) -> str:
@@ -154,7 +154,7 @@ def _as_utf_8(latin_1: str) -> str:
 
 def _canonical_headers(given: Authorization, headers: Mapping[str, str]) -> str:
     lines = []
-    for name in given.signed_headers.lower().split(";"):
+    for name in given.names:
         if name not in headers:
             raise SignatureRefused(f"{_FAIL}, the signed header {name[:60]} is missing")
         lines.append(f"{name}:{headers[name].strip()}\n")
@@ -171,7 +171,7 @@ def _payload_hash(given: Authorization, request: SignedRequest, *, unsigned_body
     if told != _UNSIGNED:
         raise SignatureRefused(f"{_FAIL}, x-sdk-content-sha256 is not the hash of the body")
     is_json = "json" in request.headers.get("content-type", "").lower()
-    if is_json or not unsigned_body or "x-sdk-content-sha256" not in given.signed_headers.lower().split(";"):
+    if is_json or not unsigned_body or "x-sdk-content-sha256" not in given.names:
         raise SignatureRefused(f"{_FAIL}, the body must be signed")
     return told
 

@@ -35,7 +35,7 @@ class CredentialStore:
         self._kms = kms
         self._table = table
         self._cached: dict[str, tuple[float, Credential]] = {}
-        self._opened: dict[bytes, str] = {}
+        self._opened: dict[tuple[str, bytes], str] = {}
 
     def at(self, place: str) -> Credential | None:
         """The credential at a place, at most CACHED_FOR old; one that is not there is looked up every time."""
@@ -55,13 +55,14 @@ class CredentialStore:
     def secret_of(self, credential: Credential) -> str:
         """The secret of an access key, decrypted once for as long as this process lives."""
         sealed = credential.secret or b""
-        if sealed not in self._opened:
+        opening = (credential.id, sealed)
+        if opening not in self._opened:
             context = _encryption_context(credential.id)
             opened = self._kms.decrypt(CiphertextBlob=sealed, EncryptionContext=context)["Plaintext"].decode()
             if len(self._opened) >= _CACHED_MAX:
                 self._opened.clear()
-            self._opened[sealed] = opened
-        return self._opened[sealed]
+            self._opened[opening] = opened
+        return self._opened[opening]
 
     def user(self, id: str) -> Iterator[tuple[str, Credential]]:
         """The places and rows of a user's passwords, as they are now."""

@@ -1,8 +1,9 @@
 """Token buckets that all processes share, in DynamoDB: table Limits, an item per bucket, one number in it.
 
-A process takes requests from a bucket several at a time, and the first few of each second are free: a project that
-sends little costs no write, and one that sends much a fraction of one. So a limit is approximate: it is exceeded by
-what is free, a request a second for each process that serves the project.
+A process takes requests from a bucket several at a time, more while it uses them up, and the first few of each second
+are free: a project that sends little costs no write, and one that sends much a fraction of one. So a limit is
+approximate. It is exceeded by what is free, a request a second for each process that serves the project; and what
+processes took and did not use is missing for some seconds.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from logkeep.aws import clients
 from logkeep.aws.dynamo import encode
-from logkeep.errors import Throttled
+from logkeep.errors import Busy, Throttled
 from logkeep.settings import settings
 from logkeep.throttle import SECOND, Limit
 
@@ -37,6 +38,7 @@ class _Share:
 
     free_at: int = 0
     full_at: int = 0  # of the bucket, as it was seen last
+    size: int = 1  # of what is taken next
     left: int = 0
     lost_at: int = 0
     refused_until: int = 0
@@ -51,11 +53,14 @@ class Limiter:
         self._kind = kind
         self._limit = limit
         self._free = free
-        self._at_once = min(_TAKEN_AT_ONCE, max(1, limit.burst // 8)) if free else 1
+        self._most = min(_TAKEN_AT_ONCE, max(1, limit.burst // 8)) if free else 1
         self._shares: dict[str, _Share] = {}
 
     def take(self, key: str) -> None:
-        """Count a request; raise Throttled where the bucket is empty. What cannot be counted is let through."""
+        """Count a request; raise Throttled where the bucket is empty.
+
+        What cannot be counted is let through where some are free anyway, else Busy is raised.
+        """
         now = time.time_ns() // 1000
         share = self._share(key)
         if self._free and not self._free.wait(share.free_at, now):
@@ -64,17 +69,20 @@ class Limiter:
         if now < share.refused_until:
             raise self._limit.refusal(share.refused_until - now)
         if now > share.lost_at:
-            share.left = 0
+            share.left, share.size = 0, 1
         if not share.left:
             try:
                 self._take_shared(key, now, share)
             except Throttled:
                 # To the moment, not to the second that clients are told: few processes reach the rate, too.
-                share.refused_until = now + self._limit.wait(share.full_at, now, self._at_once)
+                share.refused_until = now + self._limit.wait(share.full_at, now, share.size)
                 raise
-            except (ClientError, BotoCoreError):
-                return  # a limit is no reason to fail
-            share.left, share.lost_at = self._at_once, now + _KEPT_FOR
+            except (ClientError, BotoCoreError) as error:
+                if self._free:
+                    return  # a limit is no reason to fail
+                raise Busy("the limit cannot be asked", retry_after=1) from error
+            share.left, share.lost_at = share.size, now + _KEPT_FOR
+            share.size = min(2 * share.size, self._most)
         share.left -= 1
 
     def _take_shared(self, key: str, now: int, share: _Share) -> None:
@@ -82,10 +90,10 @@ class Limiter:
         for _ in range(_TRIES):
             # A bucket that is not full, as it was seen last, is emptied further; one that is full begins anew.
             begins = share.full_at < now
-            after = self._limit.take(share.full_at, now, self._at_once)
+            after = self._limit.take(share.full_at, now, share.size)
             condition = "attribute_not_exists(pk) OR full_at < :now" if begins else "full_at BETWEEN :now AND :fits"
             values = {":now": now, ":ttl": self._limit.latest(now) // SECOND + _TTL_AFTER}
-            cost = self._limit.cost(self._at_once)
+            cost = self._limit.cost(share.size)
             values |= {":after": after} if begins else {":cost": cost, ":fits": self._limit.latest(now) - cost}
             try:
                 found = self._dynamodb.update_item(
@@ -119,12 +127,18 @@ def project_limiter() -> Limiter:
 
 
 @cache
+def guess_limiter() -> Limiter:
+    """Of passwords tried, right or wrong, by user and address: every one counts, in all processes together."""
+    return Limiter(clients.dynamodb(), settings().limits_table, "guess", Limit(rate=0.5, burst=20), None)
+
+
+@cache
 def user_limiter() -> Limiter:
-    """Of passwords tried, right or wrong, by user: every one counts, in all processes together."""
-    return Limiter(clients.dynamodb(), settings().limits_table, "user", Limit(rate=0.5, burst=20), None)
+    """Of the same by user, from all addresses: wide, since anyone can use it up for a user."""
+    return Limiter(clients.dynamodb(), settings().limits_table, "user", Limit(rate=5, burst=200), None)
 
 
 @cache
 def address_limiter() -> Limiter:
-    """Of passwords tried, by address: many users may share one."""
+    """Of the same by address, for all users: many may share one."""
     return Limiter(clients.dynamodb(), settings().limits_table, "address", Limit(rate=5, burst=50), None)

@@ -3,7 +3,8 @@
 The records of a build lie at pk={project}/job/{job_id}/{build_no}, sk=build/{record_id}; the executions of a check task
 at pk={project}/execution/{task_id}, sk=execute/{execute_id}. Beside them, sk=latest names the one that was registered
 last for the first time. The sub-jobs of an execution lie at pk={project}/execution/{task_id}/{execute_id},
-sk=check/{sub_job_id}. No kind of log is called job or execution.
+sk=check/{sub_job_id}. Beside the heads of a record or sub-job, sk=registered says under what, since readers get all
+its logs at once. No kind of log is called job or execution.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from logkeep.aws.dynamo import decode, encode, query
-from logkeep.errors import LogNotFound, TooLarge
+from logkeep.errors import Conflict, LogNotFound, TooLarge
 from logkeep.logid import LogId
 from logkeep.registration import Registration
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 SUB_JOBS_MAX: Final = 100  # of an execution, as many as a ZIP is asked for
 _LATEST: Final = "latest"
+_REGISTERED: Final = "registered"
 
 
 class Registrations:
@@ -33,17 +35,24 @@ class Registrations:
         self._project = project
 
     def puts(self, log_id: LogId, registration: Registration) -> list[TransactWriteItemTypeDef]:
-        """What registers a log, to be written with its head: at most three items.
+        """What registers a log, to be written with its head: at most four items.
 
-        A record or an execution that is new becomes the latest, on the condition that no other writer registers it
-        meanwhile: so the latest is decided once, and by the order of the transactions instead of by clocks.
+        Raises Conflict where another log of the record or sub-job is registered under something else. A record or an
+        execution that is new becomes the latest, on the condition that no other writer registers it meanwhile: so the
+        latest is decided once, and by the order of the transactions instead of by clocks.
         """
         group, member = registration
-        first = log_id.segments[0]
+        first, owner = log_id.segments[0], log_id.owner
+        under = self._get(owner, _REGISTERED)
+        if under == f"{group}/{member}":
+            return []
+        if under is not None:
+            raise Conflict(f"{owner} is registered under {under.replace('/', ' ')}, not {group} {member}")
+        own = self._put(owner, _REGISTERED, f"{group}/{member}", once=True)
         if log_id.kind == "build":
-            return self._first_puts(f"job/{group}/{member}", f"build/{first}", first)
+            return [own, *self._first_puts(f"job/{group}/{member}", f"build/{first}", first)]
         link = self._put(f"execution/{group}/{member}", f"check/{first}", first)
-        return [link, *self._first_puts(f"execution/{group}", f"execute/{member}", member)]
+        return [own, link, *self._first_puts(f"execution/{group}", f"execute/{member}", member)]
 
     def record(self, build: Registration) -> str:
         """The record of a build, the newest if there are several; raise LogNotFound where none is registered."""

@@ -26,6 +26,7 @@ class TokenKeys:
         self._secret_id = secret_id
         self._keys: list[SigningKey] = []
         self._read_at = float("-inf")
+        self._asked_again = False
 
     def current(self) -> SigningKey:
         """What new tokens are signed with."""
@@ -36,11 +37,17 @@ class TokenKeys:
     def find(self, id: str) -> SigningKey | None:
         """A key that is still good; one that is not known may just have come, so it is looked for once more."""
         age = time.monotonic() - self._read_at
-        known = {key.id: key for key in self._keys}
-        if age > CACHED_FOR or (id not in known and age > _ASKED_AGAIN_AFTER):
+        if age > CACHED_FOR:
             self._read()
-            known = {key.id: key for key in self._keys}
-        return known.get(id)
+            self._asked_again = False
+        if id not in self._known and (not self._asked_again or age > _ASKED_AGAIN_AFTER):
+            self._read()
+            self._asked_again = True
+        return self._known.get(id)
+
+    @property
+    def _known(self) -> dict[str, SigningKey]:
+        return {key.id: key for key in self._keys}
 
     def _read(self) -> None:
         keys = []

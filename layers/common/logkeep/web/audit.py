@@ -66,6 +66,7 @@ def line_of(function: str, event: Mapping[str, Any], answer: Mapping[str, Any], 
 
 def _metrics(values: Mapping[str, float], dimensions: Mapping[str, str]) -> dict[str, Any]:
     metrics = EphemeralMetrics(namespace=NAMESPACE)
+    metrics.service = ""  # else it would be a dimension, too
     for dimension, text in dimensions.items():
         metrics.add_dimension(dimension, text)
     for metric, value in values.items():

@@ -103,5 +103,5 @@ def _collect(chunks: Iterable[bytes]) -> bytes | None:
 def _too_large(size: int) -> TooLarge:
     return TooLarge(
         f"the file has {size} bytes and a signed client follows no redirect: "
-        "ask with Accept: application/json for a URL, or use the streaming endpoint"
+        "ask with Accept: application/json for a URL"
     )

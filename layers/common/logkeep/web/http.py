@@ -4,7 +4,7 @@ import gzip
 import json
 from collections.abc import Callable, Mapping
 from typing import Any, Final, cast
-from urllib.parse import unquote_plus
+from urllib.parse import unquote, unquote_plus
 
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response, content_types
@@ -109,12 +109,16 @@ class App(APIGatewayHttpResolver):
         return _validated(lambda: model.model_validate(values | path))
 
     def query_values(self) -> dict[str, list[str]]:
-        """Every value of every name: HTTP APIs hand parsed ones over joined by commas, so the raw string is read."""
+        """Every value of every name: HTTP APIs hand parsed ones over joined by commas, so the raw string is read.
+
+        A plus is a blank, as forms have it, but not where it was signed as a plus.
+        """
+        decode = unquote if self.ask.is_signed else unquote_plus
         values: dict[str, list[str]] = {}
         for pair in str(self.raw.get("rawQueryString") or "").split("&"):
             name, _, value = pair.partition("=")
             if pair:
-                values.setdefault(unquote_plus(name), []).append(unquote_plus(value))
+                values.setdefault(decode(name), []).append(decode(value))
         return values
 
     def body(self, limit: int, *, exact: bool = False) -> bytes:
@@ -165,7 +169,9 @@ class App(APIGatewayHttpResolver):
         return Response(status, content_types.APPLICATION_JSON, document, dict(headers or {}))
 
     def _authenticate(self, _: APIGatewayHttpResolver, next_middleware: NextMiddleware) -> Answer:
-        caller = caller_of(self.raw, self.headers, self._token, takes_files=self._takes_files)
+        # Bytes that are not signed are taken only where they cannot be added a second time.
+        unsigned_body = self._takes_files and "offset" in self.query_values()
+        caller = caller_of(self.raw, self.headers, self._token, unsigned_body=unsigned_body)
         self.outcome.caller = caller
         logger.append_keys(project=caller.project)
         project_limiter().take(caller.project)
@@ -201,7 +207,9 @@ def entrypoint(app: App) -> Handler:
     @logger.inject_lambda_context(correlation_id_path=correlation_paths.API_GATEWAY_HTTP, clear_state=True)
     def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         app.outcome = Outcome.start()
-        answer = app.resolve(event, context)
+        # HTTP APIs are said to route /x/ as /x, and hand it over as it came.
+        path = event["rawPath"].removesuffix("/") or "/"
+        answer = app.resolve({**event, "rawPath": path}, context)
         for name in _REQUEST_ID:
             answer["headers"][name] = event["requestContext"]["requestId"]
         logger.info("request", extra=line_of(app.function, event, answer, app.outcome))

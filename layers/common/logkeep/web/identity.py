@@ -6,7 +6,7 @@ from typing import Final
 
 from logkeep.aws import clients
 from logkeep.aws.credentials import credential_store
-from logkeep.aws.limits import address_limiter, user_limiter
+from logkeep.aws.limits import address_limiter, guess_limiter, user_limiter
 from logkeep.aws.token_keys import token_keys
 from logkeep.errors import LoginRefused, TokenExpired, TokenInvalid
 from logkeep.identity import USER_SLOTS, Caller, Credential
@@ -21,7 +21,9 @@ BODY_MAX: Final = 16 * 1024
 def answer_login(app: App) -> Answer:
     """A token for a user's password; its document is the body, the token itself the header X-Subject-Token."""
     login = app.json_body(Login, BODY_MAX)
-    address_limiter().take(app.raw["requestContext"]["http"]["sourceIp"])
+    address = app.raw["requestContext"]["http"]["sourceIp"]
+    address_limiter().take(address)
+    guess_limiter().take(f"{login.user_id}/{address}")
     user_limiter().take(login.user_id)
     now = time.time()
     place, credential = _prove_password(login, now)

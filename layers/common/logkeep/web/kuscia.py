@@ -24,7 +24,7 @@ from logkeep.web.http import Answer, App
 
 BODY_MAX: Final = 1 << 20
 RAW_MAX: Final = 64 << 20  # bytes of a log that can be packed within an answer's time
-_TOO_LARGE: Final = "the log is too large for one answer: use the streaming endpoint or read_log"
+_TOO_LARGE: Final = "the log is too large for one answer: read it under its own id, GET /v1/{project_id}/logs/{log_id}"
 _HEADERS: Final = {"Cache-Control": "no-cache", "Vary": "Accept-Encoding"}
 _JSON: Final = "application/json; charset=utf-8"
 _EMPTY: Final[dict[type[LogkeepError], HTTPStatus]] = {

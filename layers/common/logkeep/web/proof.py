@@ -17,14 +17,14 @@ TOKEN_MAX: Final = 100_000  # characters, seed 004
 _HEADER: Final = {Kind.TOKEN: "x-auth-token", Kind.KUSCIA_TOKEN: "token"}
 
 
-def caller_of(event: Mapping[str, Any], headers: Mapping[str, str], kind: Kind, *, takes_files: bool) -> Caller:
+def caller_of(event: Mapping[str, Any], headers: Mapping[str, str], kind: Kind, *, unsigned_body: bool) -> Caller:
     """The caller of a payload-2.0 event; raise Unauthenticated where nothing proves one.
 
     A signature counts before a token that comes with it, as SDKs sign whatever else they send.
     """
     authorization = headers.get("authorization", "")
     if kind is Kind.TOKEN and is_signature(authorization):
-        return _by_signature(event, headers, authorization, takes_files=takes_files)
+        return _by_signature(event, headers, authorization, unsigned_body=unsigned_body)
     token = headers.get(_HEADER[kind], "")
     if not token or len(token) > TOKEN_MAX:
         raise TokenMissing("")
@@ -45,9 +45,11 @@ def body_of(event: Mapping[str, Any]) -> bytes:
 
 
 def _by_signature(
-    event: Mapping[str, Any], headers: Mapping[str, str], authorization: str, *, takes_files: bool
+    event: Mapping[str, Any], headers: Mapping[str, str], authorization: str, *, unsigned_body: bool
 ) -> Caller:
     given = Authorization.parse(authorization)
+    if headers.get("x-security-token"):
+        raise SignatureRefused("verify aksk signature fail, temporary keys (x-security-token) are not supported")
     now = time.time()
     store = credential_store()
     credential = store.at(access_key_place(given.access_key))
@@ -62,7 +64,7 @@ def _by_signature(
         domain=context.get("domainName") or "",
         body=body_of(event),
     )
-    verify(given, request, store.secret_of(credential), now, unsigned_body=takes_files)
+    verify(given, request, store.secret_of(credential), now, unsigned_body=unsigned_body)
     return prove(credential, now)
 
 
