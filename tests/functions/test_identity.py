@@ -19,9 +19,11 @@ from tests.calls import (
     TOKENS,
     Answer,
     append,
+    binary,
     call,
     credential,
     event,
+    log_request,
     put_events,
     read,
 )  # fmt: skip
@@ -283,3 +285,39 @@ def test_what_a_client_forges_into_a_body_that_is_not_signed_is_found(gateway) -
     assert call("put_service_events", asked | {"body": body}).status == 401
     assert call("put_service_events", asked | {"body": None}).status == 401
     put_events([])
+
+
+def test_a_body_that_is_not_signed_is_taken_only_at_an_offset() -> None:
+    """Else whoever sees the request could add other bytes with it, as often as they like."""
+    unsigned = {"X-Sdk-Content-Sha256": "UNSIGNED-PAYLOAD", "Content-Type": "application/octet-stream"}
+    for query, status in (("offset=0", 202), ("", 401)):
+        asked = log_request("append_log", f"build/{RECORD}/stage8", query, **binary(b"text\n"))
+        assert call("append_log", signed(asked, headers=unsigned)).status == status
+
+
+def test_temporary_keys_are_refused() -> None:
+    answer = call("list_logs", send_signed("list_logs", headers={"X-Security-Token": "of-a-session"}))
+    assert answer.status == 401
+    assert "x-security-token" in answer.json["error_msg"]
+
+
+def test_a_plus_that_was_signed_stays_a_plus_and_one_of_a_form_is_a_blank() -> None:
+    for info in ("a+b", "a b"):
+        put_events([{"occur_time": 1_795_348_800_000, "event_type": "normal", "event_info": info}])
+    asked = event("list_service_events-v2", rawQueryString="event_info_key=a%2Bb&limit=10")
+    made = signed(asked)
+    found = {
+        query: call("list_service_events", {**made, "rawQueryString": query})
+        for query in ("event_info_key=a%2Bb&limit=10", "event_info_key=a+b&limit=10")
+    }
+    assert {tuple(each["event_info"] for each in answer.json["data"]) for answer in found.values()} == {("a+b",)}
+    asked = event("list_service_events-v2", rawQueryString="event_info_key=a+b&limit=10")
+    assert [each["event_info"] for each in call("list_service_events", asked).json["data"]] == ["a b"]
+
+
+@pytest.mark.parametrize("name", ["list_projects", "list_logs", "show_api_versions"])
+def test_a_last_slash_changes_nothing(name: str) -> None:
+    asked = event(name)
+    with_slash = {**asked, "rawPath": asked["rawPath"] + "/"}
+    assert call(name, with_slash).json == call(name, asked).json
+    assert call(name, with_slash).status == 200

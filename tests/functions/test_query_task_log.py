@@ -140,7 +140,7 @@ def test_a_log_too_large_for_an_answer_is_refused_in_kuscias_form() -> None:
     answer = query(task_id=TASK)
     code, text = refused(answer)
     assert code == 11101
-    assert "streaming endpoint" in text
+    assert "read it under its own id" in text
 
 
 def test_another_project_has_not_got_the_task() -> None:

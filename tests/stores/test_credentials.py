@@ -2,6 +2,7 @@
 
 import os
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -101,7 +102,6 @@ def test_a_secret_is_encrypted_and_decrypted_once(store, kms_key) -> None:
 
 
 def test_a_secret_is_tied_to_its_access_key(store, kms_key, monkeypatch) -> None:
-    """Asked of KMS: the emulator does not look at the context."""
     asked: dict[str, Any] = {}
 
     def encrypt(**call: Any) -> dict[str, bytes]:
@@ -119,6 +119,15 @@ def test_a_secret_is_tied_to_its_access_key(store, kms_key, monkeypatch) -> None
     assert kept
     assert (kept.secret, store.secret_of(kept)) == (b"sealed", "secret")
     assert asked["encrypt"] == asked["decrypt"] == {"access_key": "AK1"}
+
+
+def test_a_secret_copied_into_another_row_does_not_open(store, kms_key) -> None:
+    store.put_access_key(credential(Kind.ACCESS_KEY, id="AK1"), "secret", kms_key)
+    kept = store.at(access_key_place("AK1"))
+    assert kept
+    assert store.secret_of(kept) == "secret", "and is remembered from here on"
+    with pytest.raises(ClientError, match="InvalidCiphertext"):
+        store.secret_of(replace(kept, id="AK2"))
 
 
 def test_what_kms_refuses_is_an_error_and_no_empty_secret(store) -> None:

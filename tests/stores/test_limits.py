@@ -15,8 +15,8 @@ from botocore.exceptions import ClientError
 
 from local.emulator import free_port
 from logkeep.aws import clients
-from logkeep.aws.limits import FREE, Limiter, address_limiter, project_limiter, user_limiter
-from logkeep.errors import Throttled
+from logkeep.aws.limits import FREE, Limiter, address_limiter, guess_limiter, project_limiter
+from logkeep.errors import Busy, Throttled
 from logkeep.throttle import Limit
 from tests.calls import forget_aws
 from tests.faults import at_once, counted
@@ -85,7 +85,7 @@ def test_who_sends_much_costs_a_fraction_of_a_write(clock) -> None:
     shared = limiter(Limit(rate=100, burst=400), FREE)
     with counted() as counts:
         assert admitted(lambda: shared.take("p"), 1000) == 400 + FREE.burst
-    assert counts.total() <= 400 // 16 + 3
+    assert counts.total() <= 400 // 16 + 6
     with counted() as counts:
         assert admitted(lambda: shared.take("p"), 100) == 0
     assert not counts, "a refusal is remembered"
@@ -107,7 +107,7 @@ def test_a_refusal_says_when_to_come_back_and_then_lets_pass(clock) -> None:
 
 def test_what_is_taken_and_not_used_is_lost_in_the_end(clock) -> None:
     shared = limiter(Limit(rate=0.1, burst=80), Limit(rate=0.001, burst=1))
-    assert admitted(lambda: shared.take("p"), 2) == 2  # the second took ten
+    assert admitted(lambda: shared.take("p"), 3) == 3  # the third took two
     clock(11)
     with counted() as counts:
         shared.take("p")
@@ -140,22 +140,29 @@ def test_the_limit_holds_with_many_processes_at_once() -> None:
 
 
 def test_a_limit_is_no_reason_to_fail(monkeypatch) -> None:
-    """A table that is gone, or cannot be reached, lets everything through."""
-    lost = Limiter(clients.dynamodb(), "no-such-table", "test", Limit(rate=1, burst=1), None)
-    assert admitted(lambda: lost.take("p"), 3) == 3
+    """A table that is gone, or cannot be reached, lets everything through where some is free anyway."""
+    lost = Limiter(clients.dynamodb(), "no-such-table", "test", Limit(rate=1, burst=1), FREE)
+    assert admitted(lambda: lost.take("p"), 9) == 9
     nowhere = boto3.client(
         "dynamodb", endpoint_url=f"http://127.0.0.1:{free_port()}", config=Config(retries={"total_max_attempts": 1})
     )
-    assert admitted(lambda: Limiter(nowhere, "t", "test", Limit(rate=1, burst=1), None).take("p"), 2) == 2
+    unreachable = Limiter(nowhere, "t", "test", Limit(rate=1, burst=1), FREE)
+    assert admitted(lambda: unreachable.take("p"), 9) == 9
+
+
+def test_a_password_is_not_tried_where_the_tries_cannot_be_counted() -> None:
+    lost = Limiter(clients.dynamodb(), "no-such-table", "test", Limit(rate=1, burst=1), None)
+    with pytest.raises(Busy):
+        lost.take("u")
 
 
 @pytest.mark.parametrize("key", ["x" * 255, "😀" * 255, "a\0b", "../..", "user/x/1", "2001:db8::1", " ", '"; DROP'])
 def test_any_key_that_a_client_can_choose_is_counted(clock, key) -> None:
-    for make in (user_limiter, address_limiter):
+    for make in (guess_limiter, address_limiter):
         passed = admitted(partial(make().take, key), 60)
-        assert passed == (20 if make is user_limiter else 50)
+        assert passed == (20 if make is guess_limiter else 50)
     kept = clients.dynamodb().scan(TableName=os.environ["LIMITS_TABLE"])["Items"]
-    assert {each["pk"]["S"] for each in kept} == {f"user/{key}", f"address/{key}"}
+    assert {each["pk"]["S"] for each in kept} == {f"guess/{key}", f"address/{key}"}
     assert all(len(each["pk"]["S"].encode()) <= 2048 for each in kept)
 
 
@@ -183,11 +190,11 @@ def test_the_limits_of_projects_are_parameters(monkeypatch, clock) -> None:
 
 
 def test_a_table_that_throttles_lets_through(monkeypatch) -> None:
-    shared = limiter(Limit(rate=1, burst=1))
+    shared = limiter(Limit(rate=1, burst=1), FREE)
     error = ClientError({"Error": {"Code": "ProvisionedThroughputExceededException"}}, "UpdateItem")
 
     def refuse(**_: object) -> None:
         raise error
 
     monkeypatch.setattr(shared._dynamodb, "update_item", refuse)
-    assert admitted(lambda: shared.take("p"), 3) == 3
+    assert admitted(lambda: shared.take("p"), 9) == 9

@@ -101,6 +101,26 @@ def test_another_registration_is_a_conflict_and_nothing_is_written(store) -> Non
     assert head(store, "build/r/stage1").registration == BUILD, "told once, it stays"
 
 
+@pytest.mark.parametrize(("first", "second"), [("build/r/stage1", "build/r/stage2"), ("check/s", "check/s/pmd.log")])
+def test_all_logs_of_a_record_or_sub_job_are_registered_under_the_same(store, first, second) -> None:
+    put(store, first, BUILD)
+    with pytest.raises(Conflict, match="is registered under"):
+        put(store, second, Registration(BUILD.group, "8"))
+    with pytest.raises(LogNotFound):
+        head(store, second)
+
+
+def test_two_logs_of_a_record_that_register_under_others_at_once_leave_one(store) -> None:
+    def register(stage: int) -> bool:
+        try:
+            put(store, f"build/r/stage{stage}", Registration(BUILD.group, str(stage)))
+        except Conflict:
+            return False
+        return True
+
+    assert sorted(at_once(*(partial(register, stage) for stage in range(1, 5)))) == [False, False, False, True]
+
+
 def test_bytes_that_conflict_register_nothing(store) -> None:
     put(store, "build/r/stage1", None)
     with pytest.raises(Conflict):

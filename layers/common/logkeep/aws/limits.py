@@ -74,7 +74,8 @@ class Limiter:
             try:
                 self._take_shared(key, now, share)
             except Throttled:
-                # To the moment, not to the second that clients are told: few processes reach the rate, too.
+                # One at a time from here, and to the moment: few processes, too, get all that there is.
+                share.size = 1
                 share.refused_until = now + self._limit.wait(share.full_at, now, share.size)
                 raise
             except (ClientError, BotoCoreError) as error:

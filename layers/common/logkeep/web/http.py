@@ -143,7 +143,7 @@ class App(APIGatewayHttpResolver):
 
     def log_id(self) -> LogId:
         """The id in /v1/{project_id}/logs/{log_id}: the one place where it is taken from a path."""
-        return LogId.parse(str(self.raw["rawPath"]).split("/", 4)[4])
+        return LogId.parse("".join(str(self.raw["rawPath"]).split("/", 4)[4:]))
 
     def segment(self, name: str, value: str) -> str:
         """A value out of the path that is used in keys; raise Invalid if it has other characters than those of ids."""
