@@ -45,7 +45,7 @@ def main() -> None:
             sys.exit(f"Port {error.port} is taken. Choose another: {name}={error.port + 1} make run")
         except EmulatorRuns as error:
             sys.exit(
-                f"Another make run, or the emulator that it left, uses {directory} (pid {error.pid}). "
+                f"Another make run, or an emulator that one left, uses {directory} (pid {error.pid}). "
                 f"Stop it, or end it with: kill {error.pid}"
             )
         try:

@@ -15,6 +15,7 @@ from typing import IO, Any, Final, Self
 
 import boto3
 import httpx
+import psutil
 from botocore.config import Config
 
 from local import ACCOUNT, REGION
@@ -35,7 +36,7 @@ class PortTaken(Exception):
 
 
 class EmulatorRuns(Exception):
-    """An emulator that we did not start holds the data directory."""
+    """An emulator that we did not start holds the data directory; `pid` is of what to end."""
 
     def __init__(self, pid: str) -> None:
         super().__init__(f"pid {pid}")
@@ -80,7 +81,7 @@ class Emulator:
                 start_new_session=True,
             )
             lock.truncate(0)
-            lock.write(f"{self._process.pid}\n")
+            lock.write(f"{self._process.pid} {os.getpid()}\n")
         try:
             self._wait_until_ready(self._process)
         except BaseException:
@@ -294,6 +295,11 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def _to_end(emulator: str, parent: str) -> str:
+    """Which process to end, so that the emulator goes with it: its parent, unless that has left it behind."""
+    return parent if psutil.pid_exists(int(parent)) else emulator
+
+
 @contextmanager
 def _locked(path: Path) -> Iterator[IO[str]]:
     """The file, locked for as long as it or an inherited copy of its descriptor is open."""
@@ -306,6 +312,6 @@ def _locked(path: Path) -> Iterator[IO[str]]:
             except BlockingIOError:
                 if time.monotonic() > until:
                     file.seek(0)
-                    raise EmulatorRuns(file.read().strip()) from None
+                    raise EmulatorRuns(_to_end(*file.read().split())) from None
                 time.sleep(0.1)
         yield file

@@ -95,6 +95,8 @@ def demo(endpoint: str) -> dict[str, Any]:
         "password": PASSWORD,
         "token": TOKEN,
         "kuscia_token": KUSCIA_TOKEN,
+        "other_project_id": OTHER_PROJECT,
+        "other_token": OTHER_TOKEN,
         "service_id": SERVICE,
         "record_id": RECORD,
         "task_name": "stage1",
