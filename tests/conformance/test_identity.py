@@ -4,7 +4,6 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +14,11 @@ from keystoneauth1.session import Session
 from logkeep.identity import user_id
 from tests.calls import PROJECT
 from tests.conformance.clients import IGNORED, environment
-from tests.local.service import Service, running
+from tests.local.service import Service
 
 pytestmark = IGNORED
 SAMPLES = Path(__file__).parent / "samples"
 REGION = "cn-north-4"
-
-
-@pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    with running(tmp_path_factory.mktemp("service")) as started:
-        yield started
 
 
 def run(text: str, service: Service, tmp_path: Path, **variables: str) -> str:

@@ -1,7 +1,5 @@
 """The published ModelArts client's own method for service events, unchanged, against the running service."""
 
-from collections.abc import Iterator
-
 import pytest
 from huaweicloudsdkcore.auth.credentials import BasicCredentials
 from huaweicloudsdkcore.exceptions.exceptions import ClientRequestException
@@ -13,13 +11,7 @@ from huaweicloudsdkmodelarts.v1 import (
     ServiceEventResponse,
 )
 
-from tests.local.service import Service, running
-
-
-@pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    with running(tmp_path_factory.mktemp("service")) as started:
-        yield started
+from tests.local.service import Service
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """The other log methods of CodeArts Build's and CodeArts Check's SDKs, unchanged, against the running service."""
 
 import gzip
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -20,19 +19,13 @@ from huaweicloudsdkcore.exceptions.exceptions import ClientRequestException
 from huaweicloudsdkcore.sdk_response import SdkResponse
 
 from tests.conformance.sdk import downloaded, with_token
-from tests.local.service import Service, running
+from tests.local.service import Service
 
 # Of the published clients, which are used as they are.
 pytestmark = pytest.mark.filterwarnings(
     r"ignore:datetime.datetime.utcnow\(\) is deprecated:DeprecationWarning:huaweicloudsdkcore"
 )
 STAGES = ("stage1", "stage2", "stage3")
-
-
-@pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    with running(tmp_path_factory.mktemp("service")) as started:
-        yield started
 
 
 @pytest.fixture

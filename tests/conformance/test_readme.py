@@ -3,23 +3,16 @@
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from local.__main__ import PORT
-from tests.local.service import Service, running
+from tests.local.service import Service
 
 README = Path(__file__).parents[2] / "README.md"
 SECTION = README.read_text().partition("\n## Bring your client\n")[2].partition("\n## ")[0]
 PROGRAMS = dict(re.findall(r"^\*\*(\w[\w ]*)\*\*.*?^```python\n(.*?)^```$", SECTION, re.MULTILINE | re.DOTALL))
-
-
-@pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    with running(tmp_path_factory.mktemp("service")) as started:
-        yield started
 
 
 def test_every_api_has_its_program() -> None:

@@ -3,7 +3,7 @@
 import io
 import json
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -20,7 +20,7 @@ from huaweicloudsdkmodelarts.v1 import ModelArtsClient
 
 from tests.conformance.kuscia_messages import QueryLogResponse, parse
 from tests.conformance.sdk import downloaded
-from tests.local.service import Service, running
+from tests.local.service import Service
 
 # Of the published clients, which are used as they are.
 pytestmark = [
@@ -30,12 +30,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::openstack.warnings.RemovedInSDK50Warning"),
     pytest.mark.filterwarnings("ignore::openstack.warnings.RemovedInSDK60Warning"),
 ]
-
-
-@pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    with running(tmp_path_factory.mktemp("service")) as started:
-        yield started
 
 
 @pytest.fixture(params=["signature", "token only", "token and signature"])
