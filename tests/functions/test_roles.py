@@ -18,7 +18,8 @@ from logkeep.aws import clients
 from logkeep.aws.backups import backup_store
 from logkeep.aws.download_role import download_signer
 from logkeep.aws.logs import log_store
-from logkeep.aws.renders import Renders, Unfinished
+from logkeep.aws.renders import Renders
+from logkeep.aws.uploads import Unfinished
 from logkeep.errors import Busy
 from logkeep.fragment import pack
 from logkeep.logid import LogId

@@ -9,7 +9,8 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from logkeep.aws.build_queue import order_file
 from logkeep.aws.logs import log_store
-from logkeep.aws.renders import Unfinished, renders
+from logkeep.aws.renders import renders
+from logkeep.aws.uploads import Unfinished
 from logkeep.errors import Busy, NotFound
 from logkeep.files import FileOrder
 
