@@ -3,11 +3,14 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from logkeep.backup_settings import LogConfiguration, RealTimeLogCollectRecord
 from logkeep.params import Decimal
+
+BASE_PATH: Final = "css/log"
 
 type RecordNumber = Annotated[Decimal, Field(ge=1, le=1000)]
 
@@ -42,6 +45,15 @@ class BackupRecord:
     finished_at: int | None = None
     failed_msg: str | None = None
     lease_until: int | None = None  # of the worker that runs it
+    key: str | None = None  # of the archive
+    base: str | None = None  # the record that it continues, None of a full backup
+    size: int | None = None  # bytes of the archive
+    crc32: int | None = None  # of the archive
+    logs: int | None = None  # files in it
+    raw_size: int | None = None  # bytes of text in it
+    hold: bool = False  # kept until that is undone
+    verification: dict[str, Any] | None = None  # the last one, as it is told
+    restore: dict[str, Any] | None = None  # the last one, as it is told
 
     def seen_at(self, now: int) -> "ClusterLogRecord":
         """The record as a reader sees it: one whose worker has died is not running for ever."""
@@ -57,6 +69,46 @@ class BackupRecord:
             failedMsg="the worker stopped without finishing" if died else self.failed_msg,
             jobId=self.job_id,
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cluster:
+    """What is kept of a cluster besides its logs and records; times in epoch milliseconds."""
+
+    cluster_id: str
+    enabled: bool = False  # whether backup was ever switched on
+    log_switch: bool = False
+    settings_id: str = ""
+    agency: str | None = None
+    base_path: str = BASE_PATH
+    auto_enable: bool = False
+    period: str | None = None
+    keep_days: int | None = None
+    full_every: int | None = None
+    services: tuple[str, ...] = ()
+    updated_at: int = 0
+    last_record: str | None = None  # that succeeded
+    since_full: int = 0  # backups after the last full one
+    real_time: dict[str, Any] | None = None
+
+    def configuration(self, bucket: str) -> LogConfiguration | None:
+        if not self.enabled:
+            return None
+        return LogConfiguration(
+            id=self.settings_id,
+            clusterId=self.cluster_id,
+            obsBucket=bucket,
+            agency=self.agency,
+            updateAt=self.updated_at,
+            basePath=self.base_path,
+            autoEnable=self.auto_enable,
+            period=self.period,
+            logSwitch=self.log_switch,
+        )
+
+    @property
+    def real_time_record(self) -> RealTimeLogCollectRecord | None:
+        return RealTimeLogCollectRecord.model_validate(self.real_time) if self.real_time else None
 
 
 class ClusterLogRecord(BaseModel):

@@ -14,7 +14,8 @@ LogkeepError
 ├── NotFound
 │   ├── LogNotFound
 │   ├── ServiceNotFound
-│   └── ClusterNotFound
+│   ├── ClusterNotFound
+│   └── RecordNotFound
 ├── RouteNotFound
 ├── Conflict
 ├── NotEnabled
@@ -88,6 +89,10 @@ class ServiceNotFound(NotFound):
 
 
 class ClusterNotFound(NotFound):
+    pass
+
+
+class RecordNotFound(NotFound):
     pass
 
 

@@ -101,7 +101,9 @@ def _begin(bucket: Bucket, key: str) -> tuple[str, dict[int, str]]:
     begun = s3.list_multipart_uploads(Bucket=name, Prefix=key).get("Uploads", [])
     uploads = sorted((each["Initiated"], each["UploadId"]) for each in begun if each["Key"] == key)
     if not uploads:
-        return s3.create_multipart_upload(Bucket=name, Key=key)["UploadId"], {}
+        # The checksum of the whole follows from those of the parts, also of those that S3 copies by itself.
+        begin = s3.create_multipart_upload(Bucket=name, Key=key, ChecksumAlgorithm="CRC32", ChecksumType="FULL_OBJECT")
+        return begin["UploadId"], {}
     upload_id = uploads[0][1]
     pages = s3.get_paginator("list_parts").paginate(Bucket=name, Key=key, UploadId=upload_id)
     return upload_id, {part["PartNumber"]: part["ETag"] for page in pages for part in page.get("Parts", [])}
