@@ -51,7 +51,7 @@ class BackupRuns:
     """Runs the backups of one project's cluster."""
 
     def __init__(self, bucket: Bucket, store: BackupStore, logs: LogStore, project: str, cluster: str) -> None:
-        self._bucket = bucket
+        self.bucket = bucket
         self._store = store
         self._logs = logs
         self._cluster_id = cluster
@@ -83,7 +83,7 @@ class BackupRuns:
 
     def cut_of(self, record_id: str) -> Cut | None:
         try:
-            answer = self._bucket.s3.get_object(Bucket=self._bucket.name, Key=self._files.cut(record_id))
+            answer = self.bucket.s3.get_object(Bucket=self.bucket.name, Key=self._files.cut(record_id))
         except ClientError as error:
             if is_absent(error):
                 return None
@@ -103,8 +103,8 @@ class BackupRuns:
             base = self.cut_of(cluster.last_record)
         cut = Cut.take(record.id, self._cluster_id, _now(), heads, base)
         try:
-            self._bucket.s3.put_object(
-                Bucket=self._bucket.name,
+            self.bucket.s3.put_object(
+                Bucket=self.bucket.name,
                 Key=self._files.cut(record.id),
                 Body=cut.model_dump_json().encode(),
                 IfNoneMatch="*",
@@ -122,7 +122,7 @@ class BackupRuns:
         if self._size_of(key) == archive.layout.size:
             return True
         try:
-            built = assemble(self._bucket, key, Making(archive.make(self._logs), deadline), archive.layout.size)
+            built = assemble(self.bucket, key, Making(archive.make(self._logs), deadline), archive.layout.size)
         except UploadGone:
             return self._size_of(key) == archive.layout.size
         return not isinstance(built, Unfinished)
@@ -133,7 +133,7 @@ class BackupRuns:
         S3 tells the checksum of the whole object; where it does not, the archive is read back, in steps that are kept.
         """
         key = self._files.archive(lease.record)
-        head = self._bucket.s3.head_object(Bucket=self._bucket.name, Key=key, ChecksumMode="ENABLED")
+        head = self.bucket.s3.head_object(Bucket=self.bucket.name, Key=key, ChecksumMode="ENABLED")
         if head.get("ChecksumType") == "FULL_OBJECT" and "ChecksumCRC32" in head:
             found = int.from_bytes(base64.b64decode(head["ChecksumCRC32"]), "big")
         else:
@@ -144,7 +144,7 @@ class BackupRuns:
                     self._store.amend(lease.record, verification={"read": done, "crc32": found})
                     return False
                 step = min(_STEP, archive.layout.size - done)
-                for chunk in self._bucket.read([ObjectRange(key, done, step)]):
+                for chunk in self.bucket.read([ObjectRange(key, done, step)]):
                     found = isal_zlib.crc32(chunk, found)
                 done += step
         if (head["ContentLength"], found) != (archive.layout.size, archive.layout.crc32):
@@ -167,7 +167,7 @@ class BackupRuns:
 
     def _size_of(self, key: str) -> int | None:
         try:
-            return self._bucket.s3.head_object(Bucket=self._bucket.name, Key=key)["ContentLength"]
+            return self.bucket.s3.head_object(Bucket=self.bucket.name, Key=key)["ContentLength"]
         except ClientError as error:
             if is_absent(error):
                 return None
