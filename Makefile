@@ -12,8 +12,9 @@ ARCHITECTURE := $(if $(filter x86_64,$(ARCH)),x86_64,arm64)
 # uv trusts the certificates that the machine trusts, as pip does.
 export UV_SYSTEM_CERTS ?= true
 PORT ?= 8787
+DAYS ?= 30
 
-.PHONY: help install run ingest test check format build validate bench soak deploy lock clean
+.PHONY: help install run ingest cost test check format build validate bench soak deploy lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
@@ -26,6 +27,9 @@ run: .venv/.installed ## Start the service on http://127.0.0.1:8787 (PORT=… fo
 ingest: .venv/.installed ## Send a text file through append and seal: make ingest FILE=build.log LOG=build/ID/stage1
 	@test -n "$(FILE)" -a -n "$(LOG)" || { echo 'usage: make ingest FILE=build.log LOG=build/ID/stage1'; exit 2; }
 	@$(PY) -m local.ingest "$(FILE)" "$(LOG)"
+
+cost: .venv/.installed ## What every project costs by list prices, on AWS: make cost DAYS=7; LOCAL=1 for make run's
+	@./logkeep-admin cost --days $(DAYS) $(if $(LOCAL),--local)
 
 test: install check ## Linters, types and the whole suite
 	$(PY) -m pytest

@@ -13,7 +13,7 @@ from bench.identifying import identifying
 from bench.memory import memory
 from bench.packing import packing
 from bench.splicing import splicing
-from local.emulator import Emulator, values_of
+from local.emulator import Emulator, leave_account, values_of
 from local.template import Template
 
 
@@ -24,8 +24,7 @@ def main() -> None:
     splicing()
     packing()
     print(f"\n{prices.ASSUMED}")
-    for name in [name for name in os.environ if name.startswith("AWS_")]:
-        del os.environ[name]  # a profile or token of an account that this has nothing to do with
+    leave_account()  # which this has nothing to do with
     with tempfile.TemporaryDirectory(prefix="logkeep-bench-") as directory, Emulator(Path(directory)) as emulator:
         template = Template.load()
         os.environ |= emulator.create(template)

@@ -81,8 +81,8 @@ def _zip_in_memory(store: LogStore, head: Head) -> int:
 
 CASES: Final[dict[str, Callable[[LogStore, Head], int]]] = {
     "nothing: imports, clients": _nothing,
-    "gzip": _rendered(lambda store, head: log_file(store, head, "large.log", "text/plain", gzip=True)),
-    "identity": _rendered(lambda store, head: log_file(store, head, "large.log", "text/plain", gzip=False)),
+    "gzip": _rendered(lambda store, head: log_file(store, [head], "large.log", "text/plain", gzip=True)),
+    "identity": _rendered(lambda store, head: log_file(store, [head], "large.log", "text/plain", gzip=False)),
     "zip": _rendered(lambda store, head: zip_file(store, [head], ["large.log"], "large.zip")),
     "identity, joined and put at once": _text_in_memory,
     "zip, by zipfile and put at once": _zip_in_memory,

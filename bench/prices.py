@@ -1,4 +1,4 @@
-"""What DynamoDB and S3 charge for: the assumed list prices, and capacity units as they follow from sizes.
+"""What DynamoDB and S3 charge for: list prices, and capacity units as they follow from sizes.
 
 Units and sizes: docs.aws.amazon.com/amazondynamodb, "DynamoDB Item sizes and formats" and "Read and write operations".
 The units that an emulator reports are not used.
@@ -7,21 +7,21 @@ The units that an emulator reports are not used.
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-# us-east-1, on demand, in dollars
-WRITE_UNIT: Final = 0.625 / 1e6
-READ_UNIT: Final = 0.125 / 1e6
-S3_PUT: Final = 5 / 1e6
-S3_GET: Final = 0.4 / 1e6
-KMS_CALL: Final = 3 / 1e6
-LOG_GB: Final = 0.5  # ingested by CloudWatch Logs
-GB: Final = 1e9
+from admin.prices import GB as GB
+from admin.prices import KMS_CALL as KMS_CALL
+from admin.prices import LOG_GB as LOG_GB
+from admin.prices import READ_UNIT as READ_UNIT
+from admin.prices import S3_GET as S3_GET
+from admin.prices import S3_PUT as S3_PUT
+from admin.prices import WRITE_UNIT as WRITE_UNIT
 
 TRANSACTIONAL: Final = 2  # units of a transactional write for one of a plain write
 QUERY_PAGE: Final = 1 << 20  # bytes of items after which a query answers
 BATCH_WRITE: Final = 25  # items
 ASSUMED: Final = (
-    "List prices, us-east-1, on demand: DynamoDB $0.625 per million write units, $0.125 per million read units;\n"
-    "S3 $5 per million PUT, $0.40 per million GET. Not in them: Lambda, API Gateway, storage."
+    f"List prices, us-east-1, on demand: DynamoDB ${WRITE_UNIT * 1e6:g} per million write units, "
+    f"${READ_UNIT * 1e6:g} per million read units;\nS3 ${S3_PUT * 1e6:g} per million PUT, "
+    f"${S3_GET * 1e6:g} per million GET. Not in them: Lambda, API Gateway, storage."
 )
 
 

@@ -29,7 +29,7 @@ def splicing() -> None:
     objects = [gzip.compress(each, 6) for each in bodies]
 
     zipped = zip_file(logs, [head], [NAME], "logs.zip")
-    gzipped = log_file(logs, head, f"{NAME}.gz", "application/gzip", gzip=True, as_file=True)
+    gzipped = log_file(logs, [head], f"{NAME}.gz", "application/gzip", gzip=True, as_file=True)
     files: list[tuple[str, dict[str, Callable[[], bytes]], Callable[[bytes], bytes]]] = [
         (
             "ZIP",

@@ -14,7 +14,8 @@ from typing import Any
 import uvicorn
 
 from local import DATA
-from local.emulator import Emulator, EmulatorRuns, PortTaken, values_of
+from local.emulator import Emulator, EmulatorRuns, PortTaken, leave_account, values_of
+from local.function_log import FunctionLog
 from local.gateway import Gateway
 from local.queues import Queues
 from local.sample import demo, write_sample
@@ -29,8 +30,7 @@ def main() -> None:
     # Raised wherever the program is, so that everything started so far is stopped in order.
     for each in (signal.SIGINT, signal.SIGTERM):
         signal.signal(each, lambda *_: sys.exit(0))
-    for name in [name for name in os.environ if name.startswith("AWS_")]:
-        del os.environ[name]  # a profile or token of an account that this has nothing to do with
+    leave_account()  # which this has nothing to do with
     logging.basicConfig(format="%(message)s")
     logging.getLogger("local").setLevel(logging.INFO)
     port, emulator_port = _port("PORT", PORT), _port("EMULATOR_PORT", EMULATOR_PORT)
@@ -57,15 +57,15 @@ def main() -> None:
 
 def _serve(running: ExitStack, emulator: Emulator, listening: socket.socket, directory: Path) -> None:
     template = Template.load(overrides=os.environ.get("LOGKEEP_PARAMETERS", ""))
-    environment = {"POWERTOOLS_LOG_LEVEL": "WARNING"} | os.environ | emulator.create(template)
+    environment = os.environ | emulator.create(template)
     os.environ |= environment
     _say("Writing sample data")
     write_sample(values_of(template, emulator.endpoint)["CredentialsKey"])
     host, port = listening.getsockname()
-    told = demo(f"http://{host}:{port}")
+    told = demo(f"http://{host}:{port}") | {"emulator": emulator.endpoint}
     (directory / "demo.json").write_text(json.dumps(told, indent=2) + "\n")
 
-    sandboxes = Sandboxes(environment)
+    sandboxes = Sandboxes(environment, FunctionLog(directory))
     running.enter_context(Queues(template, sandboxes, emulator))
     running.enter_context(sandboxes)  # left before the queues, whose calls it cuts off
     config = uvicorn.Config(

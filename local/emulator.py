@@ -101,21 +101,6 @@ class Emulator:
         if process.stdin:
             process.stdin.close()
 
-    def variables(self) -> dict[str, str]:
-        """What a client of AWS needs in its environment to reach this instead, whatever its user has configured."""
-        return {
-            "AWS_ENDPOINT_URL": self.endpoint,
-            "AWS_DEFAULT_REGION": REGION,
-            "AWS_REGION": REGION,
-            "AWS_ACCESS_KEY_ID": KEY,
-            "AWS_SECRET_ACCESS_KEY": KEY,
-            "AWS_SESSION_TOKEN": "",
-            "AWS_CONFIG_FILE": os.devnull,
-            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-            "NO_PROXY": "127.0.0.1",
-            "no_proxy": "127.0.0.1",
-        }
-
     def create(self, template: Template) -> dict[str, str]:
         """Create what is missing of the template's resources; the environment in which its functions use them."""
         values = values_of(template, self.endpoint)
@@ -126,7 +111,7 @@ class Emulator:
             self._create_roles(template, values | arns)
         for name in template.resources("AWS::S3::Bucket"):
             self.client("s3").create_bucket(Bucket=values[name])  # in us-east-1 one's own bucket is no error
-        return template.environment(values) | self.variables()
+        return template.environment(values) | variables_of(self.endpoint)
 
     def _create_tables(self, template: Template, values: Values) -> None:
         dynamodb = self.client("dynamodb")
@@ -236,6 +221,28 @@ class Emulator:
 
 def physical_name(name: str) -> str:
     return f"logkeep-{name}"
+
+
+def variables_of(endpoint: str) -> dict[str, str]:
+    """What a client of AWS needs in its environment to reach an emulator, whatever its user has configured."""
+    return {
+        "AWS_ENDPOINT_URL": endpoint,
+        "AWS_DEFAULT_REGION": REGION,
+        "AWS_REGION": REGION,
+        "AWS_ACCESS_KEY_ID": KEY,
+        "AWS_SECRET_ACCESS_KEY": KEY,
+        "AWS_SESSION_TOKEN": "",
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        "NO_PROXY": "127.0.0.1",
+        "no_proxy": "127.0.0.1",
+    }
+
+
+def leave_account() -> None:
+    """Take what names an AWS account out of the environment: profile, token, region, endpoints."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        del os.environ[name]
 
 
 def values_of(template: Template, endpoint: str) -> dict[str, str]:

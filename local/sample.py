@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Final
 
 from logkeep.aws.backups import backup_store
@@ -19,10 +20,11 @@ from logkeep.aws.logs import LogStore, log_store
 from logkeep.backups import BackupRecord, Status
 from logkeep.errors import LogNotFound
 from logkeep.events import DAY, HOUR, MINUTE, Event, EventBatch, EventType
-from logkeep.identity import Credential, Kind, Scope, token_place, user_id, user_place
+from logkeep.identity import Credential, Kind, Scope, access_key_place, token_place, user_id, user_place
 from logkeep.log import Totals
 from logkeep.logid import LogId
 from logkeep.passwords import hash_password
+from logkeep.registration import Registration
 
 PROJECT: Final = "0f5f3d6c1b6a4d5a8f4e1a2b3c4d5e6f"
 OTHER_PROJECT: Final = "f" * 32
@@ -44,6 +46,7 @@ TASK: Final = "secretflow-task-20241101160338-single-psi"
 SINGLE_TASK: Final = "secretflow-task-20241104091512-report"
 CONTAINER: Final = "secretflow"
 CHECK_TASK: Final = "2b31ed520000000ebedb6e5700000000"
+EXECUTION: Final = "c4d91f3a7be04f0c9a6e21d85b3f7710"
 SUB_JOBS: Final = [f"a777ff00d3cf4d369d87066806ae{number:04d}" for number in (1, 2, 3)]
 CLUSTER: Final = "4213d908-f5dc-4633-8401-cfd7175fca0c"
 INSTANCE: Final = "css-logs-ess-esn-1-1"
@@ -52,6 +55,11 @@ LOG_PATH: Final = "css-backup-1610678043608/css/log"
 _AGE_SECONDS: Final = 7200  # nothing in it lies in the future
 _EVENT_DAYS: Final = 6
 _BACKUP_DAYS: Final = 22
+# What the logs of a kind are registered under.
+_REGISTERED: Final = {
+    "build": Registration(JOB, str(BUILD_NO)),
+    "check": Registration(CHECK_TASK, EXECUTION),
+}
 _FIRST_LOG: Final = LogId.parse(f"build/{RECORD}/stage1")
 
 
@@ -98,20 +106,26 @@ def demo(endpoint: str) -> dict[str, Any]:
         "job_id": JOB,
         "build_no": BUILD_NO,
         "check_task_id": CHECK_TASK,
+        "execute_id": EXECUTION,
     }
 
 
 def write_credentials(kms_key: str) -> None:
+    """Those that are not there: a password's hash has a salt, and what was disabled stays so."""
     store = credential_store()
     for project, kind, token in (
         (PROJECT, Kind.TOKEN, TOKEN),
         (PROJECT, Kind.KUSCIA_TOKEN, KUSCIA_TOKEN),
         (OTHER_PROJECT, Kind.TOKEN, OTHER_TOKEN),
     ):
-        store.put(token_place(kind, token), _credential(project, f"{kind}-demo", kind))
-    store.put_access_key(_credential(PROJECT, AK, Kind.ACCESS_KEY), SK, kms_key)
-    user = _credential(PROJECT, f"{Kind.USER}-demo", Kind.USER, secret=hash_password(PASSWORD).encode())
-    store.put(user_place(user_id(USER), 1), user)
+        if store.at(token_place(kind, token)) is None:
+            name = USER if project == PROJECT else "other"
+            store.put(token_place(kind, token), _credential(project, f"{kind}-{name}", kind))
+    if store.at(access_key_place(AK)) is None:
+        store.put_access_key(_credential(PROJECT, AK, Kind.ACCESS_KEY), SK, kms_key)
+    if not list(store.user(user_id(USER))):
+        user = _credential(PROJECT, f"{Kind.USER}-{USER}", Kind.USER, secret=hash_password(PASSWORD).encode())
+        store.put(user_place(user_id(USER), 1), user)
 
 
 def _credential(project: str, id: str, kind: Kind, secret: bytes | None = None) -> Credential:
@@ -122,10 +136,10 @@ def _credential(project: str, id: str, kind: Kind, secret: bytes | None = None) 
 def _append(logs: LogStore, log_id: LogId, text: bytes) -> None:
     """Append a text as a shipper would: a buffer at a time, without regard to lines."""
     chance = random.Random(str(log_id))  # noqa: S311 - the same cuts every time
-    offset = 0
+    offset, registration = 0, _REGISTERED.get(log_id.kind)
     while offset < len(text):
         piece = text[offset : offset + chance.randint(len(text) // 6 + 1, len(text) // 3 + 1)]
-        logs.append(log_id, lambda piece=piece: iter((piece,)), offset)  # type: ignore[misc]  # bound by its default
+        logs.append(log_id, partial(iter, (piece,)), offset, registration)
         offset += len(piece)
 
 

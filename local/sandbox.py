@@ -9,6 +9,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import threading
 import time
 import traceback
 from collections import deque
@@ -20,6 +21,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from local import ACCOUNT, REGION
+from local.function_log import FunctionLog
 from local.template import Function
 
 ANSWER_MAX: Final = 6 * 1024 * 1024  # bytes of JSON that a Lambda takes or gives
@@ -60,8 +62,10 @@ class LambdaContext:
 class Sandboxes:
     """As many sandboxes as there were ever calls at once; each can run every function."""
 
-    def __init__(self, environment: Mapping[str, str]) -> None:
+    def __init__(self, environment: Mapping[str, str], log: FunctionLog | None = None) -> None:
+        """What functions print goes to the log, if there is one; what they write to stderr, to ours."""
         self._environment = dict(environment)
+        self._log = log
         self._processes = multiprocessing.get_context("forkserver")
         self._processes.set_forkserver_preload(_PRELOADED)
         # Ctrl-C reaches every process of the terminal. What is ignored here, the server and its forks ignore.
@@ -84,7 +88,7 @@ class Sandboxes:
         try:
             sandbox = self._idle.pop()
         except IndexError:
-            sandbox = _Sandbox(self._processes, self._environment)
+            sandbox = _Sandbox(self._processes, self._environment, self._log)
         self._busy.add(sandbox)
         if self._closed:
             sandbox.kill()
@@ -111,11 +115,22 @@ class Sandboxes:
 
 
 class _Sandbox:
-    def __init__(self, processes: multiprocessing.context.ForkServerContext, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        processes: multiprocessing.context.ForkServerContext,
+        environment: Mapping[str, str],
+        log: FunctionLog | None,
+    ) -> None:
         self._ours, theirs = processes.Pipe()
-        self._process = processes.Process(target=_work, args=(theirs, environment), daemon=True)
+        printed, stdout = processes.Pipe(duplex=False) if log else (None, None)
+        self._process = processes.Process(target=_work, args=(theirs, environment, stdout), daemon=True)
         self._process.start()
         theirs.close()  # so that the end of the process ends the pipe
+        self._printing: threading.Thread | None = None
+        if log and printed and stdout:
+            stdout.close()
+            self._printing = threading.Thread(target=_take, args=(log, printed), daemon=True)
+            self._printing.start()
 
     @property
     def lives(self) -> bool:
@@ -141,11 +156,21 @@ class _Sandbox:
         self.kill()
         self._process.join()
         self._ours.close()
+        if self._printing:
+            self._printing.join()
 
 
-def _work(calls: Connection, environment: Mapping[str, str]) -> None:
+def _take(log: FunctionLog, printed: Connection) -> None:
+    with printed, open(printed.fileno(), "rb", closefd=False) as lines:
+        log.take(lines)
+
+
+def _work(calls: Connection, environment: Mapping[str, str], stdout: Connection | None) -> None:
     """Run what comes over the pipe until that closes: with our parent, whatever becomes of it."""
     os.environ |= environment
+    if stdout:
+        with stdout:
+            os.dup2(stdout.fileno(), 1)
     while True:
         try:
             function, event, request_id, deadline = calls.recv()

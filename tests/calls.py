@@ -26,6 +26,11 @@ RECORD: Final = "5c77b71c-5b35-4f50-8984-76387e42451a"
 SERVICE: Final = "35de3ca9-1bca-4ae7-9cb0-914f30fa7d3e"
 CLUSTER: Final = "4213d908-f5dc-4633-8401-cfd7175fca0c"
 TASK: Final = "secretflow-task-20241101160338-single-psi"
+JOB: Final = "b59137c75cc44d0b8e1f2ee58b0fdc1f"
+BUILD_NO: Final = 27
+BUILD: Final = {"job_id": JOB, "build_no": str(BUILD_NO)}
+CHECK_TASK: Final = "2b31ed520000000ebedb6e5700000000"
+EXECUTION: Final = {"task_id": CHECK_TASK, "execute_id": "c4d91f3a7be04f0c9a6e21d85b3f7710"}
 SUB_JOBS: Final = [f"a777ff00d3cf4d369d87066806ae000{n}" for n in (1, 2, 3)]
 TOKENS: Final = {Kind.TOKEN: "logkeep-demo-token", Kind.KUSCIA_TOKEN: "logkeep-demo-kuscia-token-000001"}
 SCOPES: Final = frozenset(map(str, Scope))
@@ -108,8 +113,14 @@ def log_request(name: str, log_id: str, query: str = "", **changes: Any) -> dict
     return event(name, rawQueryString=query, **path, **changes)
 
 
-def append(log_id: str, body: bytes, offset: int | None = 0, headers: Mapping[str, str] | None = None) -> Answer:
-    query = "" if offset is None else f"offset={offset}"
+def append(
+    log_id: str,
+    body: bytes,
+    offset: int | None = 0,
+    headers: Mapping[str, str] | None = None,
+    registered: Mapping[str, str] | None = None,
+) -> Answer:
+    query = urlencode(({} if offset is None else {"offset": offset}) | dict(registered or {}))
     sent = {"content-length": str(len(body)), **(headers or {})}
     return call("append_log", log_request("append_log", log_id, query, headers=sent, **binary(body)))
 

@@ -37,7 +37,7 @@ def counted() -> Iterator[Counter[str]]:
     def count(model: Any, **_: Any) -> None:
         counts[model.name] += 1
 
-    used = (clients.s3(), clients.dynamodb())
+    used = (clients.s3(), clients.dynamodb(), clients.kms(), clients.secretsmanager())
     for client in used:
         client.meta.events.register("before-call.*.*", count)
     try:

@@ -11,7 +11,8 @@ app = App(LOGKEEP, "append_log", takes_files=True)
 @app.patch("/v1/.+")
 def append_log() -> Answer:
     log_id, query = app.log_id(), app.query(AppendQuery)
-    head, grew = log_store(app.caller.project).append(log_id, pieces_of(app), query.offset)
+    registration = query.registration(log_id)
+    head, grew = log_store(app.caller.project).append(log_id, pieces_of(app), query.offset, registration)
     return answer_appended(app, head, grew=grew)
 
 

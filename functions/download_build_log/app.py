@@ -1,6 +1,6 @@
-"""GET /v1/log/{record_id}/task-log and /v4/{record_id}/task-log: the log of one build action (seed 002)."""
+"""GET /v1/log/{record_id}/task-log: the log of one build action (seed 002); …/download-log: that of the whole build."""
 
-from logkeep.files import BuildLogQuery, build_log_file
+from logkeep.files import BuildLogQuery, FullLogQuery, build_log_file, full_log_file
 from logkeep.web.files import deliver
 from logkeep.web.http import Answer, App, entrypoint
 from logkeep.web.services import BUILD
@@ -12,6 +12,13 @@ app = App(BUILD, "download_build_log")
 @app.get("/v4/<record_id>/task-log")
 def download_build_log(record_id: str) -> Answer:
     return deliver(app, build_log_file(record_id, app.query(BuildLogQuery)))
+
+
+@app.get("/v1/log/<record_id>/download-log")
+@app.get("/v4/<record_id>/download-log")
+@app.get("/v3/<record_id>/download-log")
+def download_full_log(record_id: str) -> Answer:
+    return deliver(app, full_log_file(record_id, app.query(FullLogQuery)))
 
 
 lambda_handler = entrypoint(app)

@@ -19,6 +19,7 @@ from huaweicloudsdkcss.v1 import CssClient, ListLogsJobRequest
 from huaweicloudsdkmodelarts.v1 import ModelArtsClient
 
 from tests.conformance.kuscia_messages import QueryLogResponse, parse
+from tests.conformance.sdk import downloaded
 from tests.local.service import Service, running
 
 # Of the published clients, which are used as they are.
@@ -54,13 +55,6 @@ def make(request: pytest.FixtureRequest, service: Service) -> Callable[[type], A
         return made
 
     return client
-
-
-def downloaded(response: SdkStreamResponse) -> bytes:
-    assert response.status_code == 200
-    chunks: list[bytes] = []
-    response.consume_download_stream(lambda r: chunks.extend(r.iter_content(65536)))
-    return b"".join(chunks)
 
 
 # CSS

@@ -99,6 +99,52 @@ def test_the_same_log_has_the_same_tag_and_a_grown_one_another() -> None:
     assert read(STAGE, **{"if-none-match": first.headers["ETag"]}).status == 200
 
 
+# A whole build
+
+
+def full(query: str = "", version: str = "-full", encoding: str | None = "gzip"):
+    name = "download_build_log" + version
+    return call("download_build_log", event(name, rawQueryString=query, headers={"accept-encoding": encoding}))
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "identity"])
+@pytest.mark.parametrize("version", ["-full", "-full_v4", "-full_v3"])
+def test_all_stages_of_a_record_are_one_text_in_order(version, encoding) -> None:
+    append(f"build/{RECORD}/stage10", b"DEBUG: ten\nINFO: ten\n")
+    append(f"build/{RECORD}/stage2", b"INFO: two")
+    append(f"build/{RECORD}/stage3", b"")
+    append(STAGE, TEXT)
+    answer = full("log_level=DEBUG", version, encoding)
+    assert (answer.status, answer.body) == (200, TEXT + b"INFO: two\nDEBUG: ten\nINFO: ten\n")
+    assert answer.headers["Content-Disposition"].startswith(f'attachment; filename="{RECORD}.log"')
+    assert full("", version, encoding).body == WITHOUT_DEBUG + b"INFO: two\nINFO: ten\n"
+
+
+def test_a_whole_build_compressed_is_a_gz_named_after_the_record() -> None:
+    append(STAGE, TEXT)
+    answer = full("compress=true")
+    assert "Content-Encoding" not in answer.headers
+    assert f'filename="{RECORD}.log.gz"' in answer.headers["Content-Disposition"]
+    assert gzip.decompress(answer.sent) == WITHOUT_DEBUG
+
+
+def test_a_whole_build_has_another_tag_when_a_stage_is_added() -> None:
+    append(STAGE, TEXT)
+    tag = full().headers["ETag"]
+    append(f"build/{RECORD}/stage2", b"")
+    assert full().headers["ETag"] != tag
+
+
+def test_a_record_without_stages_is_a_404_and_a_bad_one_a_400() -> None:
+    append(STAGE, TEXT)
+    assert send("download_build_log-full_unknown_record").json["error_code"] == "CB.00060404"
+    for query, named in (("log_level=WARN", "log_level"), ("compress=1", "compress")):
+        answer = full(query)
+        assert (answer.status, f" {named}: " in answer.json["error_msg"]) == (400, True)
+    asked = event("download_build_log-full", rawPath=f"/v1/log/{'x' * 35}/download-log")
+    assert " record_id: " in call("download_build_log", asked).json["error_msg"]
+
+
 # Check
 
 
@@ -182,6 +228,8 @@ def test_the_event_files_do_what_their_names_say() -> None:
         append(f"check/{sub_job}", b"x\n")
     assert send("download_build_log").body == WITHOUT_DEBUG
     assert send("download_build_log-v4").body == TEXT
+    assert send("download_build_log-full").body == send("download_build_log-full_v3").body == WITHOUT_DEBUG
+    assert send("download_build_log-full_v4").body == TEXT
     assert send("download_build_log-no_task_name").status == 400
     assert send("download_build_log-unknown_stage").status == 404
     assert len(entries(send("download_check_logs"))) == 4

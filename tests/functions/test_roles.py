@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,19 +13,27 @@ from botocore.exceptions import ClientError
 
 from local import ACCOUNT
 from local.emulator import KEY, Emulator, physical_name, values_of
-from local.sample import write_credentials
+from local.sample import USER, write_credentials
 from local.template import Template
 from logkeep.aws import clients
 from logkeep.aws.backups import backup_store
+from logkeep.aws.credentials import credential_store
 from logkeep.aws.download_role import download_signer
 from logkeep.aws.logs import log_store
 from logkeep.aws.renders import Renders
+from logkeep.aws.token_keys import token_keys
 from logkeep.aws.uploads import Unfinished
 from logkeep.errors import Busy
 from logkeep.fragment import pack
+from logkeep.identity import NEEDED, Access, user_id
 from logkeep.logid import LogId
+from logkeep.registration import Registration
+from logkeep.tokens import claims_for, issue
 from tests.calls import (
+    BUILD,
     CLUSTER,
+    EVENTS,
+    EXECUTION,
     PROJECT,
     RECORD,
     SUB_JOBS,
@@ -38,6 +47,7 @@ from tests.calls import (
     seal,
     send,
 )  # fmt: skip
+from tests.signing import send_signed
 
 TEMPLATE = Template.load()
 LARGE = os.urandom(3 << 20).hex().encode()
@@ -54,15 +64,22 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]
             patch.setenv(name, value)
         forget_aws()
         write_credentials(values_of(TEMPLATE, emulator.endpoint)["CredentialsKey"])
-        log_store(PROJECT).append(STAGE, lambda: iter((LARGE,)), 0)
+        log_store(PROJECT).append(STAGE, lambda: iter((LARGE,)), 0, Registration(*BUILD.values()))
         for container in ("secretflow", "sidecar"):
             append(f"task/{TASK}/0/{container}/0", LARGE[:100_000])
         for sub_job in SUB_JOBS:
-            append(f"check/{sub_job}", LARGE[:100_000])
+            append(f"check/{sub_job}", LARGE[:100_000], registered=EXECUTION)
         put_events([], service_name="s")
         backup_store(PROJECT, CLUSTER).enable()
         yield environment
     forget_aws()
+
+
+@pytest.fixture(scope="module")
+def token(guarded: dict[str, str]) -> str:
+    """Issued by one who may do everything."""
+    user = next(credential_store().user(user_id(USER)))
+    return issue(claims_for(user[1], user[0], time.time()), token_keys().current())
 
 
 def as_new_caller() -> None:
@@ -101,6 +118,21 @@ def test_its_own_event_succeeds(role: str) -> None:
         assert send(folder).status in {200, 202, 303, 201, 404 if role == "RejectUnknown" else 200}
 
 
+PROVED = [
+    name
+    for name, each in TEMPLATE.functions.items()
+    if not each.queues and NEEDED[each.folder] is not Access.EVERYONE and name != "QueryTaskLog"  # which takes its own
+]
+
+
+@as_role(*PROVED)
+def test_a_signature_and_an_issued_token_work_under_its_role(role: str, token: str) -> None:
+    """Each needs more than a token that is kept: the secret's key, or the keys of tokens."""
+    folder = TEMPLATE.functions[role].folder
+    for asked in (send_signed(folder), event(folder, headers={"x-auth-token": token})):
+        assert call(folder, asked).status not in {401, 403, 500}
+
+
 @as_role("ReadLog", "DownloadBuildLog")
 @pytest.mark.parametrize("encoding", ["gzip", "identity"])
 def test_a_render_is_built_and_linked(role: str, encoding: str) -> None:
@@ -122,6 +154,23 @@ def test_a_link_opens_renders_and_its_role_nothing_else(role: str) -> None:
 @as_role("DownloadCheckLogs")
 def test_a_zip_is_built_and_linked(role: str) -> None:
     assert send("download_check_logs", headers={"accept": "application/json"}).status == 200
+
+
+@as_role("DownloadBuildLog", "PageBuildLog", "ShowCheckLog")
+def test_its_other_routes_succeed_too(role: str) -> None:
+    folder = TEMPLATE.functions[role].folder
+    names = ["full", "full_v4", "full_v3", "stage", "v3", "console"]
+    others = [f"{folder}-{name}" for name in names if (EVENTS / f"{folder}-{name}.json").exists()]
+    assert others
+    for name in others:
+        assert send(name, headers={"accept": "application/json"}).status == 200
+
+
+@as_role("AppendLog")
+def test_a_log_is_registered(role: str) -> None:
+    assert append(f"build/{RECORD}/stage8", b"x\n", registered=BUILD).status == 202
+    assert append(f"check/{RECORD}", b"", registered=EXECUTION).status == 202
+    assert append(f"check/{RECORD}", b"", registered=EXECUTION).status == 200
 
 
 @as_role("ReadLog", "DownloadBuildLog", "DownloadCheckLogs")

@@ -1,16 +1,29 @@
 """No function shows or changes what belongs to another project, and none answers without a proof."""
 
+import json
 import time
+from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from local.emulator import Emulator, values_of
 from local.template import Template
 from logkeep.aws.backups import backup_store
 from logkeep.aws.credentials import credential_store
-from logkeep.identity import NEEDED, Access, Kind, Scope, token_place
+from logkeep.aws.limits import Limiter
+from logkeep.aws.logs import log_store
+from logkeep.aws.token_keys import token_keys
+from logkeep.identity import NEEDED, Access, Kind, Scope, token_place, user_id, user_place
+from logkeep.logid import LogId
+from logkeep.registration import Registration
+from logkeep.tokens import claims_for, issue
 from tests.calls import (
+    BUILD,
     CLUSTER,
     EVENTS,
+    EXECUTION,
     OTHER_PROJECT,
     OTHER_TOKEN,
     PROJECT,
@@ -29,6 +42,7 @@ from tests.calls import (
     read,
     send,
 )  # fmt: skip
+from tests.signing import signed
 
 pytestmark = pytest.mark.usefixtures("aws")
 
@@ -39,6 +53,7 @@ def folder(function: str) -> str:
 
 ROUTED = sorted({route.function for route in Template.load().routes if route.path})
 NAMES = [name for name in map(folder, ROUTED) if NEEDED[name] is not Access.EVERYONE]
+OTHER_KEY = ("OTHERPROJECTSKEY", "secret-of-the-other-projects-key")
 SECRET = b"2026-01-01 00:00:00 INFO the secret of the first project\n"
 
 
@@ -52,12 +67,12 @@ def token_header(name: str) -> str:
 
 @pytest.fixture(autouse=True)
 def secrets(aws) -> None:
-    append(f"build/{RECORD}/stage1", SECRET)
+    append(f"build/{RECORD}/stage1", SECRET, registered=BUILD)
     append(f"build/{RECORD}/stage4", SECRET)
     for container in ("secretflow", "sidecar"):
         append(f"task/{TASK}/0/{container}/0", SECRET)
     for sub_job in SUB_JOBS:
-        append(f"check/{sub_job}", SECRET)
+        append(f"check/{sub_job}", SECRET, registered=EXECUTION)
     append(f"cluster/{CLUSTER}/node/instance", SECRET)
     put_events(
         [{"occur_time": 1_795_348_800_000, "event_type": "normal", "event_info": SECRET.decode()}], service_name="s"
@@ -80,6 +95,28 @@ def test_a_token_of_another_project_gets_nothing(name: str) -> None:
     assert SECRET not in answer.body
 
 
+@pytest.mark.parametrize(
+    "name", ["download_build_log-full", "page_build_log-stage", "page_build_log-v3", "show_check_log-console"]
+)
+def test_the_other_paths_of_a_function_give_a_token_of_another_project_nothing(name: str) -> None:
+    function = name.partition("-")[0]
+    assert SECRET.strip().decode() in json.dumps(call(function, event(name)).body.decode())
+    answer = call(function, event(name, headers={"x-auth-token": OTHER_TOKEN, "x-project-id": PROJECT}))
+    assert (answer.status, SECRET in answer.body) == (404, False)
+
+
+def test_two_projects_may_have_the_same_build_and_the_same_task() -> None:
+    theirs = b"of the other project\n"
+    logs = log_store(OTHER_PROJECT)
+    for log_id, pair in ((f"build/{RECORD}/stage1", BUILD), (f"check/{SUB_JOBS[0]}", EXECUTION)):
+        logs.append(LogId.parse(log_id), lambda: iter((theirs,)), 0, Registration(*pair.values()))
+    for name in ("page_build_log", "show_check_log-console"):
+        function, headers = name.partition("-")[0], {"x-auth-token": OTHER_TOKEN}
+        answer = call(function, event(name, headers=headers))
+        assert theirs.decode() in answer.json["result"].values()
+        assert SECRET.decode() in call(function, event(name)).json["result"].get("log", SECRET.decode())
+
+
 @pytest.mark.parametrize("name", [name for name in NAMES if names_a_project(name)])
 def test_the_other_projects_own_path_shows_nothing_of_the_first(name: str) -> None:
     asked = event(name, headers={token_header(name): OTHER_TOKEN})
@@ -89,6 +126,103 @@ def test_the_other_projects_own_path_shows_nothing_of_the_first(name: str) -> No
     assert SECRET not in answer.body
     assert read(f"build/{RECORD}/stage4").body == SECRET
     assert list_events().json["total_count"] == 1
+
+
+PROOFS = ("signature", "signature behind a function URL", "token", "issued token", "kuscia token", "every kind at once")
+
+
+def prove_other(asked: dict[str, Any], proof: str) -> dict[str, Any]:
+    """An event with a credential of another project, and none of the first."""
+    kept = {name: value for name, value in asked["headers"].items() if name not in {"x-auth-token", "token"}}
+    asked = {**asked, "headers": kept}
+    if proof.startswith("signature"):
+        return signed(asked, keys=OTHER_KEY, gateway="Function URL" if "URL" in proof else "HTTP API")
+    user = next(credential_store().user(user_id("other")))
+    issued = issue(claims_for(user[1], user[0], time.time()), token_keys().current())
+    sent = {
+        "token": {"x-auth-token": OTHER_TOKEN},
+        "issued token": {"x-auth-token": issued},
+        "kuscia token": {"token": OTHER_TOKEN},
+        "every kind at once": {"x-auth-token": issued, "token": OTHER_TOKEN},
+    }[proof]
+    return {**asked, "headers": kept | sent}
+
+
+@pytest.fixture
+def other_credentials(aws, emulator: Emulator) -> None:
+    """Of every kind, in the other project."""
+    store, key = credential_store(), values_of(Template.load(), emulator.endpoint)["CredentialsKey"]
+    store.put_access_key(credential(Kind.ACCESS_KEY, id=OTHER_KEY[0], project=OTHER_PROJECT), OTHER_KEY[1], key)
+    store.put(user_place(user_id("other"), 1), credential(Kind.USER, id="other", project=OTHER_PROJECT))
+
+
+QUERIES = st.lists(
+    st.sampled_from(
+        [
+            *("task_name=stage1", "log_level=INFO", "compress=true", f"sub_job_id={SUB_JOBS[0]}", "limit=1000"),
+            *("offset=0", "prefix=build/", "prefix=", "marker=", f"project_id={PROJECT}", f"X-Project-Id={PROJECT}"),
+            *("status=FAIL", "order=asc", "start_time=0", "name=cn-north-4"),
+        ]
+    ),
+    max_size=4,
+    unique=True,
+).map("&".join)
+HEADERS = st.dictionaries(
+    st.sampled_from(["x-project-id", "x-forwarded-for", "x-domain-id", "x-original-url", "cookie", "x-security-token"]),
+    st.sampled_from([PROJECT, "127.0.0.1", f"/v1/{PROJECT}/logs", TOKENS[Kind.TOKEN]]),
+    max_size=2,
+)
+
+
+@settings(
+    max_examples=120,
+    deadline=None,
+    database=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(
+    name=st.sampled_from(NAMES),
+    proof=st.sampled_from(PROOFS),
+    path=st.sampled_from(["as it is", "the other project's"]),
+    parameters=st.sampled_from(["as they are", "none", "the other project's"]),
+    query=st.none() | QUERIES,
+    headers=HEADERS,
+)
+def test_nothing_is_found_with_any_credential_of_another_project(
+    other_credentials, monkeypatch, name, proof, path, parameters, query, headers
+) -> None:
+    """Every function with every kind of credential, and whatever else a client chooses."""
+    monkeypatch.setattr(Limiter, "take", lambda *_: None)
+    asked = event(name, headers=headers)
+    if query is not None:
+        asked["rawQueryString"] = query
+    if path != "as it is":
+        asked["rawPath"] = asked["rawPath"].replace(PROJECT, OTHER_PROJECT)
+    if parameters == "none":
+        asked.pop("pathParameters", None)
+    elif parameters != "as they are" and "project_id" in asked.get("pathParameters", {}):
+        asked["pathParameters"] = {**asked["pathParameters"], "project_id": OTHER_PROJECT}
+    answer = call(name, prove_other(asked, proof))
+    assert SECRET.strip() not in answer.body
+    assert answer.status != 500
+    assert not any(PROJECT in text or "renders/" in text for text in answer.headers.values())
+    if answer.status == 200 and name != "query_task_log":
+        assert PROJECT not in answer.body.decode(errors="replace")
+    if NEEDED[name] is not Scope.LOGS_READ:
+        assert read(f"build/{RECORD}/stage4").body == SECRET
+        assert list_events().json["total_count"] == 1
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_kind_of_credential_is_good_in_its_own_project(name, other_credentials) -> None:
+    """Without this, the test above would pass where nothing is ever proved."""
+    asked = event(name)
+    asked["rawPath"] = asked["rawPath"].replace(PROJECT, OTHER_PROJECT)
+    if names_a_project(name):
+        asked["pathParameters"] = {**asked["pathParameters"], "project_id": OTHER_PROJECT}
+    good = {proof for proof in PROOFS if call(name, prove_other(asked, proof)).status not in {401, 403}}
+    of_kuscia = {"kuscia token", "every kind at once"}
+    assert good == (of_kuscia if name == "query_task_log" else set(PROOFS) - {"kuscia token"})
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -142,6 +276,8 @@ def test_a_kuscia_token_is_no_auth_token(name: str) -> None:
     ("name", "codes"),
     [
         ("list_service_events", ("ModelArts.0201", "ModelArts.0203", "ModelArts.0202")),
+        ("show_check_log", ("CC.00000003", "CC.00000003", "CC.00000003")),
+        ("page_build_log", ("APIGW.0301", "APIGW.0301", "APIGW.0301")),
         ("download_check_logs", ("CC.00000003", "CC.00000003", "CC.00000003")),
         ("download_build_log", ("APIGW.0301", "APIGW.0301", "APIGW.0301")),
         ("list_backup_records", ("APIGW.0301", "APIGW.0301", "APIGW.0301")),

@@ -6,6 +6,7 @@ import io
 import json
 import random
 import subprocess
+import time
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -14,8 +15,10 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
+from huaweicloudsdkcore.sdk_request import SdkRequest
 
 from tests.local.service import Service, eventually, running
+from tests.signing import sdk_sign, stamp
 
 MB = 1 << 20
 PEAK_MAX = 256 * MB
@@ -164,7 +167,10 @@ def test_a_large_file_is_redirected_to_with_the_json_as_body(service, client, la
 
 def test_a_signed_request_is_never_redirected(service, client, large) -> None:
     log_id, _ = large
-    signed = {"Authorization": "SDK-HMAC-SHA256 Access=AK, SignedHeaders=host;x-sdk-date, Signature=00"}
+    host = service.demo["endpoint"].removeprefix("http://")
+    request = SdkRequest("GET", "http", host, path(service, log_id), query_params=[], header_params={}, body=b"")
+    request.header_params["X-Sdk-Date"] = stamp(time.time())
+    signed = sdk_sign(request)
     answer = client.get(path(service, log_id), headers=signed)
     assert answer.status_code == 413
     assert "Accept: application/json" in answer.json()["error_msg"]
@@ -195,14 +201,19 @@ def test_what_is_not_built_in_time_is_built_by_the_queue(tmp_path: Path) -> None
     with running(tmp_path, LOGKEEP_PARAMETERS="BuildSeconds=0") as service, service.client() as client:
         client.follow_redirects = False
         text = random.Random(6).randbytes(20 * MB).hex().encode()
-        store(service, client, "build/late/stage1", text, 4 * MB)
-        target = path(service, "build/late/stage1")
+        store(service, client, f"build/{RECORD}/stage1", text, 4 * MB)
+        target = path(service, f"build/{RECORD}/stage1")
         later = client.get(target)
         assert later.status_code == 503
         assert int(later.headers["Retry-After"]) > 0
         assert set(later.json()) == {"error_code", "error_msg"}
         pending = client.get(target, headers={"Accept": "application/json"})
-        assert (pending.status_code, pending.json()["state"]) in {(202, "building"), (200, None)}
+        assert (pending.status_code, pending.json().get("state")) in {(202, "building"), (200, None)}
         assert client.get(target).status_code in {303, 503}, "asking again is no second order"
         assert eventually(lambda: client.get(target).status_code == 303, 60)
         assert same(curl(service, target, "--compressed", "-L"), text)
+        store(service, client, f"build/{RECORD}/stage2", b"DEBUG: the second stage\n")
+        target = f"/v1/log/{RECORD}/download-log?log_level=DEBUG"
+        assert client.get(target).status_code == 503
+        assert eventually(lambda: client.get(target).status_code == 303, 60)
+        assert same(curl(service, target, "--compressed", "-L"), text + b"\nDEBUG: the second stage\n")

@@ -12,6 +12,7 @@ from logkeep.aws.backups import backup_store
 from logkeep.aws.logs import log_store
 from logkeep.backups import RecordQuery, Status
 from logkeep.settings import settings
+from tests.calls import EVENTS, send
 
 KMS_KEY = "alias/logkeep-CredentialsKey"
 
@@ -46,3 +47,13 @@ def test_every_api_has_something_to_show(aws: None) -> None:
         (Status.FAIL, "Manual"),
         (Status.RUNNING, "Manual"),
     }
+
+
+def test_the_registered_build_and_execution_are_those_of_the_event_files(aws: None) -> None:
+    sample.write_sample(KMS_KEY)
+    assert send("page_build_log").json["result"]["log"].endswith("finished")
+    assert len(send("show_check_log").json["log_info"]) == 5
+    assert send("show_check_log-console").json["result"]["hasMore"] is True
+    succeed = [path.stem for path in EVENTS.glob("download_build_log-full*") if "unknown" not in path.stem]
+    assert [send(name).status for name in succeed] == [200] * 3
+    assert send("append_log-of_a_build").status == 202, "another stage of the same build"

@@ -6,16 +6,20 @@ from dataclasses import replace
 
 import pytest
 
+from local.emulator import values_of
 from local.sandbox import FunctionFailed, FunctionTimedOut, Sandboxes
 from local.template import Template
 from tests.calls import event
 
-FUNCTION = Template.load().functions["RejectUnknown"]
+TEMPLATE = Template.load()
+FUNCTION = TEMPLATE.functions["RejectUnknown"]
+NOBODY_LISTENS = "http://127.0.0.1:9"
+ENVIRONMENT = TEMPLATE.environment(values_of(TEMPLATE, NOBODY_LISTENS)) | {"POWERTOOLS_LOG_LEVEL": "CRITICAL"}
 
 
 @pytest.fixture
 def sandboxes() -> Iterator[Sandboxes]:
-    with Sandboxes({"POWERTOOLS_SERVICE_NAME": "logkeep", "POWERTOOLS_LOG_LEVEL": "CRITICAL"}) as sandboxes:
+    with Sandboxes(ENVIRONMENT) as sandboxes:
         yield sandboxes
 
 

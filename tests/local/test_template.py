@@ -30,7 +30,7 @@ def test_a_request_reaches_its_function(method, path, function, parameters):
     assert routed(method, path) == (function, parameters)
 
 
-@pytest.mark.parametrize(("method", "path"), [("GET", "/"), ("DELETE", "/v1/p/logs"), ("GET", "/v1/log-file/")])
+@pytest.mark.parametrize(("method", "path"), [("GET", "/nowhere"), ("DELETE", "/v1/p/logs"), ("GET", "/v1/log-file/")])
 def test_what_no_route_takes_goes_to_the_default_route(method, path):
     assert routed(method, path) == ("RejectUnknown", {})
 

@@ -13,7 +13,7 @@ import boto3
 import pytest
 import yaml
 
-from local.emulator import Emulator
+from local.emulator import Emulator, variables_of
 
 ARCHITECTURES = {"arm64": "aarch64", "x86_64": "x86_64"}
 EM_AARCH64, EM_X86_64 = 183, 62  # e_machine of an ELF file
@@ -24,7 +24,7 @@ def environment(emulator: Emulator, root: Path) -> dict[str, str]:
     """Of sam: our interpreter first in PATH, the emulator as its AWS."""
     return {
         **{name: value for name, value in os.environ.items() if not name.startswith("AWS_")},
-        **emulator.variables(),
+        **variables_of(emulator.endpoint),
         "PATH": f"{root / '.venv' / 'bin'}:{os.environ['PATH']}",
         "SAM_CLI_TELEMETRY": "0",
     }

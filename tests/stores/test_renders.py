@@ -43,7 +43,7 @@ def made(aws, noise: bytes) -> Rendition:
     for start in range(0, len(noise), 4 << 20):
         piece = noise[start : start + (4 << 20)]
         store.append(LOG, partial(iter, (piece,)), start)
-    return log_file(store, store.head(LOG), "stage1.log", "text/plain", gzip=True)
+    return log_file(store, [store.head(LOG)], "stage1.log", "text/plain", gzip=True)
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ def test_a_large_render_is_built_in_parts_and_found_again(store, made, noise) ->
 def test_a_small_render_is_put_at_once(store) -> None:
     logs = log_store(PROJECT)
     logs.append(LOG, lambda: iter((b"small\n",)), 0)
-    made = log_file(logs, logs.head(LOG), "x.log", "text/plain", gzip=False)
+    made = log_file(logs, [logs.head(LOG)], "x.log", "text/plain", gzip=False)
     with counted() as requests:
         facts = built(store, made)
     assert (requests["PutObject"], requests["CreateMultipartUpload"]) == (2, 0)
@@ -154,7 +154,7 @@ def test_two_builders_at_once_make_one_render(store, made, noise) -> None:
 def test_a_render_that_the_lifecycle_may_take_is_built_again(store, monkeypatch) -> None:
     logs = log_store(PROJECT)
     logs.append(LOG, lambda: iter((b"small\n",)), 0)
-    made = log_file(logs, logs.head(LOG), "x.log", "text/plain", gzip=False)
+    made = log_file(logs, [logs.head(LOG)], "x.log", "text/plain", gzip=False)
     store.build(made, NEVER)
 
     class Later(datetime):
@@ -226,10 +226,10 @@ def test_long_ranges_are_copied_by_s3_and_the_rest_is_moved(store, objects) -> N
 
 def test_equal_logs_give_one_render_and_a_new_compressor_another(store, made, monkeypatch) -> None:
     logs = log_store(PROJECT)
-    again = log_file(logs, logs.head(LOG), "other name", "text/plain", gzip=True)
+    again = log_file(logs, [logs.head(LOG)], "other name", "text/plain", gzip=True)
     assert again.identity == made.identity
     monkeypatch.setattr(isal, "__version__", "99")
-    assert log_file(logs, logs.head(LOG), "x", "text/plain", gzip=True).identity != made.identity
+    assert log_file(logs, [logs.head(LOG)], "x", "text/plain", gzip=True).identity != made.identity
 
 
 def test_what_s3_refuses_is_no_missing_render(store, made, monkeypatch) -> None:

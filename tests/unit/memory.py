@@ -40,8 +40,12 @@ class MemoryLogs:
     def rows(self, head: Head) -> Iterator[Row]:
         return (row for row in self._rows[head.log_id] if row.fragment.end <= head.end)
 
-    def texts(self, head: Head) -> Iterator[bytes]:
-        return map(self.text, self.rows(head))
+    def texts(self, head: Head, start: int = 0, end: int | None = None) -> Iterator[bytes]:
+        stop = head.end if end is None else end
+        for row in self.rows(head):
+            each = row.fragment
+            if start < each.end and each.offset < stop:
+                yield self.text(row)[max(0, start - each.offset) : stop - each.offset]
 
     def text(self, row: Row) -> bytes:
         return inflate(content([row.extent]), row.fragment)

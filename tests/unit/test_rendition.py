@@ -32,7 +32,7 @@ INFO = b"INFO: what happened\n"
 
 def file_of(logs: MemoryLogs, form: dict[str, bool]) -> Rendition:
     (head,) = logs.heads("build/0123")
-    return log_file(logs, head, "a.log", "text/plain", **form)
+    return log_file(logs, [head], "a.log", "text/plain", **form)
 
 
 def logs_of(*bodies: bytes) -> MemoryLogs:
@@ -120,7 +120,7 @@ def test_what_changes_in_a_head_changes_the_identity(change: str):
     logs = MemoryLogs()
     head = logs.append(LOG, INFO)
     other = head.seal(Totals()) if change == "state" else replace(head, **{change: getattr(head, change) + 1})
-    one, two = (log_file(logs, each, "a", "b", gzip=True) for each in (head, other))
+    one, two = (log_file(logs, [each], "a", "b", gzip=True) for each in (head, other))
     assert one.identity != two.identity
     assert zip_file(logs, [head], ["a"], "a").identity != zip_file(logs, [other], ["a"], "a").identity
 
@@ -128,7 +128,7 @@ def test_what_changes_in_a_head_changes_the_identity(change: str):
 def test_a_log_that_grows_is_made_up_to_the_head_that_was_asked_for():
     logs = MemoryLogs()
     head = logs.append(LOG, INFO)
-    file = log_file(logs, head, "a", "b", gzip=True)
+    file = log_file(logs, [head], "a", "b", gzip=True)
     logs.append(LOG, DEBUG)
     assert gzip.decompress(content(made(file)[0])) == INFO
 
@@ -138,7 +138,7 @@ def test_fragments_without_debug_records_are_spliced_as_they_are(bodies: list[by
     logs = logs_of(*bodies)
     (head,) = logs.heads("build/0123")
     text = b"".join(bodies)
-    extents, _ = made(log_file(logs, head, "a", "b", gzip=True, without_debug=True))
+    extents, _ = made(log_file(logs, [head], "a", "b", gzip=True, without_debug=True))
     spliced = {id(extent) for extent in extents}
     for row in logs.rows(head):
         each = row.fragment
@@ -153,7 +153,7 @@ def test_a_line_that_is_cut_between_fragments_is_filtered_as_one():
     bodies = [INFO, b"DEB", b"UG: x\nIN", b"FO: y\n", INFO]
     logs = logs_of(*bodies)
     (head,) = logs.heads("build/0123")
-    extents, _ = made(log_file(logs, head, "a", "b", gzip=True, without_debug=True))
+    extents, _ = made(log_file(logs, [head], "a", "b", gzip=True, without_debug=True))
     rows = [row.extent for row in logs.rows(head)]
     assert extents[1] is rows[0]
     assert extents[-2] is rows[-1]
@@ -178,7 +178,7 @@ def test_nothing_is_read_before_the_file_is_made(monkeypatch: pytest.MonkeyPatch
     (head,) = logs.heads("build/0123")
     for method in ("rows", "texts", "text"):
         monkeypatch.setattr(logs, method, None)
-    log_file(logs, head, "a", "b", gzip=True, without_debug=True)
+    log_file(logs, [head], "a", "b", gzip=True, without_debug=True)
     making = zip_file(logs, [head], ["a"], "b").make()
     assert next(making)  # the header of the manifest
 
@@ -186,7 +186,7 @@ def test_nothing_is_read_before_the_file_is_made(monkeypatch: pytest.MonkeyPatch
 def test_a_whole_log_is_the_extents_of_its_rows_between_header_and_trailer():
     logs = logs_of(DEBUG, INFO)
     (head,) = logs.heads("build/0123")
-    extents, _ = made(log_file(logs, head, "a", "b", gzip=True))
+    extents, _ = made(log_file(logs, [head], "a", "b", gzip=True))
     assert extents[0] == GZIP_HEADER
     rows = [row.extent for row in logs.rows(head)]
     assert all(extent is row for extent, row in zip(extents[1:-1], rows, strict=True))
@@ -229,4 +229,4 @@ def test_the_identity_of_a_zip_is_of_its_names_logs_and_their_order():
 def test_a_log_and_a_zip_of_it_have_different_identities():
     logs = MemoryLogs()
     head = logs.append(LOG, INFO)
-    assert zip_file(logs, [head], ["a"], "x").identity != log_file(logs, head, "a", "b", gzip=True).identity
+    assert zip_file(logs, [head], ["a"], "x").identity != log_file(logs, [head], "a", "b", gzip=True).identity

@@ -1,11 +1,12 @@
 """What a client may ask for as a file, in a form that a queue carries as well as a request."""
 
 import re
-from collections.abc import Iterable, Iterator
-from typing import Annotated, Final, Literal, Protocol
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Annotated, Any, Final, Literal, Protocol
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from logkeep.builds import STAGE, stages
 from logkeep.errors import Invalid, LogNotFound, TooLarge
 from logkeep.log import Head
 from logkeep.logid import LogId, is_segment
@@ -16,7 +17,6 @@ SUB_JOBS_MAX: Final = 100
 ZIP_ENTRIES_MAX: Final = 10_000
 _SUB_JOB_ID_LENGTH: Final = 32
 _RECORD_ID: Final = re.compile(r"[0-9a-z-]{36}")
-_STAGE: Final = re.compile(r"stage[1-9][0-9]{0,8}")
 
 
 class LogSource(LogReader, Protocol):
@@ -29,29 +29,46 @@ class LogSource(LogReader, Protocol):
         ...
 
 
-class LogFile(BaseModel):
-    """One log."""
-
+class _TextFile(BaseModel):
     model_config = ConfigDict(frozen=True)
 
-    kind: Literal["log"] = "log"
-    log_id: str
     filename: str
     content_type: str
     as_file: bool = False  # a .gz file, not text
     without_debug: bool = False
 
-    def rendition(self, logs: LogSource, *, gzip: bool) -> Rendition:
-        """The file for a client that takes gzip or does not."""
+    def _rendition(self, logs: LogSource, heads: Sequence[Head], *, gzip: bool) -> Rendition:
         return log_file(
             logs,
-            logs.head(LogId.parse(self.log_id)),
+            heads,
             self.filename,
             self.content_type,
             gzip=gzip,
             as_file=self.as_file,
             without_debug=self.without_debug,
         )
+
+
+class LogFile(_TextFile):
+    """One log."""
+
+    kind: Literal["log"] = "log"
+    log_id: str
+
+    def rendition(self, logs: LogSource, *, gzip: bool) -> Rendition:
+        """The file for a client that takes gzip or does not."""
+        return self._rendition(logs, [logs.head(LogId.parse(self.log_id))], gzip=gzip)
+
+
+class BuildFile(_TextFile):
+    """All stages of a build's record, in order."""
+
+    kind: Literal["build"] = "build"
+    record_id: str
+
+    def rendition(self, logs: LogSource, *, gzip: bool) -> Rendition:
+        """The file for a client that takes gzip or does not; raise LogNotFound where the record has no stage."""
+        return self._rendition(logs, stages(logs.heads(f"build/{self.record_id}")), gzip=gzip)
 
 
 class CheckFile(BaseModel):
@@ -64,20 +81,12 @@ class CheckFile(BaseModel):
 
     def rendition(self, logs: LogSource, *, gzip: bool) -> Rendition:
         """The ZIP, the same for every client; raise LogNotFound if a sub-job has no log, never a smaller ZIP."""
-        heads: list[Head] = []
-        unknown = []
-        for sub_job_id in self.sub_job_ids:
-            found = len(heads)
-            for head in logs.heads(f"check/{sub_job_id}"):
-                heads.append(head)
-                if len(heads) > ZIP_ENTRIES_MAX:
-                    raise TooLarge(f"more than {ZIP_ENTRIES_MAX} files; ask for fewer sub-jobs")
-            if len(heads) == found:
-                unknown.append(sub_job_id)
-        if unknown:
-            raise LogNotFound(f"no logs of sub_job_id {', '.join(unknown)}")
+        heads = check_heads(logs, self.sub_job_ids)
         filename = f"{self.sub_job_ids[0]}.zip" if len(self.sub_job_ids) == 1 else "logs.zip"
-        return zip_file(logs, heads, (_check_entry(head.log_id) for head in heads), filename)
+        return zip_file(logs, heads, (check_entry(head.log_id) for head in heads), filename)
+
+
+type AnyFile = LogFile | BuildFile | CheckFile
 
 
 class FileOrder(BaseModel):
@@ -85,38 +94,54 @@ class FileOrder(BaseModel):
 
     project: str
     gzip: bool
-    file: Annotated[LogFile | CheckFile, Field(discriminator="kind")]
+    file: Annotated[AnyFile, Field(discriminator="kind")]
 
 
 def _stage(name: str) -> str:
-    if not _STAGE.fullmatch(name):
+    if not STAGE.fullmatch(name):
         raise ValueError("must be stageX, X being the number of the action, from 1")
     return name
 
 
-class BuildLogQuery(BaseModel):
-    """Seed 002, table 2."""
+class FullLogQuery(BaseModel):
+    """DownloadBuildFullLog."""
 
     model_config = ConfigDict(frozen=True)
 
-    task_name: Annotated[str, AfterValidator(_stage)]
     log_level: Literal["INFO", "DEBUG"] = "INFO"
     compress: Boolean = False
 
+    def form(self, name: str) -> dict[str, Any]:
+        """How a text of that name is handed over; compressed, it is a .gz."""
+        return {
+            "filename": f"{name}.log.gz" if self.compress else f"{name}.log",
+            # SDKs read what is not an octet-stream into memory before they hand it over.
+            "content_type": "application/gzip" if self.compress else "application/octet-stream",
+            "as_file": self.compress,
+            "without_debug": self.log_level == "INFO",
+        }
+
+
+class BuildLogQuery(FullLogQuery):
+    """Seed 002, table 2."""
+
+    task_name: Annotated[str, AfterValidator(_stage)]
+
 
 def build_log_file(record_id: str, query: BuildLogQuery) -> LogFile:
-    """The log of a build action; compressed, it is a .gz named after the stage."""
+    """The log of a build action, named after the stage."""
+    return LogFile(log_id=f"build/{_record(record_id)}/{query.task_name}", **query.form(query.task_name))
+
+
+def full_log_file(record_id: str, query: FullLogQuery) -> BuildFile:
+    """The log of a whole build, named after the record."""
+    return BuildFile(record_id=_record(record_id), **query.form(record_id))
+
+
+def _record(record_id: str) -> str:
     if not _RECORD_ID.fullmatch(record_id):
         raise Invalid("record_id", "must be 36 characters of 0-9 a-z -")
-    name = f"{query.task_name}.log"
-    return LogFile(
-        log_id=f"build/{record_id}/{query.task_name}",
-        filename=f"{name}.gz" if query.compress else name,
-        # SDKs read what is not an octet-stream into memory before they hand it over.
-        content_type="application/gzip" if query.compress else "application/octet-stream",
-        as_file=query.compress,
-        without_debug=query.log_level == "INFO",
-    )
+    return record_id
 
 
 def text_file(log_id: LogId) -> LogFile:
@@ -126,19 +151,48 @@ def text_file(log_id: LogId) -> LogFile:
     return LogFile(log_id=str(log_id), filename=name, content_type="text/plain; charset=utf-8")
 
 
+def _sub_job_id(text: str) -> str:
+    if len(text) != _SUB_JOB_ID_LENGTH or not is_segment(text):
+        raise ValueError(f"must be {_SUB_JOB_ID_LENGTH} characters of A-Z a-z 0-9 . _ -")
+    return text
+
+
+type SubJobId = Annotated[str, AfterValidator(_sub_job_id)]
+
+
 def sub_job_ids(values: Iterable[str]) -> list[str]:
     """Seed 004, table 1: ids repeated or joined by commas, each once, in the order of the request."""
     ids = list(dict.fromkeys(each for value in values for each in value.split(",")))
     if not ids:
         raise Invalid("sub_job_id", "is required")
     for each in ids:
-        if len(each) != _SUB_JOB_ID_LENGTH or not is_segment(each):
-            raise Invalid("sub_job_id", f"must be {_SUB_JOB_ID_LENGTH} characters of A-Z a-z 0-9 . _ -")
+        try:
+            _sub_job_id(each)
+        except ValueError as error:
+            raise Invalid("sub_job_id", str(error)) from error
     if len(ids) > SUB_JOBS_MAX:
         raise Invalid("sub_job_id", f"at most {SUB_JOBS_MAX} at once")
     return ids
 
 
-def _check_entry(log_id: LogId) -> str:
+def check_heads(logs: LogSource, ids: Iterable[str]) -> list[Head]:
+    """All logs of some sub-jobs; raise LogNotFound if one of them has none, TooLarge beyond ZIP_ENTRIES_MAX."""
+    heads: list[Head] = []
+    unknown = []
+    for sub_job_id in ids:
+        found = len(heads)
+        for head in logs.heads(f"check/{sub_job_id}"):
+            heads.append(head)
+            if len(heads) > ZIP_ENTRIES_MAX:
+                raise TooLarge(f"more than {ZIP_ENTRIES_MAX} files; ask for fewer sub-jobs")
+        if len(heads) == found:
+            unknown.append(sub_job_id)
+    if unknown:
+        raise LogNotFound(f"no logs of sub_job_id {', '.join(unknown)}")
+    return heads
+
+
+def check_entry(log_id: LogId) -> str:
+    """The name under which a check log is shown, before it is made safe."""
     sub_job_id = log_id.segments[0]
     return f"{sub_job_id}/{log_id.rest}" if log_id.rest else f"{sub_job_id}.log"

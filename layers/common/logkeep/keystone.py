@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from logkeep.errors import LoginRefused
 from logkeep.identity import Caller, user_id
@@ -73,7 +73,8 @@ class _Scope(_Request):
 
 class _Auth(_Request):
     identity: _Identity
-    scope: _Scope | Literal["unscoped"] | None = None
+    # What is not scoped is for the user's project as well.
+    scope: Annotated[_Scope | None, BeforeValidator(lambda given: None if given == "unscoped" else given)] = None
 
 
 class Login(_Request):
@@ -92,7 +93,7 @@ class Login(_Request):
 
     @property
     def project(self) -> _Project:
-        return self.auth.scope.project if isinstance(self.auth.scope, _Scope) else _Project()
+        return self.auth.scope.project if self.auth.scope else _Project()
 
     def check_project(self, project: str) -> None:
         """Raise LoginRefused where the login is for another project than the user's."""

@@ -13,6 +13,7 @@ from logkeep.errors import Conflict
 from logkeep.fragment import Fragment, combine_crc32
 from logkeep.levels import LEVELS, Cursor, scan
 from logkeep.logid import LogId
+from logkeep.registration import Registration
 
 MAX_BYTES = 10**15  # offsets are written with 16 digits
 _CRC32: Final = re.compile(r"[0-9A-Fa-f]{8}")
@@ -76,6 +77,7 @@ class Head:
     version: int = 0  # counts writes of the head: each is conditional on the one it was made from
     state: State = State.OPEN
     expected: Totals | None = None  # of the seal
+    registration: Registration | None = None
 
     def advance(self, fragments: Iterable[Fragment], cursor: Cursor) -> Self:
         """The head after these fragments, which begin at its end, and the state behind them."""
@@ -94,6 +96,14 @@ class Head:
                 fragments=head.fragments + 1,
             )
         return replace(head, cursor=cursor)
+
+    def register(self, wanted: Registration | None) -> Self:
+        """The head with a registration, which stays what it is once there is one: Conflict for another."""
+        if wanted is None or wanted == self.registration:
+            return self
+        if self.registration:
+            raise Conflict(f"the log is registered under {' '.join(self.registration)}, not {' '.join(wanted)}")
+        return replace(self, registration=wanted)
 
     def check_room(self, end: int) -> None:
         """Raise Conflict if the log may not grow to `end` bytes."""
@@ -128,6 +138,12 @@ class Head:
         if told.crc32 is not None and told.crc32 != self.crc32:
             raise Conflict(f"crc32: the log's is {self.crc32:08x}, the seal says {told.crc32:08x}")
         return replace(self, state=State.SEALED, expected=told)
+
+
+def joined(heads: Iterable[Head]) -> list[tuple[Head, bool]]:
+    """The logs that hold text, each with whether a newline belongs between it and the next, since it ends with none."""
+    some = [head for head in heads if head.end]
+    return [(head, bool(head.cursor.open_line) and number < len(some)) for number, head in enumerate(some, 1)]
 
 
 class Certificate(BaseModel):

@@ -1,4 +1,4 @@
-"""Passwords as scrypt hashes: `scrypt:{N}:{r}:{p}:{salt}:{hash}`, the last two in hex."""
+"""Passwords as scrypt hashes of their SHA-256: `scrypt:{N}:{r}:{p}:{salt}:{hash}`, the last two in hex."""
 
 import hashlib
 import hmac
@@ -28,5 +28,6 @@ def match_nobody(password: str) -> None:
 
 
 def _scrypt(password: str, salt: bytes, n: int, r: int, p: int) -> bytes:
-    data = password.encode(errors="surrogatepass")
+    # Hashed first: scrypt's HMAC pads its key with zeros, so that "x" and "x" with a NUL behind it would be the same.
+    data = hashlib.sha256(password.encode(errors="surrogatepass")).digest()
     return hashlib.scrypt(data, salt=salt, n=n, r=r, p=p, dklen=_HASH_BYTES, maxmem=2 * 128 * n * r)

@@ -12,7 +12,7 @@ from logkeep import fragment
 from logkeep.archive import MANIFEST, Entry, ZipLayout, entry_names, manifest
 from logkeep.fragment import END, GZIP_HEADER, GZIP_OVERHEAD, Fragment, gzip_trailer
 from logkeep.levels import DebugFilter
-from logkeep.log import Certificate, Head
+from logkeep.log import Certificate, Head, joined
 from logkeep.parts import Extent
 
 _FORMAT: Final = "1"  # changes when the same heads give other bytes
@@ -30,8 +30,8 @@ class LogReader(Protocol):
         """The rows of a log from the one that holds byte `start` to the head's end, without gaps."""
         ...
 
-    def texts(self, head: Head) -> Iterator[bytes]:
-        """The text of a log to the head's end, a fragment at a time."""
+    def texts(self, head: Head, start: int = 0, end: int | None = None) -> Iterator[bytes]:
+        """The text of [start, end), by default to the head's end, a fragment at a time."""
         ...
 
     def text(self, row: Row) -> bytes:
@@ -60,9 +60,53 @@ class Rendition:
     make: Callable[[], Generator[Extent, None, Facts]]
 
 
+class _Piece(NamedTuple):
+    """An extent, and what the whole file's sums need of it; sizes in bytes."""
+
+    extent: Extent
+    packed: int
+    packed_crc32: int
+    raw: int
+    crc32: int
+
+    @classmethod
+    def of(cls, text: bytes, *, gzip: bool) -> "_Piece":
+        data = fragment.deflate(text) if gzip else text
+        return cls(data, len(data), isal_zlib.crc32(data), len(text), isal_zlib.crc32(text))
+
+
+@dataclass(slots=True)
+class _Sums:
+    """Sizes and CRC-32s of a text that is put together."""
+
+    packed: int = 0
+    packed_crc32: int = 0
+    raw: int = 0
+    crc32: int = 0
+
+    def add(self, packed: int, packed_crc32: int, raw: int, crc32: int) -> None:
+        self.packed_crc32 = fragment.combine_crc32(self.packed_crc32, packed_crc32, packed)
+        self.crc32 = fragment.combine_crc32(self.crc32, crc32, raw)
+        self.packed += packed
+        self.raw += raw
+
+    @property
+    def trailer(self) -> bytes:
+        return gzip_trailer(self.crc32, self.raw)
+
+    def facts(self, *, gzip: bool, as_file: bool) -> Facts:
+        if not gzip:
+            return Facts(self.raw, self.raw, self.crc32)
+        size = self.packed + GZIP_OVERHEAD
+        if not as_file:
+            return Facts(size, self.raw, self.crc32)
+        whole = fragment.combine_crc32(isal_zlib.crc32(GZIP_HEADER), self.packed_crc32, self.packed)
+        return Facts(size, size, isal_zlib.crc32(self.trailer, whole))
+
+
 def log_file(
     reader: LogReader,
-    head: Head,
+    heads: Sequence[Head],
     filename: str,
     content_type: str,
     *,
@@ -70,75 +114,74 @@ def log_file(
     as_file: bool = False,
     without_debug: bool = False,
 ) -> Rendition:
-    """One log: as text, as text sent with Content-Encoding gzip, or (as_file) as a .gz file."""
+    """Logs one behind the other, each on lines of its own: as text, as text sent with Content-Encoding gzip, or
+    (as_file) as a .gz file.
+    """
     gzip = gzip or as_file
-    drop = without_debug and "DEBUG" in Certificate.of(head).levels
-    expected = None
-    if not drop:
-        size = head.packed + GZIP_OVERHEAD if gzip else head.end
-        trailer = gzip_trailer(head.crc32, head.end)
-        whole = isal_zlib.crc32(GZIP_HEADER)
-        whole = fragment.combine_crc32(whole, head.packed_crc32, head.packed)
-        expected = Facts(size, size, isal_zlib.crc32(trailer, whole)) if as_file else Facts(size, head.end, head.crc32)
+    drop = without_debug and any("DEBUG" in Certificate.of(head).levels for head in heads)
+    newline = _Piece.of(b"\n", gzip=gzip)
+    sums = _Sums()
+    for head, joint in joined(heads):
+        sums.add(head.packed, head.packed_crc32, head.end, head.crc32)
+        if joint:
+            sums.add(*newline[1:])
+    expected = sums.facts(gzip=gzip, as_file=as_file)
 
     def make() -> Generator[Extent, None, Facts]:
         if drop:
-            return (yield from _filtered(reader, head, gzip=gzip, as_file=as_file))
+            return (yield from _filtered(reader, heads, gzip=gzip, as_file=as_file))
         if gzip:
             yield GZIP_HEADER
-            yield from (row.extent for row in reader.rows(head))
-            yield gzip_trailer(head.crc32, head.end)
-        else:
-            yield from reader.texts(head)
-        assert expected is not None  # for the type checker: drop is false
+        for head, joint in joined(heads):
+            yield from (row.extent for row in reader.rows(head)) if gzip else reader.texts(head)
+            if joint:
+                yield newline.extent
+        if gzip:
+            yield sums.trailer
         return expected
 
     return Rendition(
-        identity=_identity("gzip" if gzip else "text", "info" if drop else "all", str(as_file), [head]),
+        identity=_identity("gzip" if gzip else "text", "info" if drop else "all", str(as_file), heads),
         filename=filename,
         content_type=content_type,
         content_encoding="gzip" if gzip and not as_file else None,
-        expected=expected,
-        estimate=head.packed + GZIP_OVERHEAD if gzip else head.end,
+        expected=None if drop else expected,
+        estimate=sums.packed + GZIP_OVERHEAD if gzip else sums.raw,
         make=make,
     )
 
 
-def _filtered(reader: LogReader, head: Head, *, gzip: bool, as_file: bool) -> Generator[Extent, None, Facts]:
-    """A log without its DEBUG records; fragments that hold none are spliced as they are."""
-    size = raw_size = crc = whole = 0
-    debug = DebugFilter()
-
-    def pieces() -> Iterator[tuple[Extent, int, int, int, int]]:
-        """Extents with their packed and raw sizes and CRC-32s."""
-        for row in reader.rows(head):
-            each = row.fragment
-            if gzip and debug.is_idle and each.ends_line and not each.levels["DEBUG"]:
-                yield row.extent, each.packed, each.packed_crc32, each.raw, each.crc32
-            else:
-                yield from packed(debug.feed(reader.text(row)))
-        yield from packed(debug.flush())
-
-    def packed(text: bytes) -> Iterator[tuple[Extent, int, int, int, int]]:
-        if text:
-            data = fragment.deflate(text) if gzip else text
-            yield data, len(data), isal_zlib.crc32(data), len(text), isal_zlib.crc32(text)
-
+def _filtered(reader: LogReader, heads: Iterable[Head], *, gzip: bool, as_file: bool) -> Generator[Extent, None, Facts]:
+    """Logs without their DEBUG records."""
+    sums = _Sums()
+    open_line = False
     if gzip:
         yield GZIP_HEADER
-        size, whole = len(GZIP_HEADER), isal_zlib.crc32(GZIP_HEADER)
-    for extent, packed_size, packed_crc, text_size, text_crc in pieces():
-        yield extent
-        whole = fragment.combine_crc32(whole, packed_crc, packed_size)
-        crc = fragment.combine_crc32(crc, text_crc, text_size)
-        size += packed_size
-        raw_size += text_size
+    for head in heads:
+        joint = open_line
+        for piece, ends_line in _kept(reader, head, gzip=gzip):
+            for each in (_Piece.of(b"\n", gzip=gzip), piece) if joint else (piece,):
+                sums.add(*each[1:])
+                yield each.extent
+            joint, open_line = False, not ends_line
     if gzip:
-        trailer = gzip_trailer(crc, raw_size)
-        yield trailer
-        size += len(trailer)
-        whole = isal_zlib.crc32(trailer, whole)
-    return Facts(size, size, whole) if as_file else Facts(size, raw_size, crc)
+        yield sums.trailer
+    return sums.facts(gzip=gzip, as_file=as_file)
+
+
+def _kept(reader: LogReader, head: Head, *, gzip: bool) -> Iterator[tuple[_Piece, bool]]:
+    """What is left of a log without its DEBUG records, and whether it ends a line; fragments that hold none are spliced
+    as they are.
+    """
+    debug = DebugFilter()
+    for row in reader.rows(head):
+        each = row.fragment
+        if gzip and debug.is_idle and each.ends_line and not each.levels["DEBUG"]:
+            yield _Piece(row.extent, each.packed, each.packed_crc32, each.raw, each.crc32), True
+        elif text := debug.feed(reader.text(row)):
+            yield _Piece.of(text, gzip=gzip), text.endswith(b"\n")
+    if text := debug.flush():
+        yield _Piece.of(text, gzip=gzip), text.endswith(b"\n")
 
 
 def zip_file(reader: LogReader, heads: Sequence[Head], wanted: Iterable[str], filename: str) -> Rendition:

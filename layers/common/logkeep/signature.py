@@ -84,13 +84,13 @@ def verify(
     _check_date(date, now)
     payload = _payload_hash(given, request, unsigned_body=unsigned_body)
     right = False
-    for path, host in product(_paths(request.path), _hosts(request)):
+    for path, host, headers in product(_paths(request.path), _hosts(request), _readings(request.headers)):
         canonical = "\n".join(
             (
                 request.method,
                 path,
                 canonical_query(request.query),
-                _canonical_headers(given, {**request.headers, "host": host}),
+                _canonical_headers(given, {**headers, "host": host}),
                 given.signed_headers,
                 payload,
             )
@@ -137,6 +137,19 @@ def _hosts(request: SignedRequest) -> Iterator[str]:
     sent = request.headers.get("host", "")
     bare = next((sent.removesuffix(port) for port in _DEFAULT_PORTS if sent.endswith(port)), sent)
     yield from dict.fromkeys((sent, bare, *(bare + port for port in _DEFAULT_PORTS), request.domain))
+
+
+def _readings(headers: Mapping[str, str]) -> list[Mapping[str, str]]:
+    """The headers as they were handed over, and as UTF-8, which is what the SDKs send, if a gateway read Latin-1."""
+    as_utf_8 = {name: _as_utf_8(value) for name, value in headers.items()}
+    return [headers] if as_utf_8 == headers else [headers, as_utf_8]
+
+
+def _as_utf_8(latin_1: str) -> str:
+    try:
+        return latin_1.encode("latin-1").decode()
+    except UnicodeError:
+        return latin_1
 
 
 def _canonical_headers(given: Authorization, headers: Mapping[str, str]) -> str:

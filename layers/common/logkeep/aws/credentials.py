@@ -1,22 +1,26 @@
 """Credentials in DynamoDB, table Credentials: a row per secret, kept in memory for less than a minute.
 
-A row lies at token kinds' {kind}/{hash of the token}, access-key/{access key id} or user/{user id}/{slot}.
+A row lies at token kinds' {kind}/{hash of the token}, access-key/{access key id} or user/{user id}/{slot}. A guard is
+a row without a credential: a number, which everyone raises who makes credentials of its name work. Functions need
+none.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 from logkeep.aws import clients
-from logkeep.aws.dynamo import decode, encode
+from logkeep.aws.dynamo import decode, encode, transact
 from logkeep.identity import USER_SLOTS, Credential, Kind, access_key_place, user_place
 from logkeep.settings import settings
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
     from mypy_boto3_kms import KMSClient
 
 # Seconds. Reads are eventually consistent: with the second that a replica may lag, a disabled credential still stops
@@ -71,10 +75,84 @@ class CredentialStore:
 
     def put_access_key(self, credential: Credential, secret: str, kms_key: str) -> None:
         """Keep an access key, whose id is the credential's, with its secret encrypted; kms_key by id, ARN or alias."""
-        context = _encryption_context(credential.id)
+        sealed = self.seal(credential.id, secret, kms_key)
+        self.put(access_key_place(credential.id), replace(credential, secret=sealed))
+
+    def seal(self, access_key: str, secret: str, kms_key: str) -> bytes:
+        """The secret of an access key as it is kept."""
+        context = _encryption_context(access_key)
         sealed = self._kms.encrypt(KeyId=kms_key, Plaintext=secret.encode(), EncryptionContext=context)
-        row = _row_of(access_key_place(credential.id), credential) | {"secret": sealed["CiphertextBlob"]}
-        self._dynamodb.put_item(TableName=self._table, Item=encode(row))
+        return sealed["CiphertextBlob"]
+
+    # For who manages them.
+
+    def all(self) -> Iterator[tuple[str, Credential]]:
+        """The places and rows of all credentials, as they are now; a scan, since the table is small."""
+        pages = self._dynamodb.get_paginator("scan").paginate(TableName=self._table, ConsistentRead=True)
+        rows = (decode(item) for page in pages for item in page["Items"])
+        return ((row["pk"], _credential_of(row)) for row in rows if "kind" in row)
+
+    def guard(self, name: str) -> int:
+        """What a guard stands at, for add() and enable() to compare."""
+        key = encode({"pk": _guard_place(name)})
+        item = self._dynamodb.get_item(TableName=self._table, Key=key, ConsistentRead=True).get("Item")
+        return int(item["version"]["N"]) if item else 0
+
+    def add(self, place: str, credential: Credential, replaced: Credential | None, guard: tuple[str, int]) -> bool:
+        """Keep a credential where there is none, or only this one; False where the guard has moved or someone came."""
+        put: TransactWriteItemTypeDef = {
+            "Put": {
+                "TableName": self._table,
+                "Item": encode(_row_of(place, credential)),
+                "ConditionExpression": "attribute_not_exists(pk) OR #id = :replaced",
+                "ExpressionAttributeNames": {"#id": "id"},
+                "ExpressionAttributeValues": encode({":replaced": replaced.id if replaced else ""}),
+            }
+        }
+        return not transact(self._dynamodb, [self._raised(*guard), put])
+
+    def enable(self, place: str, id: str, guard: tuple[str, int]) -> bool:
+        """Let a credential work again; False where the guard has moved or it is not there any more."""
+        return not transact(self._dynamodb, [self._raised(*guard), self._set_disabled(place, id, disabled=False)])
+
+    def disable(self, place: str, id: str) -> bool:
+        """Stop a credential; False where it is not there any more."""
+        return not transact(self._dynamodb, [self._set_disabled(place, id, disabled=True)])
+
+    def delete(self, place: str, id: str) -> bool:
+        """Remove a credential; False where it is not there any more."""
+        delete: TransactWriteItemTypeDef = {
+            "Delete": {
+                "TableName": self._table,
+                "Key": encode({"pk": place}),
+                "ConditionExpression": "#id = :id",
+                "ExpressionAttributeNames": {"#id": "id"},
+                "ExpressionAttributeValues": encode({":id": id}),
+            }
+        }
+        return not transact(self._dynamodb, [delete])
+
+    def _set_disabled(self, place: str, id: str, *, disabled: bool) -> TransactWriteItemTypeDef:
+        return {
+            "Update": {
+                "TableName": self._table,
+                "Key": encode({"pk": place}),
+                "UpdateExpression": "SET disabled = :disabled",
+                "ConditionExpression": "#id = :id",
+                "ExpressionAttributeNames": {"#id": "id"},
+                "ExpressionAttributeValues": encode({":id": id, ":disabled": disabled}),
+            }
+        }
+
+    def _raised(self, name: str, seen: int) -> TransactWriteItemTypeDef:
+        return {
+            "Put": {
+                "TableName": self._table,
+                "Item": encode({"pk": _guard_place(name), "version": seen + 1}),
+                "ConditionExpression": "attribute_not_exists(pk) OR version = :seen",
+                "ExpressionAttributeValues": encode({":seen": seen}),
+            }
+        }
 
 
 @cache
@@ -85,6 +163,10 @@ def credential_store() -> CredentialStore:
 def _encryption_context(access_key: str) -> dict[str, str]:
     """Ties a ciphertext to its row: copied into another, it does not open."""
     return {"access_key": access_key}
+
+
+def _guard_place(name: str) -> str:
+    return f"guard/{name}"
 
 
 def _row_of(place: str, credential: Credential) -> dict[str, Any]:

@@ -27,7 +27,7 @@ FREE: Final = Limit(rate=1, burst=5)
 _TAKEN_AT_ONCE: Final = 16
 _KEPT_FOR: Final = 10 * SECOND  # what was taken and is not used by then is lost
 _BUCKETS_MAX: Final = 1000
-_TRIES: Final = 10  # against others that take from the same bucket, then it is let through
+_TRIES: Final = 10  # a second follows where the bucket was seen wrongly, a third where another was faster
 _TTL_AFTER: Final = 3600  # seconds after which a full bucket is collected
 
 
@@ -36,6 +36,7 @@ class _Share:
     """What this process knows of a bucket."""
 
     free_at: int = 0
+    full_at: int = 0  # of the bucket, as it was seen last
     left: int = 0
     lost_at: int = 0
     refused_until: int = 0
@@ -57,48 +58,51 @@ class Limiter:
         """Count a request; raise Throttled where the bucket is empty. What cannot be counted is let through."""
         now = time.time_ns() // 1000
         share = self._share(key)
-        if self._free:
-            try:
-                share.free_at = self._free.take(share.free_at, now)
-            except Throttled:
-                pass
-            else:
-                return
+        if self._free and not self._free.wait(share.free_at, now):
+            share.free_at = self._free.take(share.free_at, now)
+            return
         if now < share.refused_until:
             raise self._limit.refusal(share.refused_until - now)
         if now > share.lost_at:
             share.left = 0
         if not share.left:
             try:
-                self._take_shared(key, now)
-            except Throttled as refused:
-                share.refused_until = now + refused.retry_after * SECOND
+                self._take_shared(key, now, share)
+            except Throttled:
+                # To the moment, not to the second that clients are told: few processes reach the rate, too.
+                share.refused_until = now + self._limit.wait(share.full_at, now, self._at_once)
                 raise
             except (ClientError, BotoCoreError):
                 return  # a limit is no reason to fail
             share.left, share.lost_at = self._at_once, now + _KEPT_FOR
         share.left -= 1
 
-    def _take_shared(self, key: str, now: int) -> None:
-        """Take as many as are taken at once; the comparison with what was there makes it safe for all at once."""
-        full_at = now
+    def _take_shared(self, key: str, now: int, share: _Share) -> None:
+        """Take as many as are taken at once, in one step of the table: it is right however many try together."""
         for _ in range(_TRIES):
-            after = self._limit.take(full_at, now, self._at_once)
+            # A bucket that is not full, as it was seen last, is emptied further; one that is full begins anew.
+            begins = share.full_at < now
+            after = self._limit.take(share.full_at, now, self._at_once)
+            condition = "attribute_not_exists(pk) OR full_at < :now" if begins else "full_at BETWEEN :now AND :fits"
+            values = {":now": now, ":ttl": self._limit.latest(now) // SECOND + _TTL_AFTER}
+            cost = self._limit.cost(self._at_once)
+            values |= {":after": after} if begins else {":cost": cost, ":fits": self._limit.latest(now) - cost}
             try:
-                self._dynamodb.update_item(
+                found = self._dynamodb.update_item(
                     TableName=self._table,
                     Key=encode({"pk": f"{self._kind}/{key}"}),
-                    UpdateExpression="SET full_at = :after, #ttl = :ttl",
-                    ConditionExpression="attribute_not_exists(pk) OR full_at <= :seen",
+                    UpdateExpression=f"SET full_at = {':after' if begins else 'full_at + :cost'}, #ttl = :ttl",
+                    ConditionExpression=condition,
                     ExpressionAttributeNames={"#ttl": "ttl"},
-                    ExpressionAttributeValues=encode(
-                        {":after": after, ":seen": full_at, ":ttl": after // SECOND + _TTL_AFTER}
-                    ),
+                    ExpressionAttributeValues=encode(values),
+                    ReturnValues="UPDATED_NEW",
                     ReturnValuesOnConditionCheckFailure="ALL_OLD",
-                )
+                )["Attributes"]
             except self._dynamodb.exceptions.ConditionalCheckFailedException as error:
-                full_at = int(error.response["Item"]["full_at"]["N"])  # type: ignore[typeddict-item]  # the stubs lack it
+                found = error.response.get("Item", {})  # type: ignore[assignment]  # the stubs lack it
+                share.full_at = int(found["full_at"]["N"]) if found else 0
             else:
+                share.full_at = int(found["full_at"]["N"])
                 return
 
     def _share(self, key: str) -> _Share:

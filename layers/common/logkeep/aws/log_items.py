@@ -12,6 +12,7 @@ from logkeep.levels import Cursor
 from logkeep.log import Head, State, Totals
 from logkeep.logid import LogId
 from logkeep.parts import ObjectRange
+from logkeep.registration import Registration
 from logkeep.rendition import Row
 
 
@@ -35,6 +36,7 @@ def head_item(project: str, head: Head) -> dict[str, Any]:
         "version": head.version,
         "state": head.state.value,
         "expected": head.expected.stored() if head.expected else None,
+        "registration": list(head.registration) if head.registration else None,
     }
 
 
@@ -50,6 +52,7 @@ def head_of(item: dict[str, Any]) -> Head:
         version=item["version"],
         state=State(item["state"]),
         expected=None if expected is None else Totals.of_stored(expected),
+        registration=Registration(*item["registration"]) if "registration" in item else None,
     )
 
 

@@ -13,11 +13,13 @@ from logkeep.aws import clients
 from logkeep.aws.dynamo import attempts, decode, encode, query, transact
 from logkeep.aws.log_items import head_item, head_key, head_of, row_item, row_of, sort_key
 from logkeep.aws.objects import Bucket
+from logkeep.aws.registrations import Registrations
 from logkeep.errors import Busy, Conflict, Corrupt, LogNotFound, OffsetBeyondEnd
 from logkeep.fragment import GZIP_HEADER, Fragment, gzip_trailer
 from logkeep.log import Head, Totals
 from logkeep.logid import LogId
 from logkeep.parts import Extent
+from logkeep.registration import Registration
 from logkeep.rendition import Row
 from logkeep.settings import settings
 
@@ -39,6 +41,7 @@ class LogStore:
         self._dynamodb = dynamodb
         self._bucket = bucket
         self._table = table
+        self.registrations = Registrations(dynamodb, table, project)
 
     # Heads
 
@@ -100,20 +103,27 @@ class LogStore:
 
     # Writing
 
-    def append(self, log_id: LogId, body: Callable[[], Iterator[bytes]], offset: int | None) -> tuple[Head, bool]:
+    def append(
+        self,
+        log_id: LogId,
+        body: Callable[[], Iterator[bytes]],
+        offset: int | None,
+        registration: Registration | None = None,
+    ) -> tuple[Head, bool]:
         """Make the log hold body at offset (None: at its end); the head after it, and whether anything was new.
 
-        What the log already holds there must be equal, else Conflict. Raises OffsetBeyondEnd on a gap.
+        What the log already holds there must be equal, and so must its registration, else Conflict. Raises
+        OffsetBeyondEnd on a gap.
         """
         for _ in attempts():
             before = self._head(log_id)
-            head = before or Head(log_id=log_id)
+            head = (before or Head(log_id=log_id)).register(registration)
             start = head.end if offset is None else offset
             if start > head.end:
                 raise OffsetBeyondEnd(head.end)
             new = self._beyond(head, start, body())
             packed = list(fragment.pack(new, head.end, head.cursor))
-            if not packed and before:
+            if not packed and head == before:
                 return head, False
             cursor = packed[-1][2] if packed else head.cursor
             after = head.advance((each for each, _, _ in packed), cursor)
@@ -170,6 +180,8 @@ class LogStore:
             )
             start += len(data)
         items.append({"Put": self._put_head(before, after)})
+        if after.registration and after.registration != (before and before.registration):
+            items += self.registrations.puts(after.log_id, after.registration)
         if not transact(self._dynamodb, items):
             return True
         # Nothing was written, so nothing refers to the object. Were the answer only lost, it would be kept.
@@ -190,16 +202,17 @@ class LogStore:
 
     # Reading
 
-    def rows(self, head: Head, start: int = 0) -> Iterator[Row]:
-        """The rows that hold [start, head.end), without gaps; the first may begin before start.
+    def rows(self, head: Head, start: int = 0, end: int | None = None) -> Iterator[Row]:
+        """The rows that hold [start, end), without gaps; the first may begin before start, the last end behind end.
 
         Where rows were merged meanwhile, the row that covers the next byte is looked for.
         """
         partition = f"{self._project}/{head.log_id}"
+        stop = head.end if end is None else end
         position = start
-        while position < head.end:
+        while position < stop:
             moved = False
-            for item in self._rows_from(partition, position, head.end):
+            for item in self._rows_from(partition, position, stop):
                 row = row_of(item)
                 if not row.fragment.offset <= position < row.fragment.end:
                     break
@@ -237,10 +250,11 @@ class LogStore:
                 ),
             )
 
-    def texts(self, head: Head, start: int = 0) -> Iterator[bytes]:
-        """The text from `start` to the head's end, a fragment at a time."""
-        for text, each in self._inflated(self.rows(head, start)):
-            yield text[start - each.offset :] if each.offset < start else text
+    def texts(self, head: Head, start: int = 0, end: int | None = None) -> Iterator[bytes]:
+        """The text of [start, end), by default to the head's end, a fragment at a time."""
+        stop = head.end if end is None else end
+        for text, each in self._inflated(self.rows(head, start, stop)):
+            yield text[max(0, start - each.offset) : stop - each.offset]
 
     def _inflated(self, rows: Iterable[Row]) -> Iterator[tuple[bytes, Fragment]]:
         waiting: list[Fragment] = []

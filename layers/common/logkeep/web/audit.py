@@ -13,7 +13,7 @@ from logkeep.identity import Caller
 from logkeep.settings import settings
 
 NAMESPACE: Final = "Logkeep"
-_NOBODY: Final = "-"
+NOBODY: Final = "-"
 _TEXT_MAX: Final = 512  # characters of what a client chooses
 
 
@@ -36,7 +36,7 @@ def line_of(function: str, event: Mapping[str, Any], answer: Mapping[str, Any], 
     """The fields of the line. No header, query string or answer is among them: they hold tokens and signed URLs."""
     context, caller = event["requestContext"], outcome.caller
     status = int(answer["statusCode"])
-    project = caller.project if caller else _NOBODY
+    project = caller.project if caller else NOBODY
     sent = {
         "Requests": 1,
         "Errors": int(status >= 500),
@@ -46,15 +46,15 @@ def line_of(function: str, event: Mapping[str, Any], answer: Mapping[str, Any], 
     fields = {
         "function": function,
         "project": project,
-        "credential": caller.credential if caller else _NOBODY,
+        "credential": caller.credential if caller else NOBODY,
         "source_ip": context["http"]["sourceIp"],
-        "user_agent": str(context["http"].get("userAgent", ""))[:_TEXT_MAX],
+        "user_agent": _text(context["http"].get("userAgent", "")),
         "method": context["http"]["method"],
         "route": event["routeKey"],
-        "path": str(event["rawPath"])[:_TEXT_MAX],
+        "path": _text(event["rawPath"]),
         "status": status,
         "error": type(outcome.error).__name__ if outcome.error else None,
-        "detail": str(outcome.error)[:_TEXT_MAX] if outcome.error else None,
+        "detail": _text(outcome.error) if outcome.error else None,
         "bytes_linked": outcome.linked,
         "duration_ms": round((time.monotonic() - outcome.started) * 1000, 1),
         "used": usage.taken(),
@@ -71,6 +71,12 @@ def _metrics(values: Mapping[str, float], dimensions: Mapping[str, str]) -> dict
     for metric, value in values.items():
         metrics.add_metric(metric, MetricUnit.Bytes if metric.startswith("Bytes") else MetricUnit.Count, value)
     return dict(metrics.serialize_metric_set())
+
+
+def _text(told: object) -> str:
+    """What a client chose, in one line that any reader shows as it is: no control, no half of a surrogate pair."""
+    text = str(told)[:_TEXT_MAX]
+    return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in text)
 
 
 def _size(body: str | None, is_base64: bool | None) -> int:

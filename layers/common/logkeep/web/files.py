@@ -13,7 +13,7 @@ from logkeep.aws.renders import Renders, disposition, renders
 from logkeep.aws.uploads import Making, TimeUp, Unfinished
 from logkeep.delivery import INLINE_MAX, Link, Pending, Way, way
 from logkeep.errors import Busy, TooLarge
-from logkeep.files import CheckFile, FileOrder, LogFile
+from logkeep.files import AnyFile, FileOrder
 from logkeep.rendition import Facts, Rendition
 from logkeep.settings import settings
 from logkeep.web.http import Answer, App
@@ -23,7 +23,7 @@ _VARY = {"Vary": "Accept, Accept-Encoding"}
 _WITH_URL = {**_VARY, "Cache-Control": "no-store"}
 
 
-def deliver(app: App, file: LogFile | CheckFile) -> Answer:
+def deliver(app: App, file: AnyFile) -> Answer:
     """Answer a request for a file as its size and its client allow (DESIGN section 4)."""
     deadline = time.monotonic() + settings().build_seconds
     project, ask = app.caller.project, app.ask

@@ -36,6 +36,7 @@ type Answer = Response[Any]
 type ErrorAnswer = Callable[[LogkeepError], Answer]
 
 _COMPRESSED_FROM: Final = 1 << 20
+_REQUEST_ID: Final = ("X-Request-Id", "X-Openstack-Request-Id")  # where Huawei's and OpenStack's clients look for it
 
 logger = Logger()
 
@@ -98,14 +99,14 @@ class App(APIGatewayHttpResolver):
         """Where the client reached this service: scheme and host."""
         return f"{self.headers.get('x-forwarded-proto', 'https')}://{self.headers.get('host', '')}"
 
-    def query[M: BaseModel](self, model: type[M]) -> M:
-        """The query string as a model; raise Invalid with the name of the first field that does not fit."""
+    def query[M: BaseModel](self, model: type[M], **path: str) -> M:
+        """The query string and values of the path as a model; raise Invalid with the first name that does not fit."""
         values = {}
         for name, found in self.query_values().items():
             if name in model.model_fields and len(found) > 1:
                 raise Invalid(name, "given more than once")
             values[name] = found[0]
-        return _validated(lambda: model.model_validate(values))
+        return _validated(lambda: model.model_validate(values | path))
 
     def query_values(self) -> dict[str, list[str]]:
         """Every value of every name: HTTP APIs hand parsed ones over joined by commas, so the raw string is read."""
@@ -168,7 +169,9 @@ class App(APIGatewayHttpResolver):
         self.outcome.caller = caller
         logger.append_keys(project=caller.project)
         project_limiter().take(caller.project)
-        project = (self.raw.get("pathParameters") or {}).get("project_id")
+        # A function URL has no routes, and so no parameters but those that the resolver found.
+        parameters = self.raw.get("pathParameters") or self.context.get("_route_args", {})
+        project = parameters.get("project_id")
         if project is not None:
             caller.need_project(self.segment("project_id", project))
         caller.need(self._needed)
@@ -193,13 +196,14 @@ class App(APIGatewayHttpResolver):
 
 
 def entrypoint(app: App) -> Handler:
-    """The Lambda handler of an app; every answer carries X-Request-Id, and every request leaves a line."""
+    """The Lambda handler of an app; every answer carries its request's id, and every request leaves a line."""
 
     @logger.inject_lambda_context(correlation_id_path=correlation_paths.API_GATEWAY_HTTP, clear_state=True)
     def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         app.outcome = Outcome.start()
         answer = app.resolve(event, context)
-        answer["headers"]["X-Request-Id"] = event["requestContext"]["requestId"]
+        for name in _REQUEST_ID:
+            answer["headers"][name] = event["requestContext"]["requestId"]
         logger.info("request", extra=line_of(app.function, event, answer, app.outcome))
         return answer
 

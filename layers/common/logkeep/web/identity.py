@@ -9,7 +9,7 @@ from logkeep.aws.credentials import credential_store
 from logkeep.aws.limits import address_limiter, user_limiter
 from logkeep.aws.token_keys import token_keys
 from logkeep.errors import LoginRefused, TokenExpired, TokenInvalid
-from logkeep.identity import Caller, Credential
+from logkeep.identity import USER_SLOTS, Caller, Credential
 from logkeep.keystone import Login, token_document
 from logkeep.passwords import match_nobody, matches
 from logkeep.tokens import claims_for, issue
@@ -35,11 +35,12 @@ def answer_login(app: App) -> Answer:
 
 def _prove_password(login: Login, now: float) -> tuple[str, Credential]:
     found = [(place, each) for place, each in credential_store().user(login.user_id) if _in_force(each, now)]
-    if not found:
-        match_nobody(login.password)
     for place, each in found:
         if matches(login.password, (each.secret or b"").decode()):
             return place, each
+    # A wrong one is tried as often as a user can have passwords: the time tells nobody which users there are.
+    for _ in USER_SLOTS[len(found) :]:
+        match_nobody(login.password)
     raise LoginRefused("")
 
 

@@ -10,6 +10,7 @@ from logkeep.fragment import inflate_gzip
 from logkeep.log import MAX_BYTES, Certificate, Head, Totals
 from logkeep.logid import LOG_ID_MAX
 from logkeep.params import Decimal
+from logkeep.registration import RegistrationQuery
 from logkeep.web.http import Answer, App
 
 SENT_MAX: Final = 4 << 20  # bytes of an append as sent
@@ -20,7 +21,7 @@ _SEAL_MAX: Final = 4096
 type LogIdPart = Annotated[str, Field(max_length=LOG_ID_MAX, pattern=r"^[A-Za-z0-9._/-]*$")]
 
 
-class AppendQuery(BaseModel):
+class AppendQuery(RegistrationQuery):
     """Without an offset the bytes go to the end, and a retry appends them again."""
 
     offset: Annotated[Decimal, Field(ge=0, le=MAX_BYTES)] | None = None

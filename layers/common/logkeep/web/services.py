@@ -116,9 +116,10 @@ CHECK: Final = Service(
             "CC.00070400.400",
             "Verify request parameter failed. Check whether the request parameters are correct. {}",
         ),
-        errors.TokenMissing: ("CC.00000003", "Authentication information expired. {}"),
-        errors.TokenInvalid: ("CC.00000003", "Authentication information expired. {}"),
-        errors.TokenExpired: ("CC.00000003", "Authentication information expired. {}"),
+        # As the seed has it, to the letter.
+        errors.TokenMissing: ("CC.00000003", "Authentication information expired."),
+        errors.TokenInvalid: ("CC.00000003", "Authentication information expired."),
+        errors.TokenExpired: ("CC.00000003", "Authentication information expired."),
         errors.Forbidden: ("CC.00070400.403", "{}"),
         errors.NotFound: ("CC.00070400.404", "{}"),
         errors.TooLarge: ("CC.00070400.413", "{}"),

@@ -1,0 +1,263 @@
+"""Manages credentials of Logkeep, and tells what every project costs."""
+
+import argparse
+import json
+import re
+import secrets
+import sys
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionError
+
+from admin import Refused
+from admin.cost import PARTS, Cost, costs_of
+from admin.credentials import Credentials, document
+from admin.target import CONFIG, Target, default_stack
+from admin.usage import stored, used
+from logkeep.errors import Busy
+from logkeep.identity import Credential, Kind, Scope
+from logkeep.logid import is_segment
+from logkeep.web.audit import NOBODY
+
+type _Run = Callable[[Target, argparse.Namespace], None]
+
+_SECONDS: Final = {"h": 3600, "d": 86400}
+_NAME_MAX: Final = 128
+_CREATE: Final = """\
+Makes a credential and prints it as JSON. Its secret is shown this once and never again: keep it.
+
+  access-key    an id and a secret to sign requests with (SDK-HMAC-SHA256)
+  token         for the header X-Auth-Token
+  kuscia-token  for the header Token of Kuscia's API
+  user          a name and a password for POST /v3/auth/tokens
+
+Without --scope it may read and nothing else (logs:read). A producer needs --scope logs:write events:write, and
+logs:read only if it reads back what it wrote.
+"""
+_ROTATE: Final = """\
+Makes a new secret of the same kind, name, project, scopes and lifetime beside the one that is there, and prints it as
+JSON. Both work until you disable or delete the old one; more than two never work at once.
+"""
+_KEY_TEXT: Final = """\
+Makes a new key that tokens of POST /v3/auth/tokens are signed with. Tokens of the key before stay good until they
+end by themselves, after a day at most; TOKENS OF THE KEY BEFORE THAT END, within five minutes. So two rotations within
+a day log users out, who then have to log in again.
+"""
+_COST: Final = """\
+Tells what every project costs by list prices (us-east-1, arm64), from the line that every request leaves in the
+functions' logs, and what a month of its objects in the bucket costs. On AWS it runs one query of CloudWatch Logs
+Insights ($0.005 per GB of logs) and lists the bucket ($0.005 per million objects). Project - is who was not proved, or
+asked for what needs no proof.
+"""
+
+
+def main() -> None:
+    arguments = _parser().parse_args(namespace=argparse.Namespace(local=False, stack=None, region=None, profile=None))
+    try:
+        arguments.run(_target(arguments), arguments)
+    except EndpointConnectionError as error:
+        sys.exit("the local service does not run; start it with: make run" if arguments.local else str(error))
+    except (Refused, Busy, BotoCoreError, ClientError) as error:
+        sys.exit(str(error))
+    except KeyboardInterrupt:
+        sys.exit("Interrupted")
+
+
+def _parser() -> argparse.ArgumentParser:
+    target = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
+    where = target.add_argument_group("where")
+    where.add_argument("--local", action="store_true", help="the service of make run, not AWS")
+    where.add_argument("--stack", help=f"name of the stack on AWS (default: {default_stack()})")
+    where.add_argument("--region", help="of the stack (default: your environment's)")
+    where.add_argument("--profile", help="of your AWS configuration (default: your environment's)")
+
+    parser = argparse.ArgumentParser("logkeep-admin", description=__doc__, parents=[target])
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def command(name: str, run: _Run, brief: str, text: str = "") -> argparse.ArgumentParser:
+        made = commands.add_parser(
+            name,
+            parents=[target],
+            description=text or f"{brief.capitalize()}.",
+            help=brief,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        made.set_defaults(run=run, wrong=made.error)
+        return made
+
+    create = command("create", _create, "make a credential and print it", _CREATE)
+    create.add_argument("kind", choices=list(Kind), type=Kind, metavar=f"{{{','.join(Kind)}}}")
+    create.add_argument("--project", required=True, type=_project, help="the one that it acts in")
+    create.add_argument("--name", type=_name, help="whose it is (default: its id); a user logs in by it")
+    create.add_argument(
+        "--scope",
+        nargs="+",
+        action="extend",
+        choices=list(Scope),
+        type=Scope,
+        metavar="SCOPE",
+        help=f"of {', '.join(Scope)} (default: {Scope.LOGS_READ})",
+    )
+    create.add_argument("--expires", type=_lifetime, metavar="90d|24h|never", help="after which time (default: never)")
+
+    listing = command("list", _list, "list credentials, never a secret")
+    listing.add_argument("--project", type=_project, help="only of this one")
+    listing.add_argument("--json", action="store_true")
+
+    for name, run, brief, text in (
+        ("rotate", _rotate, "make a second secret beside the one that is there", _ROTATE),
+        ("disable", _disable, "stop a credential, within a minute", ""),
+        ("enable", _enable, "let a disabled credential work again", ""),
+    ):
+        command(name, run, brief, text).add_argument("id", metavar="ID")
+    delete = command("delete", _delete, "remove a credential for good; it stops within a minute")
+    delete.add_argument("id", metavar="ID")
+    delete.add_argument("--yes", action="store_true", required=True, help="without it nothing is deleted")
+    command("rotate-token-key", _rotate_token_key, "sign new tokens with a new key", _KEY_TEXT)
+
+    cost = command("cost", _cost, "what every project costs, by list prices", _COST)
+    cost.add_argument("--days", type=_days, default=30, help="of the past (default: 30, as long as logs are kept)")
+    cost.add_argument("--json", action="store_true")
+    return parser
+
+
+def _target(arguments: argparse.Namespace) -> Target:
+    if not arguments.local:
+        return Target.stack(arguments.stack or default_stack(), arguments.region, arguments.profile)
+    if arguments.stack or arguments.region or arguments.profile:
+        arguments.wrong("--local goes with none of --stack, --region and --profile")
+    return Target.local()
+
+
+def _create(target: Target, arguments: argparse.Namespace) -> None:
+    if arguments.kind is Kind.USER and not arguments.name:
+        arguments.wrong("a user needs a --name, which it logs in by")
+    now = int(time.time())
+    wanted = Credential(
+        id="",
+        kind=arguments.kind,
+        name=arguments.name or "",
+        project=arguments.project,
+        scopes=frozenset(map(str, arguments.scope or [Scope.LOGS_READ])),
+        created_at=now,
+        expires_at=now + arguments.expires if arguments.expires else None,
+    )
+    _print_json(_credentials(target).create(wanted).document())
+
+
+def _list(target: Target, arguments: argparse.Namespace) -> None:
+    found = [each for each in _credentials(target).all() if arguments.project in {None, each.project}]
+    documents = [document(each) for each in found]
+    if arguments.json:
+        _print_json(documents)
+        return
+    rows = [[_cell(value) for value in each.values()] for each in documents]
+    _print_table([["ID", "KIND", "NAME", "PROJECT", "SCOPES", "CREATED", "EXPIRES", "STATE"], *rows])
+
+
+def _rotate(target: Target, arguments: argparse.Namespace) -> None:
+    _print_json(_credentials(target).rotate(arguments.id).document())
+
+
+def _disable(target: Target, arguments: argparse.Namespace) -> None:
+    _credentials(target).disable(arguments.id)
+    print(f"{arguments.id} is disabled; it stops within a minute")
+
+
+def _enable(target: Target, arguments: argparse.Namespace) -> None:
+    _credentials(target).enable(arguments.id)
+    print(f"{arguments.id} is enabled")
+
+
+def _delete(target: Target, arguments: argparse.Namespace) -> None:
+    _credentials(target).delete(arguments.id)
+    print(f"{arguments.id} is deleted; it stops within a minute")
+
+
+def _rotate_token_key(target: Target, _: argparse.Namespace) -> None:
+    manager = target.session.client("secretsmanager", config=CONFIG)
+    version = manager.put_secret_value(SecretId=target.token_keys, SecretString=secrets.token_urlsafe(48))["VersionId"]
+    print(f"New tokens are signed with key {version} within five minutes; those of the key before stay good")
+
+
+def _cost(target: Target, arguments: argparse.Namespace) -> None:
+    costs = costs_of(used(target, arguments.days), stored(target), project_metrics=target.project_metrics)
+    if arguments.json:
+        _print_json({"days": arguments.days, "projects": [each.document() for each in costs]})
+        return
+    print(f"Dollars of the last {arguments.days} days by list prices, and a month of what is stored now\n")
+    heads = ["PROJECT", "REQUESTS", *map(str.upper, PARTS), "TOTAL", "STORED MB", "A MONTH"]
+    _print_table([heads, *map(_cost_row, costs)], right_from=1)
+    print(
+        "\nNot in it: cold starts, builds by the queue, DynamoDB's storage, backups of tables, the secret and the key"
+    )
+
+
+def _cost_row(cost: Cost) -> list[str]:
+    parts = [_dollars(cost.parts[part]) for part in PARTS]
+    return [
+        cost.project,
+        str(cost.requests),
+        *parts,
+        _dollars(cost.total),
+        f"{cost.stored / 1e6:.3f}",
+        _dollars(cost.storage),
+    ]
+
+
+def _credentials(target: Target) -> Credentials:
+    return Credentials(target.credentials(), target.credentials_key)
+
+
+def _project(text: str) -> str:
+    if not is_segment(text) or text == NOBODY:
+        raise argparse.ArgumentTypeError(f"{text!r} is not 1 to 128 of A-Z a-z 0-9 . _ -, or it is . or .. or -")
+    return text
+
+
+def _name(text: str) -> str:
+    if not 0 < len(text) <= _NAME_MAX or not text.isprintable() or text != text.strip():
+        raise argparse.ArgumentTypeError(f"{text!r} is not 1 to {_NAME_MAX} printable characters without outer blanks")
+    return text
+
+
+def _lifetime(text: str) -> int | None:
+    """Seconds, None for ever."""
+    if text == "never":
+        return None
+    if not (found := re.fullmatch(r"([1-9][0-9]{0,4})([hd])", text, re.ASCII)):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of days or hours such as 90d and 24h, nor never")
+    return int(found[1]) * _SECONDS[found[2]]
+
+
+def _days(text: str) -> int:
+    if not re.fullmatch(r"[1-9][0-9]{0,3}", text, re.ASCII):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of days")
+    return int(text)
+
+
+def _cell(value: Any) -> str:
+    return ",".join(value) if isinstance(value, list) else str(value or "-")
+
+
+def _dollars(value: float) -> str:
+    return f"{value:,.2f}" if value >= 100 else f"{value:.6f}"
+
+
+def _print_json(document: Any) -> None:
+    print(json.dumps(document, indent=2, ensure_ascii=False))
+
+
+def _print_table(rows: Sequence[Sequence[str]], right_from: int | None = None) -> None:
+    """Columns that stand to the left, or to the right from one of them on."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    right = len(widths) if right_from is None else right_from
+    for row in rows:
+        cells = zip(row, widths, range(len(row)), strict=True)
+        print("  ".join(f"{cell:>{width}}" if n >= right else f"{cell:<{width}}" for cell, width, n in cells).rstrip())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,100 @@
+"""The logs of a code check as CodeArts Check shows them: all of an execution at once, and pages of a console."""
+
+from collections.abc import Sequence
+from typing import Annotated, Final, Literal
+
+from pydantic import BaseModel, Field
+
+from logkeep.archive import entry_names
+from logkeep.delivery import INLINE_MAX
+from logkeep.errors import TooLarge
+from logkeep.files import SubJobId, check_entry
+from logkeep.levels import LEVELS
+from logkeep.log import Certificate, Head
+from logkeep.pages import LINES_MAX, PageQuery, Strip, shown
+from logkeep.params import Decimal
+from logkeep.registration import Segment
+from logkeep.rendition import LogReader
+
+_CONSOLE_LINES: Final = 100
+
+
+class DetailQuery(BaseModel):
+    """ShowTasklog; without an execute_id the latest execution."""
+
+    task_id: Segment
+    execute_id: Segment | None = None
+
+
+class _ParamInfo(BaseModel):
+    """What the check was made of. Logkeep knows its logs alone."""
+
+    url: None = None
+    branch: None = None
+    language: None = None
+    exclude_dir: None = None
+    encode: None = None
+    compile_config: None = None
+    rule_template: None = None
+
+
+class _LogInfo(BaseModel):
+    display_name: str
+    log: str
+    level: str
+    analysis: None = None
+    faq: None = None
+
+
+class LogDetail(BaseModel):
+    """ShowTasklogResponse: a log's level is the most severe one of its records, or INFO."""
+
+    param_info: _ParamInfo
+    log_info: list[_LogInfo]
+
+    @classmethod
+    def of(cls, reader: LogReader, heads: Sequence[Head]) -> "LogDetail":
+        """Raise TooLarge where the texts are more than an answer holds."""
+        if sum(head.end for head in heads) > INLINE_MAX:
+            sub_jobs = dict.fromkeys(head.log_id.segments[0] for head in heads)
+            raise TooLarge(f"the logs are too large for one answer: GET /v1/log-file?sub_job_id={','.join(sub_jobs)}")
+        names = entry_names(check_entry(head.log_id) for head in heads)
+        return cls(
+            param_info=_ParamInfo(),
+            log_info=[
+                _LogInfo(display_name=name, log=shown(b"".join(reader.texts(head))), level=_worst_level(head))
+                for name, head in zip(names, heads, strict=True)
+            ],
+        )
+
+
+class _ConsolePage(BaseModel):
+    hasMore: bool
+    startOffset: int
+    endOffset: int
+    logs: str
+
+
+class ConsoleAnswer(BaseModel):
+    """Ascending, endOffset is the next start_offset; descending, startOffset is the next end_offset."""
+
+    result: _ConsolePage
+    error: None = None
+    status: str = "success"
+
+
+class ConsoleQuery(PageQuery):
+    """ShowLog: job_id is that of a sub-job, or of a task."""
+
+    job_id: SubJobId
+    sort: Literal["AES", "ASC", "DESC"] = "DESC"
+    size: Annotated[Decimal, Field(ge=0, le=LINES_MAX)] = _CONSOLE_LINES
+
+    def answer(self, reader: LogReader, heads: Sequence[Head]) -> ConsoleAnswer:
+        start, end, text, has_more = self.page(reader, Strip.of(enumerate(heads)))
+        return ConsoleAnswer(result=_ConsolePage(hasMore=has_more, startOffset=start, endOffset=end, logs=shown(text)))
+
+
+def _worst_level(head: Head) -> str:
+    counted = Certificate.of(head).levels
+    return next((level for level in reversed(LEVELS) if level in counted), "INFO")

@@ -1,0 +1,215 @@
+"""The line that every request leaves: who, what, with which outcome, and no secret in it."""
+
+import io
+import json
+import logging
+import os
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from local.emulator import Emulator, values_of
+from local.sample import AK, KUSCIA_TOKEN, PASSWORD, SK, TOKEN, write_credentials
+from local.template import Template
+from logkeep.aws import usage
+from logkeep.aws.credentials import credential_store
+from logkeep.aws.limits import Limiter
+from logkeep.aws.logs import log_store
+from logkeep.identity import Kind, token_place
+from logkeep.logid import LogId
+from tests.calls import EVENTS, PROJECT, RECORD, TASK, append, call, credential, event, forget_aws, read, send
+from tests.signing import send_signed, signed
+
+pytestmark = pytest.mark.usefixtures("aws")
+NAMES = sorted(
+    path.stem for path in EVENTS.glob("*.json") if path.stem not in {"env"} and "build_render" not in path.stem
+)
+
+type Lines = Callable[[], list[dict[str, Any]]]
+
+
+@pytest.fixture(autouse=True)
+def sample(aws, emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_credentials(values_of(Template.load(), emulator.endpoint)["CredentialsKey"])
+    monkeypatch.setattr(Limiter, "take", lambda *_: None)
+    append(f"build/{RECORD}/stage1", b"a line\n")
+    append(f"task/{TASK}/0/c/0", b"a line\n")
+
+
+@pytest.fixture
+def printed(capsys) -> Iterator[Callable[[], str]]:
+    """All that was written to stdout and stderr since this was last called, in UTF-8 as Lambda has it."""
+    (handler,) = (each for each in logging.getLogger("logkeep").handlers if type(each) is logging.StreamHandler)
+    written = io.BytesIO()
+    before = handler.setStream(io.TextIOWrapper(written, "utf-8", write_through=True))
+
+    def take() -> str:
+        found, other = written.getvalue().decode(), capsys.readouterr()
+        written.seek(0)
+        written.truncate()
+        return found + other.out + other.err
+
+    take()
+    yield take
+    handler.setStream(before)
+
+
+@pytest.fixture
+def lines(printed) -> Lines:
+    def take() -> list[dict[str, Any]]:
+        return [json.loads(line) for line in printed().split("\n") if line]
+
+    return take
+
+
+def requests() -> dict[str, tuple[str, dict[str, Any]]]:
+    """Every event, and such as carry what must not be told."""
+    made = {name: (name.partition("-")[0], event(name)) for name in NAMES}
+    made |= {f"{name} signed": (name, send_signed(name)) for name in ("read_log", "list_logs", "put_service_events")}
+    made["signed wrongly"] = ("read_log", send_signed("read_log", keys=(AK, SK[::-1])))
+    made["a guess"] = ("issue_token", event("issue_token-wrong_password"))
+    made["broken json"] = ("issue_token", event("issue_token", body=event("issue_token")["body"][:-3]))
+    made["basic"] = ("read_log", event("read_log", headers={"authorization": "Basic c2VjcmV0", "x-auth-token": None}))
+    return made
+
+
+def test_every_request_leaves_one_line_that_says_who_did_what(lines: Lines) -> None:
+    for name, (function, asked) in requests().items():
+        answer = call(function, asked)
+        (line,) = lines()
+        assert line["message"] == "request", name
+        assert (line["function"], line["status"]) == (function, answer.status)
+        assert line["method"] == asked["requestContext"]["http"]["method"]
+        assert (line["path"], line["route"]) == (asked["rawPath"], asked["routeKey"])
+        assert line["request_id"] == answer.headers["X-Request-Id"]
+        assert line["source_ip"] == "192.0.2.1"
+        assert line["duration_ms"] >= 0
+        assert ("error" in line) is (answer.status >= 400 or (function == "query_task_log" and b"code" in answer.body))
+        if answer.status in {200, 201, 202} and function != "show_api_versions":
+            assert line["project"] == PROJECT
+            assert line["credential"] not in {"-", ""}
+        if answer.status == 401:
+            assert (line["project"], line["credential"]) == ("-", "-")
+    assert {line["credential"] for line in lines()} == set()
+
+
+def test_no_line_tells_a_secret(printed) -> None:
+    told = ""
+    secrets = {TOKEN, KUSCIA_TOKEN, SK, SK[::-1], PASSWORD, "guess", "c2VjcmV0"}
+    for function, asked in requests().values():
+        answer = call(function, asked)
+        told += printed()
+        secrets |= {asked["headers"].get("authorization", "-" * 9)[-64:], answer.headers.get("X-Subject-Token", TOKEN)}
+    issued = call("issue_token", event("issue_token")).headers["X-Subject-Token"]
+    for token in (issued, issued[:-3], "x" * 4000):
+        call("read_log", event("read_log", headers={"x-auth-token": token}))
+    told += printed()
+    secrets |= {issued, issued[:-3], issued.split(".")[1], "x" * 30}
+    assert told.count('"message":"request"') > 40
+    assert not [secret for secret in secrets if secret in told]
+    assert not re.search(r"X-Amz-|SDK-HMAC|Signature=|eyJ|[Pp]assword\\?\":", told)
+
+
+def test_no_line_tells_a_link(printed) -> None:
+    """A signed URL opens a file for who has it."""
+    text = os.urandom(6 << 20).hex().encode()
+    log_store(PROJECT).append(LogId.parse(f"build/{RECORD}/stage2"), lambda: iter((text,)), 0)
+    path = {"rawPath": f"/v1/{PROJECT}/logs/build/{RECORD}/stage2"}
+    printed()
+    redirected = call("read_log", event("read_log", **path))
+    linked = call("read_log", event("read_log", **path, headers={"accept": "application/json"}))
+    told = printed()
+    assert (redirected.status, linked.status) == (303, 200)
+    assert "X-Amz-Signature" in linked.json["url"]
+    for secret in (linked.json["url"], redirected.headers["Location"], "X-Amz", "Signature", "renders/"):
+        assert secret not in told
+    assert [json.loads(line)["status"] for line in told.split("\n") if line] == [303, 200]
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        '\n{"message": "request", "status": 200}',
+        "\r\x1b[2K\x9b31m",
+        "\u2028{}\u2029\x85",
+        "\ud800 \udfff",
+        "\0\x7f",
+        "\u202egnp.exe",
+        "x" * 9000,
+        '"}, {"',
+    ],
+)
+def test_nothing_that_a_client_sends_makes_another_line(hostile: str, printed) -> None:
+    asked = event("reject_unknown", rawPath=f"/{hostile}")
+    asked["requestContext"]["http"]["userAgent"] = f"agent{hostile}"
+    call("reject_unknown", asked)
+    call("read_log", event("read_log", rawPath=f"/v1/{PROJECT}/logs/{hostile}"))
+    call("list_logs", event("list_logs", rawQueryString=f"limit={hostile}"))
+    told = printed()
+    for line in (each for each in told.split("\n") if each):
+        assert len(line.splitlines()) == 1
+        assert json.loads(line)["message"] == "request"
+        assert all(each.isprintable() for each in line)
+    assert told.count("\n") == 3
+    assert len(told) < 3 * 4000
+
+
+def test_metrics_are_told_by_function_and_project(lines: Lines) -> None:
+    assert read(f"build/{RECORD}/stage1").status == 200
+    (line,) = lines()
+    (told,) = line["_aws"]["CloudWatchMetrics"]
+    assert told["Namespace"] == "Logkeep"
+    (dimensions,) = told["Dimensions"]
+    assert {"function", "project"} <= set(dimensions) <= {"function", "project", "service"}
+    units = {"Requests": "Count", "Errors": "Count", "BytesIn": "Bytes", "BytesOut": "Bytes"}
+    assert {metric["Name"]: metric["Unit"] for metric in told["Metrics"]} == units
+    assert all(isinstance(line[name], str) for name in dimensions)
+    assert [line[name] for name in units] == [[1.0], [0.0], [0.0], [7.0]] or line["BytesOut"][0] > 7  # or compressed
+    assert isinstance(line["_aws"]["Timestamp"], int)
+
+
+def test_metrics_can_leave_projects_out(lines: Lines, monkeypatch) -> None:
+    monkeypatch.setenv("PROJECT_METRICS", "false")
+    forget_aws()
+    assert send("list_projects").status == 200
+    (line,) = lines()
+    assert "project" not in line["_aws"]["CloudWatchMetrics"][0]["Dimensions"][0]
+    assert line["project"] == PROJECT, "the line still says it"
+
+
+def test_a_failure_is_an_error_in_the_metrics_and_tells_the_client_nothing(printed, monkeypatch) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("deep inside")
+
+    monkeypatch.setattr("logkeep.aws.credentials.CredentialStore.at", fail)
+    answer = send("list_projects")
+    assert (answer.status, answer.json["error_code"]) == (500, "IAM.0500")
+    assert b"deep" not in answer.body
+    failed, line = (json.loads(each) for each in printed().split("\n") if each)
+    assert "deep inside" in failed["exception"]
+    assert (line["status"], line["Errors"]) == (500, [1.0])
+    assert failed["correlation_id"] == line["request_id"] == answer.headers["X-Request-Id"]
+
+
+def test_what_a_request_used_is_counted_where_it_is_sent(lines: Lines) -> None:
+    usage.taken()
+    credential_store().put(token_place(Kind.TOKEN, "fresh"), credential())
+    call("list_projects", event("list_projects", headers={"x-auth-token": "fresh"}))
+    call("list_projects", event("list_projects", headers={"x-auth-token": "fresh"}))
+    first, second = lines()
+    assert first["used"] == {"calls": {"GetItem": 1}, "read_units": 0.5, "write_units": 0.0}
+    assert second["used"] == {"calls": {}, "read_units": 0.0, "write_units": 0.0}
+
+
+def test_a_signed_request_is_told_by_its_access_key(lines: Lines) -> None:
+    call("list_projects", signed(event("list_projects")))
+    call("list_projects", signed(event("list_projects"), keys=(AK, "wrong")))
+    right, wrong = lines()
+    assert (right["credential"], right["project"]) == (AK, PROJECT)
+    assert (wrong["credential"], wrong["error"], wrong["detail"]) == (
+        "-",
+        "SignatureRefused",
+        "verify aksk signature fail",
+    )

@@ -1,0 +1,193 @@
+"""Token buckets that processes share: how much passes, at which price, and what happens without the table."""
+
+import multiprocessing
+import os
+import time
+from collections.abc import Callable
+from functools import partial
+from multiprocessing.queues import SimpleQueue
+from multiprocessing.synchronize import Barrier
+
+import boto3
+import pytest
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from local.emulator import free_port
+from logkeep.aws import clients
+from logkeep.aws.limits import FREE, Limiter, address_limiter, project_limiter, user_limiter
+from logkeep.errors import Throttled
+from logkeep.throttle import Limit
+from tests.calls import forget_aws
+from tests.faults import at_once, counted
+
+pytestmark = pytest.mark.usefixtures("aws")
+
+
+def limiter(limit: Limit, free: Limit | None = None) -> Limiter:
+    return Limiter(clients.dynamodb(), os.environ["LIMITS_TABLE"], "test", limit, free)
+
+
+def admitted(take: Callable[[], None], count: int) -> int:
+    passed = 0
+    for _ in range(count):
+        try:
+            take()
+        except Throttled:
+            continue
+        passed += 1
+    return passed
+
+
+@pytest.fixture
+def clock(monkeypatch) -> Callable[[float], None]:
+    """Time stands still; call it with seconds to move it on."""
+    now = [time.time_ns()]
+    monkeypatch.setattr("logkeep.aws.limits.time.time_ns", lambda: now[0])
+
+    def move(seconds: float) -> None:
+        now[0] += round(seconds * 10**9)
+
+    return move
+
+
+def test_every_request_counts_where_none_is_free(clock) -> None:
+    for _ in range(3):
+        tried = [limiter(Limit(rate=0.5, burst=20)) for _ in range(4)]
+        assert sum(admitted(partial(each.take, "u"), 10) for each in tried) in {20, 0}
+    clock(20)
+    assert admitted(lambda: limiter(Limit(rate=0.5, burst=20)).take("u"), 30) == 10
+
+
+def test_many_at_once_pass_no_more_than_the_burst(clock) -> None:
+    """None is let through because it lost too many races."""
+    each_own = [limiter(Limit(rate=0.5, burst=20)) for _ in range(48)]
+    passed = at_once(*(partial(admitted, partial(each.take, "u"), 2) for each in each_own))
+    assert sum(passed) == 20
+
+
+def test_one_key_leaves_another_alone(clock) -> None:
+    shared = limiter(Limit(rate=1, burst=5))
+    assert admitted(lambda: shared.take("noisy"), 50) == 5
+    assert admitted(lambda: shared.take("quiet"), 5) == 5
+
+
+def test_who_sends_little_costs_no_write(clock) -> None:
+    shared = limiter(Limit(rate=100, burst=400), FREE)
+    with counted() as counts:
+        for _ in range(30):
+            shared.take("p")
+            clock(1)
+    assert not counts
+
+
+def test_who_sends_much_costs_a_fraction_of_a_write(clock) -> None:
+    shared = limiter(Limit(rate=100, burst=400), FREE)
+    with counted() as counts:
+        assert admitted(lambda: shared.take("p"), 1000) == 400 + FREE.burst
+    assert counts.total() <= 400 // 16 + 3
+    with counted() as counts:
+        assert admitted(lambda: shared.take("p"), 100) == 0
+    assert not counts, "a refusal is remembered"
+
+
+def test_a_refusal_says_when_to_come_back_and_then_lets_pass(clock) -> None:
+    shared = limiter(Limit(rate=0.25, burst=1))
+    shared.take("p")
+    with pytest.raises(Throttled, match=r"limit:1, rate:0\.25 per second") as refused:
+        shared.take("p")
+    assert refused.value.retry_after == 4
+    clock(3.9)
+    with pytest.raises(Throttled) as refused:
+        shared.take("p")
+    assert refused.value.retry_after == 1
+    clock(0.1)
+    shared.take("p")
+
+
+def test_what_is_taken_and_not_used_is_lost_in_the_end(clock) -> None:
+    shared = limiter(Limit(rate=0.1, burst=80), Limit(rate=0.001, burst=1))
+    assert admitted(lambda: shared.take("p"), 2) == 2  # the second took ten
+    clock(11)
+    with counted() as counts:
+        shared.take("p")
+    assert counts == {"UpdateItem": 1}
+
+
+def _take(environment: dict[str, str], ready: Barrier, told: "SimpleQueue[tuple[float, int, float]]") -> None:
+    """In a process of its own: as many as pass in a second, and when that was."""
+    os.environ |= environment
+    own = Limiter(boto3.client("dynamodb"), environment["LIMITS_TABLE"], "test", Limit(rate=50, burst=100), FREE)
+    ready.wait(60)
+    started, passed = time.monotonic(), 0
+    while time.monotonic() < started + 1:
+        passed += admitted(lambda: own.take("p"), 1)
+    told.put((started, passed, time.monotonic()))
+
+
+def test_the_limit_holds_with_many_processes_at_once() -> None:
+    """Each takes as fast as it can for a second."""
+    environment = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
+    environment["LIMITS_TABLE"] = os.environ["LIMITS_TABLE"]
+    new = multiprocessing.get_context("spawn")
+    ready, told = new.Barrier(4), new.SimpleQueue()
+    for _ in range(4):
+        new.Process(target=_take, args=(environment, ready, told), daemon=True).start()
+    started, passed, ended = zip(*(told.get() for _ in range(4)), strict=True)
+    seconds = max(ended) - min(started)
+    assert 100 <= sum(passed) <= 100 + 50 * seconds + 4 * (FREE.burst + FREE.rate * seconds)
+    assert all(passed), "and no process is starved"
+
+
+def test_a_limit_is_no_reason_to_fail(monkeypatch) -> None:
+    """A table that is gone, or cannot be reached, lets everything through."""
+    lost = Limiter(clients.dynamodb(), "no-such-table", "test", Limit(rate=1, burst=1), None)
+    assert admitted(lambda: lost.take("p"), 3) == 3
+    nowhere = boto3.client(
+        "dynamodb", endpoint_url=f"http://127.0.0.1:{free_port()}", config=Config(retries={"total_max_attempts": 1})
+    )
+    assert admitted(lambda: Limiter(nowhere, "t", "test", Limit(rate=1, burst=1), None).take("p"), 2) == 2
+
+
+@pytest.mark.parametrize("key", ["x" * 255, "😀" * 255, "a\0b", "../..", "user/x/1", "2001:db8::1", " ", '"; DROP'])
+def test_any_key_that_a_client_can_choose_is_counted(clock, key) -> None:
+    for make in (user_limiter, address_limiter):
+        passed = admitted(partial(make().take, key), 60)
+        assert passed == (20 if make is user_limiter else 50)
+    kept = clients.dynamodb().scan(TableName=os.environ["LIMITS_TABLE"])["Items"]
+    assert {each["pk"]["S"] for each in kept} == {f"user/{key}", f"address/{key}"}
+    assert all(len(each["pk"]["S"].encode()) <= 2048 for each in kept)
+
+
+def test_a_bucket_that_nobody_uses_is_collected(clock) -> None:
+    limiter(Limit(rate=1, burst=5)).take("p")
+    (kept,) = clients.dynamodb().scan(TableName=os.environ["LIMITS_TABLE"])["Items"]
+    assert time.time() + 3600 <= int(kept["ttl"]["N"]) <= time.time() + 7200
+
+
+def test_a_process_remembers_a_bounded_number_of_keys(monkeypatch, clock) -> None:
+    monkeypatch.setattr("logkeep.aws.limits._BUCKETS_MAX", 10)
+    shared = limiter(Limit(rate=1, burst=1))
+    for number in range(25):
+        shared.take(str(number))
+        assert len(shared._shares) <= 10
+    with pytest.raises(Throttled):  # though what it remembered of this one is gone
+        shared.take("0")
+
+
+def test_the_limits_of_projects_are_parameters(monkeypatch, clock) -> None:
+    monkeypatch.setenv("PROJECT_RATE", "0.1")
+    monkeypatch.setenv("PROJECT_BURST", "2")
+    forget_aws()
+    assert admitted(lambda: project_limiter().take("p"), 50) == 2 + FREE.burst
+
+
+def test_a_table_that_throttles_lets_through(monkeypatch) -> None:
+    shared = limiter(Limit(rate=1, burst=1))
+    error = ClientError({"Error": {"Code": "ProvisionedThroughputExceededException"}}, "UpdateItem")
+
+    def refuse(**_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(shared._dynamodb, "update_item", refuse)
+    assert admitted(lambda: shared.take("p"), 3) == 3
