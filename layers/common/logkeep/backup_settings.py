@@ -5,6 +5,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field
 
+from logkeep.errors import ForeignBucket, Invalid
 from logkeep.logid import is_segment
 from logkeep.schedule import Period
 
@@ -35,6 +36,10 @@ type KeepDays = Annotated[int, Field(ge=1, le=3650)]
 type IndexPrefix = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[a-z0-9][a-z0-9._-]*$")]
 type PeriodText = Annotated[str, AfterValidator(_period)]
 type ClusterId = Annotated[str, AfterValidator(_cluster)]
+
+
+BACKUP_FIELDS: Final = ("agency", "log_base_path", "log_bucket")  # that base_log_collect needs
+REAL_TIME_FIELDS: Final = ("index_prefix", "keep_days", "target_cluster_id")
 
 
 class _Request(BaseModel):
@@ -70,11 +75,15 @@ class LogSettings(_Request):
     services: Annotated[list[ClusterId], Field(max_length=10)] | None = None
     full_every: Annotated[int, Field(ge=1, le=1000)] | None = None
 
-    def needs(self, *names: str) -> None:
-        """Raise ValueError naming the first of the fields that is missing."""
-        for name in names:
+    def check(self, *needed: str, bucket: str) -> None:
+        """Raise Invalid where one of these is missing, ForeignBucket where logs should go to another bucket."""
+        for name in needed:
             if getattr(self, name) is None:
-                raise ValueError(f"{name} is required")
+                raise Invalid(name, "is required")
+        if self.auto_enable and self.period is None:
+            raise Invalid("period", "is required to back up automatically")
+        if self.log_bucket not in {None, bucket}:
+            raise ForeignBucket(f"log_bucket: backups are kept in {bucket}")
 
 
 class PolicyRequest(_Request):

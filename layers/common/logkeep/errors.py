@@ -2,6 +2,7 @@
 
 LogkeepError
 ├── Invalid                 a field of the request does not fit; names it
+├── ForeignBucket
 ├── Unauthenticated
 │   ├── TokenMissing
 │   ├── TokenInvalid
@@ -18,6 +19,7 @@ LogkeepError
 │   └── RecordNotFound
 ├── RouteNotFound
 ├── Conflict
+│   └── BackupRuns
 ├── NotEnabled
 ├── TooLarge
 ├── UnsupportedBody
@@ -38,6 +40,10 @@ class Invalid(LogkeepError):
     def __init__(self, field: str, reason: str) -> None:
         super().__init__(f"{field}: {reason}")
         self.field = field
+
+
+class ForeignBucket(LogkeepError):
+    """Backups are kept in the bucket of the stack, and in no other."""
 
 
 class Unauthenticated(LogkeepError):
@@ -102,6 +108,10 @@ class RouteNotFound(LogkeepError):
 
 class Conflict(LogkeepError):
     """What is stored contradicts the request; nothing was written."""
+
+
+class BackupRuns(Conflict):
+    pass
 
 
 class NotEnabled(LogkeepError):

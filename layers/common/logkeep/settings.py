@@ -14,6 +14,7 @@ class Settings:
     credentials_table: str
     limits_table: str
     token_keys: str  # name or ARN of the secret
+    backup_queue_url: str
     build_queue_url: str
     download_role_arn: str
     event_retention_days: int
@@ -34,6 +35,7 @@ class Settings:
             credentials_table=env["CREDENTIALS_TABLE"],
             limits_table=env["LIMITS_TABLE"],
             token_keys=env["TOKEN_KEYS"],
+            backup_queue_url=env["BACKUP_QUEUE_URL"],
             build_queue_url=env["BUILD_QUEUE_URL"],
             download_role_arn=env["DOWNLOAD_ROLE_ARN"],
             event_retention_days=int(env["EVENT_RETENTION_DAYS"]),

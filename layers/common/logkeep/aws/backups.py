@@ -17,9 +17,9 @@ from botocore.exceptions import ClientError
 
 from logkeep.aws import clients
 from logkeep.aws.dynamo import decode, encode, query, transact
-from logkeep.backup_settings import LogSettings
+from logkeep.backup_settings import LogSettings, RealTimeLogCollectRecord
 from logkeep.backups import BackupRecord, Cluster, RecordPage, RecordQuery, Status, page_of
-from logkeep.errors import ClusterNotFound, Conflict, NotEnabled, RecordNotFound
+from logkeep.errors import BackupRuns, ClusterNotFound, NotEnabled, RecordNotFound
 from logkeep.files import LogSource
 from logkeep.schedule import MISSED_AFTER, Period
 from logkeep.settings import settings
@@ -77,8 +77,9 @@ class BackupStore:
     def close(self, now: int) -> None:
         self._configure(LogSettings(auto_enable=False), now, {"log_switch": False})
 
-    def open_real_time(self, record: Mapping[str, Any] | None) -> None:
-        self._update("cluster", {"real_time": record})
+    def collect_in_real_time(self, record: RealTimeLogCollectRecord | None) -> None:
+        """Note the real-time collection, or that it ended."""
+        self._update("cluster", {"real_time": record.model_dump() if record else None})
 
     def enable(self) -> None:
         """Note that backup of the cluster's logs was switched on once."""
@@ -146,7 +147,7 @@ class BackupStore:
     # Running, one at a time
 
     def start(self, record: BackupRecord, now: int) -> bool:
-        """Make a record that runs; False if it was made before. Raise Conflict while another one runs."""
+        """Make a record that runs; False if it was made before. Raise BackupRuns while another one runs."""
         begun = replace(record, lease_until=now + QUEUED_FOR)
         active = {"record": _sort_key(record), "fence": 0, "lease_until": now + QUEUED_FOR}
         puts: list[Any] = [
@@ -158,7 +159,7 @@ class BackupStore:
         if 0 in there:
             return False
         if there:
-            raise Conflict("Backup is in progress.")
+            raise BackupRuns("")
         return True
 
     def claim(self, now: int, seconds: float) -> Lease | None:
