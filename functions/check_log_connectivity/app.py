@@ -1,4 +1,4 @@
-"""POST …/clusters/{cluster_id}/logs/connectivity: whether logs could be collected into another cluster."""
+"""POST …/clusters/{cluster_id}/logs/connectivity: whether logs could be collected into a cluster."""
 
 from logkeep.web.backups import try_target
 from logkeep.web.http import Answer, App, entrypoint

@@ -1,4 +1,4 @@
-"""Queue of backups: one message is a backup, a verification or a restore to go on with."""
+"""Queue of backups: one message is a backup to start or to go on with."""
 
 from logkeep.web.queue import queue_entrypoint, work_on_backup
 

@@ -9,10 +9,13 @@ from logkeep.errors import ForeignBucket, Invalid
 from logkeep.logid import is_segment
 from logkeep.schedule import Period
 
+_BASE_PATH_MAX: Final = 512  # S3 takes keys of 1024 bytes, in which this is one part
 _BASE_PATH_FORBIDDEN: Final = re.compile(r"[\\:*?\"<>|'{}.\x00-\x1f]")
 
 
 def _base_path(path: str) -> str:
+    if len(path.encode()) > _BASE_PATH_MAX:
+        raise ValueError(f"must not be longer than {_BASE_PATH_MAX} bytes")
     if path.startswith("/") or _BASE_PATH_FORBIDDEN.search(path):
         raise ValueError("must not begin with / nor hold any of \\ : * ? \" < > | ' { } .")
     return path
@@ -30,7 +33,7 @@ def _cluster(text: str) -> str:
 
 
 type Agency = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9_-]+$")]
-type BasePath = Annotated[str, Field(min_length=1, max_length=512), AfterValidator(_base_path)]
+type BasePath = Annotated[str, Field(min_length=1), AfterValidator(_base_path)]
 type BucketName = Annotated[str, Field(min_length=1, max_length=255)]
 type KeepDays = Annotated[int, Field(ge=1, le=3650)]
 type IndexPrefix = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[a-z0-9][a-z0-9._-]*$")]
@@ -39,6 +42,7 @@ type ClusterId = Annotated[str, AfterValidator(_cluster)]
 
 
 BACKUP_FIELDS: Final = ("agency", "log_base_path", "log_bucket")  # that base_log_collect needs
+BACKUP_SETTINGS: Final = (*BACKUP_FIELDS, "auto_enable", "period", "full_every")
 REAL_TIME_FIELDS: Final = ("index_prefix", "keep_days", "target_cluster_id")
 
 
@@ -57,11 +61,7 @@ class ActionQuery(_Request):
 
 
 class LogSettings(_Request):
-    """The body of logs/open and logs/settings: what is not told stays as it is.
-
-    `keep_days` is of the real-time collection in the published table; for backups it is how long they are kept, and
-    `services` and `full_every` are ours.
-    """
+    """The body of logs/open and logs/settings: what is not told stays as it is. `full_every` is ours."""
 
     agency: Agency | None = None
     log_base_path: BasePath | None = None
@@ -72,16 +72,17 @@ class LogSettings(_Request):
     index_prefix: IndexPrefix | None = None
     keep_days: KeepDays | None = None
     target_cluster_id: ClusterId | None = None
-    services: Annotated[list[ClusterId], Field(max_length=10)] | None = None
     full_every: Annotated[int, Field(ge=1, le=1000)] | None = None
+
+    def tells(self, *names: str) -> bool:
+        """Whether it has a value for one of these."""
+        return any(getattr(self, name) is not None for name in names)
 
     def check(self, *needed: str, bucket: str) -> None:
         """Raise Invalid where one of these is missing, ForeignBucket where logs should go to another bucket."""
         for name in needed:
             if getattr(self, name) is None:
                 raise Invalid(name, "is required")
-        if self.auto_enable and self.period is None:
-            raise Invalid("period", "is required to back up automatically")
         if self.log_bucket not in {None, bucket}:
             raise ForeignBucket(f"log_bucket: backups are kept in {bucket}")
 

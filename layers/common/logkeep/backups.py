@@ -1,7 +1,8 @@
 """Backup records of a cluster, as CSS shows them (seed 003)."""
 
+import uuid
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Annotated, Any, Final, Literal
 
@@ -11,6 +12,7 @@ from logkeep.backup_settings import LogConfiguration, RealTimeLogCollectRecord
 from logkeep.params import Decimal
 
 BASE_PATH: Final = "css/log"
+FAILED_MAX: Final = 1000  # characters of failedMsg
 
 type RecordNumber = Annotated[Decimal, Field(ge=1, le=1000)]
 
@@ -44,16 +46,24 @@ class BackupRecord:
     job_id: str
     finished_at: int | None = None
     failed_msg: str | None = None
-    lease_until: int | None = None  # of the worker that runs it
+    lease_until: int | None = None  # when it is given up that a worker has it
     key: str | None = None  # of the archive
     base: str | None = None  # the record that it continues, None of a full backup
     size: int | None = None  # bytes of the archive
     crc32: int | None = None  # of the archive
     logs: int | None = None  # files in it
     raw_size: int | None = None  # bytes of text in it
-    hold: bool = False  # kept until that is undone
-    verification: dict[str, Any] | None = None  # the last one, as it is told
-    restore: dict[str, Any] | None = None  # the last one, as it is told
+    read_back: dict[str, int] | None = None  # of a verification that is not finished: bytes read, their CRC-32
+
+    def failed(self, message: str, now: int) -> "BackupRecord":
+        return replace(
+            self,
+            status=Status.FAIL,
+            finished_at=now,
+            failed_msg=message[:FAILED_MAX],
+            lease_until=None,
+            read_back=None,
+        )
 
     def seen_at(self, now: int) -> "ClusterLogRecord":
         """The record as a reader sees it: one whose worker has died is not running for ever."""
@@ -83,9 +93,7 @@ class Cluster:
     base_path: str = BASE_PATH
     auto_enable: bool = False
     period: str | None = None
-    keep_days: int | None = None
     full_every: int | None = None
-    services: tuple[str, ...] = ()
     updated_at: int = 0
     last_record: str | None = None  # that succeeded
     since_full: int = 0  # backups after the last full one
@@ -102,8 +110,19 @@ class Cluster:
             updateAt=self.updated_at,
             basePath=self.base_path,
             autoEnable=self.auto_enable,
-            period=self.period,
+            period=self.period if self.auto_enable else None,
             logSwitch=self.log_switch,
+        )
+
+    def new_record(self, id: str, created_at: int, job_type: Literal["Manual", "Auto"]) -> BackupRecord:
+        return BackupRecord(
+            id=id,
+            cluster_id=self.cluster_id,
+            created_at=created_at,
+            log_path=self.base_path,
+            status=Status.RUNNING,
+            job_type=job_type,
+            job_id=uuid.uuid5(uuid.NAMESPACE_URL, f"logkeep/job/{id}").hex,
         )
 
     @property

@@ -148,10 +148,10 @@ class Archive:
 
     def __init__(self, cut: Cut) -> None:
         self.cut = cut
-        self._slices = cut.parts
-        self.names = entry_names(map(_file_name, self._slices))
-        self._manifest = self._manifest_of(dict(zip((each.log_id for each in self._slices), self.names, strict=True)))
-        entries = [each.entry(name) for each, name in zip(self._slices, self.names, strict=True)]
+        self.slices = cut.parts
+        self.names = entry_names(map(_file_name, self.slices))
+        self._manifest = self._manifest_of(dict(zip((each.log_id for each in self.slices), self.names, strict=True)))
+        entries = [each.entry(name) for each, name in zip(self.slices, self.names, strict=True)]
         self.layout = ZipLayout([Entry.stored(MANIFEST, self._manifest), *entries])
 
     @property
@@ -160,14 +160,14 @@ class Archive:
 
     @property
     def raw_size(self) -> int:
-        return sum(each.raw for each in self._slices)
+        return sum(each.raw for each in self.slices)
 
     def make(self, logs: LogReader) -> Generator[Extent, None, Facts]:
         def packed(index: int) -> Iterator[Extent]:
             if index == 0:
                 yield self._manifest
                 return
-            yield from (row.extent for row in self._slices[index - 1].rows(logs))
+            yield from (row.extent for row in self.slices[index - 1].rows(logs))
             yield END
 
         yield from self.layout.extents(packed)

@@ -15,8 +15,7 @@ LogkeepError
 ├── NotFound
 │   ├── LogNotFound
 │   ├── ServiceNotFound
-│   ├── ClusterNotFound
-│   └── RecordNotFound
+│   └── ClusterNotFound
 ├── RouteNotFound
 ├── Conflict
 │   └── BackupRuns
@@ -95,10 +94,6 @@ class ServiceNotFound(NotFound):
 
 
 class ClusterNotFound(NotFound):
-    pass
-
-
-class RecordNotFound(NotFound):
     pass
 
 

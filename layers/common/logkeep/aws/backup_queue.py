@@ -1,4 +1,4 @@
-"""Queue of what workers do with backups: run them, verify them, restore them."""
+"""Queue of the backups to be run."""
 
 from typing import Annotated, Final, Literal
 
@@ -30,23 +30,9 @@ class DueOrder(_Order):
     due: int
 
 
-class VerifyOrder(_Order):
-    """Read an archive in full."""
+type Order = Annotated[RunOrder | DueOrder, Field(discriminator="kind")]
 
-    kind: Literal["verify"] = "verify"
-    record: str
-
-
-class RestoreOrder(_Order):
-    """Go on with the restore that a record notes."""
-
-    kind: Literal["restore"] = "restore"
-    record: str
-
-
-type Order = Annotated[RunOrder | DueOrder | VerifyOrder | RestoreOrder, Field(discriminator="kind")]
-
-ORDERS: Final = TypeAdapter[RunOrder | DueOrder | VerifyOrder | RestoreOrder](Order)
+ORDERS: Final = TypeAdapter[RunOrder | DueOrder](Order)
 
 
 def send(order: Order, delay: int = 0) -> None:

@@ -16,20 +16,20 @@ from botocore.exceptions import ClientError
 from isal import isal_zlib
 
 from logkeep.aws import clients
-from logkeep.aws.backups import BackupStore, Lease, backup_store
+from logkeep.aws.backups import BackupStore, backup_store
 from logkeep.aws.logs import LogStore, log_store
 from logkeep.aws.objects import Bucket, is_absent
-from logkeep.aws.uploads import Making, Unfinished, UploadGone, assemble
+from logkeep.aws.uploads import Making, Unfinished, UploadGone, assemble, discard
 from logkeep.backups import BackupRecord, Cluster, Status
+from logkeep.clock import now_ms
 from logkeep.cuts import LOGS_MAX, Archive, Cut
-from logkeep.errors import Corrupt, LogkeepError, TooLarge
+from logkeep.errors import Busy, Corrupt, TooLarge
 from logkeep.parts import ObjectRange
 from logkeep.settings import settings
 
 _RESERVE: Final = 45.0  # seconds of an invocation that a part may take
 _LEASE_OVER: Final = 30.0  # seconds that a lease outlives its invocation
 _THERE_ALREADY: Final = {"PreconditionFailed", "ConditionalRequestConflict"}
-FAILED_MAX: Final = 1000  # characters of failedMsg
 _STEP: Final = 64 << 20  # bytes of an archive that are read back between two looks at the clock
 
 
@@ -60,22 +60,26 @@ class BackupRuns:
     def go_on(self, seconds_left: float) -> bool:
         """Run what was started, as far as the time allows; whether there is more to do.
 
-        Where another worker has it, or nothing runs any more, there is nothing to do.
+        Where another worker has it, or nothing runs any more, there is nothing to do. Raises Busy where the time was
+        not enough for any step.
         """
         deadline = time.monotonic() + seconds_left - _RESERVE
-        lease = self._store.claim(_now(), seconds_left + _LEASE_OVER)
+        lease = self._store.claim(now_ms(), seconds_left + _LEASE_OVER)
         if lease is None:
             return False
         cluster = self._store.cluster(self._logs)
         try:
             cut = self._cut(lease.record, cluster)
             archive = cut.archive
-            finished = self._build(lease.record, archive, deadline) and self._verify(lease, archive, deadline)
-        except LogkeepError as error:
-            self._store.finish(lease, _failed(lease.record, str(error)), None)
+            unfinished = self._work(lease.record, archive, deadline)
+        except (Corrupt, TooLarge) as error:
+            if self._store.finish(lease, lease.record.failed(str(error), now_ms()), None):
+                discard(self.bucket, self._files.archive(lease.record))
             return False
-        if not finished:
-            self._store.release(lease, _now())
+        if unfinished is not None:
+            self._store.release(lease, now_ms(), progress=unfinished.new_parts > 0)
+            if not unfinished.new_parts:
+                raise Busy("no step of the backup could be finished in time", retry_after=0)
             return True
         since_full = 0 if cut.base is None else cluster.since_full + 1
         self._store.finish(lease, self._succeeded(lease.record, archive), since_full)
@@ -101,7 +105,7 @@ class BackupRuns:
         base = None
         if cluster.last_record and cluster.since_full + 1 < full_every:
             base = self.cut_of(cluster.last_record)
-        cut = Cut.take(record.id, self._cluster_id, _now(), heads, base)
+        cut = Cut.take(record.id, self._cluster_id, now_ms(), heads, base)
         try:
             self.bucket.s3.put_object(
                 Bucket=self.bucket.name,
@@ -116,53 +120,73 @@ class BackupRuns:
             return self._cut(record, cluster)
         return cut
 
-    def _build(self, record: BackupRecord, archive: Archive, deadline: float) -> bool:
-        """Put the archive together; False if the time was not enough."""
-        key = self._files.archive(record)
-        if self._size_of(key) == archive.layout.size:
-            return True
-        try:
-            built = assemble(self.bucket, key, Making(archive.make(self._logs), deadline), archive.layout.size)
-        except UploadGone:
-            return self._size_of(key) == archive.layout.size
-        return not isinstance(built, Unfinished)
+    def _work(self, record: BackupRecord, archive: Archive, deadline: float) -> Unfinished | None:
+        """Put the archive together and verify it; Unfinished if the time was not enough."""
+        key, steps = self._files.archive(record), 0
+        if self._size_of(key) != archive.layout.size:
+            try:
+                built = assemble(self.bucket, key, Making(archive.make(self._logs), deadline), archive.layout.size)
+            except UploadGone as gone:
+                if self._size_of(key) != archive.layout.size:
+                    return Unfinished(gone.new_parts)
+            else:
+                if isinstance(built, Unfinished):
+                    return built
+            steps = 1
+        unfinished = self._verify(record, archive, deadline)
+        return unfinished and Unfinished(steps + unfinished.new_parts)
 
-    def _verify(self, lease: Lease, archive: Archive, deadline: float) -> bool:
-        """Compare the archive's checksum with the one that follows from the logs; False if the time was not enough.
+    def _verify(self, record: BackupRecord, archive: Archive, deadline: float) -> Unfinished | None:
+        """Compare the archive's checksum with the one that follows from the logs; raise Corrupt if they differ.
 
         S3 tells the checksum of the whole object; where it does not, the archive is read back, in steps that are kept.
         """
-        key = self._files.archive(lease.record)
+        key, size = self._files.archive(record), archive.layout.size
         head = self.bucket.s3.head_object(Bucket=self.bucket.name, Key=key, ChecksumMode="ENABLED")
         if head.get("ChecksumType") == "FULL_OBJECT" and "ChecksumCRC32" in head:
             found = int.from_bytes(base64.b64decode(head["ChecksumCRC32"]), "big")
         else:
-            done = (lease.record.verification or {}).get("read", 0)
-            found = (lease.record.verification or {}).get("crc32", 0)
-            while done < archive.layout.size:
+            noted = record.read_back or {"done": 0, "crc32": 0}
+            done, found, steps = noted["done"], noted["crc32"], 0
+            while done < size:
                 if time.monotonic() > deadline:
-                    self._store.amend(lease.record, verification={"read": done, "crc32": found})
-                    return False
-                step = min(_STEP, archive.layout.size - done)
-                for chunk in self.bucket.read([ObjectRange(key, done, step)]):
-                    found = isal_zlib.crc32(chunk, found)
-                done += step
-        if (head["ContentLength"], found) != (archive.layout.size, archive.layout.crc32):
-            raise Corrupt(f"the archive does not hold what was backed up: its CRC-32 is {found:08x}")
-        return True
+                    self._store.note_read_back(record, done, found)
+                    return Unfinished(steps)
+                step = min(_STEP, size - done)
+                found = self._crc32(key, done, step, found)
+                done, steps = done + step, steps + 1
+        if (head["ContentLength"], found) != (size, archive.layout.crc32):
+            raise Corrupt(f"the archive does not hold what was backed up: {self._culprit(key, archive, deadline)}")
+        return None
+
+    def _culprit(self, key: str, archive: Archive, deadline: float) -> str:
+        """Which log's bytes are not those that were appended, for people; looked for as long as the time allows."""
+        for index, each in enumerate(archive.slices):
+            if time.monotonic() > deadline:
+                break
+            start, size = archive.content_of(index)
+            if self._crc32(key, start, size) != archive.layout.entries[index + 1].packed_crc32:
+                return f"the stored bytes of {each.log_id} do not match their checksum"
+        return "its checksum differs"
+
+    def _crc32(self, key: str, start: int, size: int, before: int = 0) -> int:
+        for chunk in self.bucket.read([ObjectRange(key, start, size)]):
+            before = isal_zlib.crc32(chunk, before)
+        return before
 
     def _succeeded(self, record: BackupRecord, archive: Archive) -> BackupRecord:
         return replace(
             record,
             status=Status.SUCCESS,
-            finished_at=_now(),
+            finished_at=now_ms(),
+            lease_until=None,
             key=self._files.archive(record),
             base=archive.cut.base,
             size=archive.layout.size,
             crc32=archive.layout.crc32,
-            logs=len(archive.names),
+            logs=len(archive.slices),
             raw_size=archive.raw_size,
-            verification=None,
+            read_back=None,
         )
 
     def _size_of(self, key: str) -> int | None:
@@ -177,11 +201,3 @@ class BackupRuns:
 def backup_runs(project: str, cluster: str) -> BackupRuns:
     bucket = Bucket(clients.s3(), settings().bucket)
     return BackupRuns(bucket, backup_store(project, cluster), log_store(project), project, cluster)
-
-
-def _failed(record: BackupRecord, message: str) -> BackupRecord:
-    return replace(record, status=Status.FAIL, finished_at=_now(), failed_msg=message[:FAILED_MAX], verification=None)
-
-
-def _now() -> int:
-    return time.time_ns() // 1_000_000

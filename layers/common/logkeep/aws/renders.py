@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import Final
 from urllib.parse import quote
 
 from botocore.exceptions import ClientError
@@ -22,9 +22,6 @@ from logkeep.delivery import Link
 from logkeep.parts import Extent, ObjectRange
 from logkeep.rendition import Facts, Rendition
 from logkeep.settings import settings
-
-if TYPE_CHECKING:
-    pass
 
 LINK_SECONDS: Final = 15 * 60
 KEPT_DAYS: Final = 2  # by the bucket's lifecycle

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator, Iterable, Iterator
+from contextlib import suppress
 from itertools import chain
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from botocore.exceptions import ClientError
 
-from logkeep.aws.objects import Bucket
+from logkeep.aws.objects import Bucket, is_absent
+from logkeep.errors import Corrupt
 from logkeep.parts import Copy, Extent, Upload, part_size_for, plan
 from logkeep.rendition import Facts
 
@@ -81,6 +83,14 @@ def assemble(bucket: Bucket, key: str, making: Making, estimate: int) -> Facts |
     return making.facts
 
 
+def discard(bucket: Bucket, key: str) -> None:
+    """Remove what was put together of an object, whole or in parts; where that fails, the bucket's lifecycle will."""
+    bucket.delete(key)
+    for upload_id in _begun(bucket, key):
+        with suppress(ClientError):
+            bucket.s3.abort_multipart_upload(Bucket=bucket.name, Key=key, UploadId=upload_id)
+
+
 def _upload(bucket: Bucket, key: str, parts: Iterable[Upload | Copy], uploaded: list[int]) -> None:
     """Upload what is missing of the parts, in order, note which, and complete the upload."""
     upload_id, done = _begin(bucket, key)
@@ -98,15 +108,22 @@ def _upload(bucket: Bucket, key: str, parts: Iterable[Upload | Copy], uploaded: 
 def _begin(bucket: Bucket, key: str) -> tuple[str, dict[int, str]]:
     """The upload of a key that was begun first, or a new one, and the ETags of its finished parts."""
     s3, name = bucket.s3, bucket.name
-    begun = s3.list_multipart_uploads(Bucket=name, Prefix=key).get("Uploads", [])
-    uploads = sorted((each["Initiated"], each["UploadId"]) for each in begun if each["Key"] == key)
+    uploads = _begun(bucket, key)
     if not uploads:
         # The checksum of the whole follows from those of the parts, also of those that S3 copies by itself.
         begin = s3.create_multipart_upload(Bucket=name, Key=key, ChecksumAlgorithm="CRC32", ChecksumType="FULL_OBJECT")
         return begin["UploadId"], {}
-    upload_id = uploads[0][1]
+    upload_id = uploads[0]
     pages = s3.get_paginator("list_parts").paginate(Bucket=name, Key=key, UploadId=upload_id)
     return upload_id, {part["PartNumber"]: part["ETag"] for page in pages for part in page.get("Parts", [])}
+
+
+def _begun(bucket: Bucket, key: str) -> list[str]:
+    """The uploads of a key, the one that was begun first before the others."""
+    begun = bucket.s3.list_multipart_uploads(Bucket=bucket.name, Prefix=key).get("Uploads", [])
+    return [
+        upload for _, upload in sorted((each["Initiated"], each["UploadId"]) for each in begun if each["Key"] == key)
+    ]
 
 
 def _put_part(bucket: Bucket, key: str, upload_id: str, number: int, part: Upload | Copy) -> str:
@@ -115,9 +132,14 @@ def _put_part(bucket: Bucket, key: str, upload_id: str, number: int, part: Uploa
         body = b"".join(bucket.read(part.extents))
         return bucket.s3.upload_part(**where, Body=body)["ETag"]  # type: ignore[arg-type]  # built as a dict
     source = part.source
-    answer = bucket.s3.upload_part_copy(
-        **where,  # type: ignore[arg-type]  # built as a dict
-        CopySource={"Bucket": bucket.name, "Key": source.key},
-        CopySourceRange=f"bytes={source.start}-{source.start + source.size - 1}",
-    )
+    try:
+        answer = bucket.s3.upload_part_copy(
+            **where,  # type: ignore[arg-type]  # built as a dict
+            CopySource={"Bucket": bucket.name, "Key": source.key},
+            CopySourceRange=f"bytes={source.start}-{source.start + source.size - 1}",
+        )
+    except ClientError as error:
+        if is_absent(error):
+            raise Corrupt(f"the object {source.key} is missing") from error
+        raise
     return answer["CopyPartResult"]["ETag"]

@@ -1,6 +1,5 @@
 """CSS's log management: requests and answers of a cluster's backups."""
 
-import time
 import uuid
 from http import HTTPStatus
 from typing import Final
@@ -12,6 +11,7 @@ from logkeep.aws.backups import BackupStore, backup_store
 from logkeep.aws.logs import LogStore, log_store
 from logkeep.backup_settings import (
     BACKUP_FIELDS,
+    BACKUP_SETTINGS,
     REAL_TIME_FIELDS,
     ActionQuery,
     LogSettings,
@@ -20,8 +20,8 @@ from logkeep.backup_settings import (
     SettingsAnswer,
     TargetRequest,
 )
-from logkeep.backups import BackupRecord, Status
-from logkeep.errors import ClusterNotFound, Invalid, NotEnabled
+from logkeep.clock import now_ms
+from logkeep.errors import ClusterNotFound, NotEnabled
 from logkeep.logid import is_segment
 from logkeep.settings import settings
 from logkeep.web.http import Answer, App
@@ -47,7 +47,7 @@ def open_collection(app: App, cluster_id: str) -> Answer:
     if action.real_time:
         store.collect_in_real_time(_real_time_record(cluster_id, told))
     else:
-        store.open(told, _now())
+        store.open(told, now_ms())
     return _empty()
 
 
@@ -56,7 +56,7 @@ def close_collection(app: App, cluster_id: str) -> Answer:
     store, logs = cluster_of(app, cluster_id)
     if not action.real_time:
         store.enabled(logs)
-        store.close(_now())
+        store.close(now_ms())
     elif store.cluster(logs).real_time is None:
         raise NotEnabled("real-time collection is not enabled for the cluster")
     else:
@@ -78,25 +78,36 @@ def show_settings(app: App, cluster_id: str) -> Answer:
 
 
 def change_settings(app: App, cluster_id: str) -> Answer:
+    """Of the collection that the query names, and of the other one too where the body tells something of it alone.
+
+    The published client sends fields of both and no query.
+    """
     action, told = app.query(ActionQuery), app.json_body(LogSettings, BODY_MAX)
     told.check(bucket=settings().bucket)
     store, logs = cluster_of(app, cluster_id)
-    if not action.real_time:
-        store.enabled(logs)
-        store.change(told, _now())
+    cluster, real_time = store.cluster(logs), told.tells(*REAL_TIME_FIELDS)
+    if action.real_time or (real_time and not told.tells(*BACKUP_SETTINGS)):
+        _change_real_time(store, cluster.real_time_record, told)
         return _empty()
-    record = store.cluster(logs).real_time_record
+    store.enabled(logs)
+    store.change(told, now_ms())
+    if real_time and cluster.real_time_record:
+        _change_real_time(store, cluster.real_time_record, told)
+    return _empty()
+
+
+def _change_real_time(store: BackupStore, record: RealTimeLogCollectRecord | None, told: LogSettings) -> None:
     if record is None:
         raise NotEnabled("real-time collection is not enabled for the cluster")
     changes = {
         "indexPrefix": told.index_prefix,
         "keepDays": told.keep_days,
         "targetClusterId": told.target_cluster_id,
-        "updateAt": _now(),
+        "updateAt": now_ms(),
     }
-    changed = record.model_copy(update={name: value for name, value in changes.items() if value is not None})
-    store.collect_in_real_time(changed)
-    return _empty()
+    store.collect_in_real_time(
+        record.model_copy(update={name: value for name, value in changes.items() if value is not None})
+    )
 
 
 def update_policy(app: App, cluster_id: str) -> Answer:
@@ -104,49 +115,38 @@ def update_policy(app: App, cluster_id: str) -> Answer:
     asked = app.json_body(PolicyRequest, BODY_MAX)
     store, logs = cluster_of(app, cluster_id)
     store.enabled(logs)
-    store.change(LogSettings(auto_enable=True, period=asked.period), _now())
+    store.change(LogSettings(auto_enable=True, period=asked.period), now_ms())
     return _empty()
 
 
 def close_policy(app: App, cluster_id: str) -> Answer:
     store, logs = cluster_of(app, cluster_id)
     store.enabled(logs)
-    store.change(LogSettings(auto_enable=False), _now())
+    store.change(LogSettings(auto_enable=False), now_ms())
     return _empty()
 
 
 def start_backup(app: App, cluster_id: str) -> Answer:
     """Begin a backup now; raise BackupRuns while one runs."""
     store, logs = cluster_of(app, cluster_id)
-    cluster, now = store.enabled(logs), _now()
-    record = BackupRecord(
-        id=str(uuid.uuid4()),
-        cluster_id=cluster_id,
-        created_at=now,
-        log_path=cluster.base_path,
-        status=Status.RUNNING,
-        job_type="Manual",
-        job_id=uuid.uuid4().hex,
-    )
-    store.start(record, now)
+    cluster, now = store.enabled(logs), now_ms()
+    store.start(cluster.new_record(str(uuid.uuid4()), now, "Manual"), now)
     send(RunOrder(project=app.caller.project, cluster=cluster_id))
     return _empty()
 
 
 def try_target(app: App, cluster_id: str) -> Answer:
-    """Whether logs could be collected into another cluster of the project; it must exist."""
+    """Whether logs could be collected into a cluster of the project; it must exist."""
     asked = app.json_body(TargetRequest, BODY_MAX)
     store, logs = cluster_of(app, cluster_id)
     store.cluster(logs)
-    if asked.target_cluster_id == cluster_id:
-        raise Invalid("target_cluster_id", "is the cluster itself")
     target, _ = cluster_of(app, asked.target_cluster_id)
     target.cluster(logs)
     return _empty()
 
 
 def _real_time_record(cluster_id: str, told: LogSettings) -> RealTimeLogCollectRecord:
-    now = _now()
+    now = now_ms()
     return RealTimeLogCollectRecord(
         id=str(uuid.uuid5(uuid.NAMESPACE_URL, f"logkeep/real-time/{cluster_id}")),
         clusterId=cluster_id,
@@ -161,7 +161,3 @@ def _real_time_record(cluster_id: str, told: LogSettings) -> RealTimeLogCollectR
 
 def _empty() -> Answer:
     return Response(HTTPStatus.OK, "application/json", "")
-
-
-def _now() -> int:
-    return time.time_ns() // 1_000_000
