@@ -81,7 +81,7 @@ class Function:
     memory: int  # MB
     environment: Mapping[str, Any]
     queues: tuple[str, ...]  # logical ids
-    schedules: tuple[int, ...]  # seconds between two calls
+    schedules: tuple[float, ...]  # seconds between two calls
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from logkeep.aws.renders import Renders
 from logkeep.aws.token_keys import token_keys
 from logkeep.aws.uploads import Unfinished
 from logkeep.backups import Cluster
-from logkeep.errors import Busy
+from logkeep.errors import Busy, Corrupt
 from logkeep.fragment import pack
 from logkeep.identity import NEEDED, Access, user_id
 from logkeep.logid import LogId
@@ -214,13 +214,17 @@ def test_its_other_ways_succeed_too(role: str) -> None:
 def test_a_backup_is_run_and_one_that_fails_is_removed(role: str) -> None:
     handler = importlib.import_module("functions.run_backup.app").lambda_handler
     store = backup_store(PROJECT, CLUSTER)
+
+    def corrupt(*_: object) -> None:
+        raise Corrupt("the archive")
+
     handler(event("run_backup"), Context(900))  # what another test began
     for hour, prefix in enumerate(("aa", "zz")):
         record = store.cluster(log_store(PROJECT)).new_record(f"{prefix}-by-its-role", 1000 + hour, "Manual")
         store.start(record, 0)
         with pytest.MonkeyPatch.context() as patch:
             if hour:
-                patch.setattr("logkeep.aws.backup_runs.BackupRuns._crc32", lambda *_: 1)
+                patch.setattr("logkeep.aws.backup_runs.BackupRuns._verify", corrupt)
             handler(event("run_backup"), Context(900))
         assert store.claim(0, 1) is None, "it ended"
     handler(event("run_backup-due"), Context(900))

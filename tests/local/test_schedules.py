@@ -29,8 +29,7 @@ def often() -> Template:
     """The template, with seconds in place of minutes."""
     template = Template.load()
     functions = {
-        name: replace(each, schedules=tuple(0.01 for _ in each.schedules))  # type: ignore[arg-type]  # less than one
-        for name, each in template.functions.items()
+        name: replace(each, schedules=tuple(0.01 for _ in each.schedules)) for name, each in template.functions.items()
     }
     template.__dict__["functions"] = functions
     return template

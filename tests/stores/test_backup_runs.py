@@ -25,7 +25,7 @@ from logkeep.errors import Busy
 from logkeep.logid import LogId
 from logkeep.parts import PART_MIN, Upload
 from tests.calls import CLUSTER, PROJECT
-from tests.faults import Killed, at_once, killed
+from tests.faults import Killed, at_once, killed_at
 
 pytestmark = pytest.mark.usefixtures("aws")
 LOGS = [f"cluster/{CLUSTER}/node-{node}/{kind}" for node in (1, 2) for kind in ("instance", "searchSlow")]
@@ -169,51 +169,30 @@ def test_a_second_message_for_one_backup_does_nothing(store, runs, objects) -> N
     assert len(objects.keys("backups/")) == 1
 
 
-# What a run asks of AWS, in order.
-STEPS = [
-    ("dynamodb", "GetItem"),
-    ("dynamodb", "UpdateItem"),
-    ("dynamodb", "Query"),
-    ("s3", "GetObject"),
-    ("s3", "PutObject"),
-    ("s3", "HeadObject"),
-    ("s3", "ListMultipartUploads"),
-    ("s3", "CreateMultipartUpload"),
-    ("s3", "UploadPart"),
-    ("s3", "CompleteMultipartUpload"),
-    ("dynamodb", "TransactWriteItems"),
-]
-
-
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-@pytest.mark.parametrize(("service", "operation"), STEPS)
-def test_a_worker_killed_anywhere_is_followed_by_one_that_goes_on(
-    service, operation, after, store, runs, objects, monkeypatch
-) -> None:
-    # Archives of two parts without megabytes: the emulator takes parts of any size.
-    monkeypatch.setattr("logkeep.aws.uploads.plan", _small_parts)
-    fill()
-    begin(store)
-    died = False
-    try:
-        with killed(getattr(clients, service)(), operation, after=after):
-            runs.go_on(TIME)
-    except Killed:
-        died = True
-    assert died
-    assert len(list(store.records())) == 1
-    if store._get("active"):
-        expire(store)
-        assert not runs.go_on(TIME)
-    assert restored(objects, only(store)) == stored()
-    assert _uploads() == []
-
-    fill()
-    begin(store, "second", 2000)
-    assert not runs.go_on(TIME)
-    second, first = store.records()
-    assert second.base == "first"
-    assert restored(objects, first, second) == stored()
+@pytest.mark.parametrize("parts", [False, True], ids=["put at once", "in parts"])
+def test_a_worker_killed_at_any_call_is_followed_by_one_that_goes_on(parts, after, store, runs, objects, monkeypatch):
+    """A backup after the other, each killed a call later than the one before, until one gets through."""
+    if parts:
+        monkeypatch.setattr("logkeep.aws.uploads.plan", _small_parts)
+    for number in range(100):
+        fill()
+        begin(store, f"r{number:03d}", 1000 + number)
+        try:
+            with killed_at(number, after=after):
+                runs.go_on(TIME)
+            break
+        except Killed:
+            assert len(list(store.records())) == number + 1
+        if store._get("active"):
+            expire(store)
+            assert not runs.go_on(TIME)
+        assert _uploads() == []
+    oldest_first = list(store.records())[::-1]
+    assert len(oldest_first) == number + 1 > (12 if parts else 9)
+    for begin_of_chain in range(0, number + 1, 7):
+        assert oldest_first[begin_of_chain].base is None
+    assert restored(objects, *oldest_first) == stored()
 
 
 def _small_parts(making: Any, _: int) -> Any:
