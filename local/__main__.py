@@ -20,6 +20,7 @@ from local.gateway import Gateway
 from local.queues import Queues
 from local.sample import demo, write_sample
 from local.sandbox import Sandboxes
+from local.schedules import Schedules
 from local.template import Template
 
 PORT = 8787
@@ -67,7 +68,8 @@ def _serve(running: ExitStack, emulator: Emulator, listening: socket.socket, dir
 
     sandboxes = Sandboxes(environment, FunctionLog(directory))
     running.enter_context(Queues(template, sandboxes, emulator))
-    running.enter_context(sandboxes)  # left before the queues, whose calls it cuts off
+    running.enter_context(Schedules(template, sandboxes))
+    running.enter_context(sandboxes)  # left before the queues and schedules, whose calls it cuts off
     config = uvicorn.Config(
         Gateway(template, sandboxes),
         log_config=None,

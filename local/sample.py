@@ -17,6 +17,7 @@ from logkeep.aws.backups import backup_store
 from logkeep.aws.credentials import credential_store
 from logkeep.aws.events import event_store
 from logkeep.aws.logs import LogStore, log_store
+from logkeep.backup_settings import LogSettings
 from logkeep.backups import BackupRecord, Status
 from logkeep.errors import LogNotFound
 from logkeep.events import DAY, HOUR, MINUTE, Event, EventBatch, EventType
@@ -81,7 +82,8 @@ def write_sample(kms_key: str) -> None:
     backups = backup_store(PROJECT, CLUSTER)
     for record in _backups(since):
         backups.put(record)
-    backups.enable()
+    if not backups.cluster(logs).settings_id:
+        backups.open(LogSettings(agency="css_obs_agency", log_base_path=LOG_PATH), since)
 
 
 def demo(endpoint: str) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from local import ROOT
 
 type Values = Mapping[str, str]
 
+_RATE: Final = re.compile(r"rate\((\d+) (minute|hour|day)s?\)")
 _SUBSTITUTED: Final = re.compile(r"\$\{([^}!]+)\}")
 
 
@@ -83,6 +84,7 @@ class Function:
     memory: int  # MB
     environment: Mapping[str, Any]
     queues: tuple[str, ...]  # logical ids
+    schedules: tuple[float, ...]  # seconds between two calls
 
 
 @dataclass(frozen=True)
@@ -113,6 +115,7 @@ class Template:
                 memory=own.get("MemorySize", shared.get("MemorySize", 128)),
                 environment=_variables(shared) | _variables(own),
                 queues=tuple(each["Queue"]["Fn::GetAtt"][0] for each in _events(own, "SQS")),
+                schedules=tuple(_seconds(each["ScheduleExpression"]) for each in _events(own, "ScheduleV2")),
             )
             for name, own in self.resources("AWS::Serverless::Function").items()
         }
@@ -163,6 +166,13 @@ def resolve(declared: Any, values: Values) -> Any:
             return [resolve(inner, values) for inner in declared]
         case _:
             return declared
+
+
+def _seconds(expression: str) -> int:
+    found = _RATE.fullmatch(expression)
+    if not found:
+        raise ValueError(f"{expression} is not known here")
+    return int(found[1]) * {"minute": 60, "hour": 3600, "day": 86_400}[found[2]]
 
 
 def _variables(function: Mapping[str, Any]) -> dict[str, Any]:

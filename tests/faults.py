@@ -30,6 +30,26 @@ def killed(client: Any, operation: str, *, after: bool) -> Iterator[None]:
 
 
 @contextmanager
+def killed_at(number: int, *, after: bool) -> Iterator[None]:
+    """Die at that call of S3 or DynamoDB, counted from 0, before it reaches AWS or after it took effect there."""
+    name, left = f"{'after-call' if after else 'before-call'}.*.*", [number]
+
+    def die(**_: Any) -> None:
+        left[0] -= 1
+        if left[0] < 0:
+            raise Killed(name)
+
+    used = (clients.s3(), clients.dynamodb())
+    for client in used:
+        client.meta.events.register_first(name, die)
+    try:
+        yield
+    finally:
+        for client in used:
+            client.meta.events.unregister(name, die)
+
+
+@contextmanager
 def counted() -> Iterator[Counter[str]]:
     """Requests to AWS by operation."""
     counts: Counter[str] = Counter()

@@ -16,13 +16,15 @@ from local.emulator import KEY, Emulator, physical_name, values_of
 from local.sample import USER, write_credentials
 from local.template import Template
 from logkeep.aws import clients
-from logkeep.aws.backups import backup_store
+from logkeep.aws.backups import ASKED_MAX, backup_store
 from logkeep.aws.credentials import credential_store
 from logkeep.aws.download_role import download_signer
 from logkeep.aws.logs import log_store
-from logkeep.aws.renders import Renders, Unfinished
+from logkeep.aws.renders import Renders
 from logkeep.aws.token_keys import token_keys
-from logkeep.errors import Busy
+from logkeep.aws.uploads import Unfinished
+from logkeep.backups import Cluster
+from logkeep.errors import Busy, Corrupt
 from logkeep.fragment import pack
 from logkeep.identity import NEEDED, Access, user_id
 from logkeep.logid import LogId
@@ -49,6 +51,7 @@ from tests.calls import (
 from tests.signing import send_signed
 
 TEMPLATE = Template.load()
+ROUTED = [name for name, each in TEMPLATE.functions.items() if not each.queues and not each.schedules]
 LARGE = os.urandom(3 << 20).hex().encode()
 _DENIED = r"AccessDenied|not authorized"
 STAGE = LogId.parse(f"build/{RECORD}/stage1")
@@ -69,6 +72,7 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]
         for sub_job in SUB_JOBS:
             append(f"check/{sub_job}", LARGE[:100_000], registered=EXECUTION)
         put_events([], service_name="s")
+        append(f"cluster/{CLUSTER}/node-1/instance", LARGE[:100_000])
         backup_store(PROJECT, CLUSTER).enable()
         yield environment
     forget_aws()
@@ -104,11 +108,15 @@ def role(request: pytest.FixtureRequest, guarded: dict[str, str], monkeypatch: p
     as_new_caller()
 
 
+def folder_of(name: str) -> str:
+    return TEMPLATE.functions[name].folder
+
+
 def as_role(*names: str) -> Any:
     return pytest.mark.parametrize("role", names or list(TEMPLATE.functions), indirect=True)
 
 
-@as_role(*(name for name, each in TEMPLATE.functions.items() if not each.queues))
+@as_role(*ROUTED)
 def test_its_own_event_succeeds(role: str) -> None:
     folder = TEMPLATE.functions[role].folder
     if role == "SealLog":
@@ -119,8 +127,8 @@ def test_its_own_event_succeeds(role: str) -> None:
 
 PROVED = [
     name
-    for name, each in TEMPLATE.functions.items()
-    if not each.queues and NEEDED[each.folder] is not Access.EVERYONE and name != "QueryTaskLog"  # which takes its own
+    for name in ROUTED
+    if NEEDED[folder_of(name)] is not Access.EVERYONE and name != "QueryTaskLog"  # which takes its own
 ]
 
 
@@ -193,6 +201,58 @@ def test_an_ordered_file_is_built(role: str, monkeypatch: pytest.MonkeyPatch) ->
     handler(event("build_render-unknown_log"), Context(900))
 
 
+@as_role("OpenLogBackup", "ChangeLogPolicy")
+def test_its_other_ways_succeed_too(role: str) -> None:
+    folder = folder_of(role)
+    names = [path.stem for path in EVENTS.glob(f"{folder}-*.json") if path.stem.endswith(("-real_time", "-close"))]
+    for name in sorted(names, reverse=True):  # closed at last
+        assert send(name).status == 200
+    assert send("open_log_backup" if role == "OpenLogBackup" else folder).status == 200
+
+
+@as_role("RunBackup")
+def test_a_backup_is_run_and_one_that_fails_is_removed(role: str) -> None:
+    handler = importlib.import_module("functions.run_backup.app").lambda_handler
+    store = backup_store(PROJECT, CLUSTER)
+
+    def corrupt(*_: object) -> None:
+        raise Corrupt("the archive")
+
+    handler(event("run_backup"), Context(900))  # what another test began
+    for hour, prefix in enumerate(("aa", "zz")):
+        record = store.cluster(log_store(PROJECT)).new_record(f"{prefix}-by-its-role", 1000 + hour, "Manual")
+        store.start(record, 0)
+        with pytest.MonkeyPatch.context() as patch:
+            if hour:
+                patch.setattr("logkeep.aws.backup_runs.BackupRuns._verify", corrupt)
+            handler(event("run_backup"), Context(900))
+        assert store.claim(0, 1) is None, "it ended"
+    handler(event("run_backup-due"), Context(900))
+    root = boto3.client("s3", aws_access_key_id=KEY, aws_secret_access_key=KEY, aws_session_token=None)
+    kept = root.list_objects_v2(Bucket=os.environ["BUCKET"], Prefix="backups/")["Contents"]
+    names = {each["Key"].rpartition("/")[2] for each in kept}
+    assert "aa-by-its-role.zip" in names
+    assert "zz-by-its-role.zip" not in names
+
+
+@as_role("ScheduleBackups")
+def test_what_is_due_is_started(role: str) -> None:
+    handler = importlib.import_module("functions.schedule_backups.app").lambda_handler
+    store = backup_store(PROJECT, "scheduled")
+    due = {"due_shard": store._shard, "due_at": 1}
+    store._update("policy", {**due, "period": "00:00 GMT+08:00"})
+    store._update("watch", due)
+    store.start(Cluster(cluster_id="scheduled").new_record("r", 1000, "Manual"), 0)
+    for asked in (0, ASKED_MAX):
+        store._update("active", {"due_at": 1, "asked": asked})
+        handler(event("schedule_backups"), Context(300))
+    assert store.claim(0, 1) is None, "it was given up"
+    found = store.due_run()
+    assert found
+    assert found[0] > time.time() * 1000
+    assert (store.due_watch() or 0) > time.time() * 1000
+
+
 @as_role("AppendLog")
 def test_a_large_append_its_replay_and_its_lost_race(role: str) -> None:
     log_id = f"build/{RECORD}/stage7"
@@ -214,7 +274,7 @@ def test_it_can_do_nothing_that_it_need_not(role: str) -> None:
     with pytest.raises(ClientError, match=_DENIED):
         clients.dynamodb().delete_item(TableName=os.environ["LOGS_TABLE"], Key={"pk": {"S": "x"}, "sk": {"S": "y"}})
     with pytest.raises(ClientError, match=_DENIED):
-        clients.s3().get_object(Bucket=os.environ["BUCKET"], Key="backups/x")
+        clients.s3().get_object(Bucket=os.environ["BUCKET"], Key="backups/x" if role != "RunBackup" else "renders/x")
     if role not in {"PutServiceEvents"}:
         with pytest.raises(ClientError, match=_DENIED):
             clients.dynamodb().put_item(TableName=os.environ["EVENTS_TABLE"], Item={"pk": {"S": "x"}, "sk": {"S": "y"}})

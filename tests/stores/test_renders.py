@@ -14,9 +14,10 @@ import isal
 import pytest
 from botocore.exceptions import ClientError
 
-from logkeep.aws import clients
+from logkeep.aws import clients, uploads
 from logkeep.aws.logs import log_store
-from logkeep.aws.renders import KEPT_DAYS, ORDER_LIVES, Renders, Unfinished, renders
+from logkeep.aws.renders import KEPT_DAYS, ORDER_LIVES, Renders, renders
+from logkeep.aws.uploads import Unfinished
 from logkeep.files import CheckFile
 from logkeep.logid import LogId
 from logkeep.parts import PART_MIN, Extent, ObjectRange
@@ -82,20 +83,20 @@ def built(store: Renders, made: Rendition) -> Facts:
 
 
 def test_a_build_that_runs_out_of_time_is_continued_behind_its_finished_parts(store, made, noise, monkeypatch) -> None:
-    monkeypatch.setattr("logkeep.aws.renders.part_size_for", lambda _: PART_MIN)
+    monkeypatch.setattr("logkeep.aws.uploads.part_size_for", lambda _: PART_MIN)
     assert store.build(made, LATE) == Unfinished(0)
     assert store.find(made) is None
     clock = SimpleNamespace(now=0.0)
     clock.monotonic = lambda: clock.now
-    put_part = Renders._put_part
+    put_part = uploads._put_part
 
     def slow(*arguments) -> str:
         clock.now += 1
         return put_part(*arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr("logkeep.aws.renders.time", clock)
-        patch.setattr(Renders, "_put_part", slow)
+        patch.setattr("logkeep.aws.uploads.time", clock)
+        patch.setattr(uploads, "_put_part", slow)
         assert store.build(made, 1.0) == Unfinished(2)
         assert store.build(made, 1.0) == Unfinished(0), "time is up among the finished parts"
     with counted() as requests:

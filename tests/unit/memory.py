@@ -37,8 +37,8 @@ class MemoryLogs:
     def heads(self, owner: str) -> Iterator[Head]:
         return (self._heads[name] for name in sorted(self._heads) if name.owner == owner)
 
-    def rows(self, head: Head) -> Iterator[Row]:
-        return (row for row in self._rows[head.log_id] if row.fragment.end <= head.end)
+    def rows(self, head: Head, start: int = 0) -> Iterator[Row]:
+        return (row for row in self._rows[head.log_id] if start < row.fragment.end <= head.end)
 
     def texts(self, head: Head, start: int = 0, end: int | None = None) -> Iterator[bytes]:
         stop = head.end if end is None else end

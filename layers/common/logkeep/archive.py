@@ -106,6 +106,7 @@ class ZipLayout:
         self.entries = entries
         sizes = [len(each.local_header()) + each.packed for each in entries]
         offsets = [0, *accumulate(sizes)]
+        self.starts = offsets[:-1]  # of the entries' local headers
         self._directory = _directory(entries, offsets)
         self.size = offsets[-1] + len(self._directory)
         crc = 0

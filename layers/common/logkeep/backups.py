@@ -1,13 +1,18 @@
 """Backup records of a cluster, as CSS shows them (seed 003)."""
 
+import uuid
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from logkeep.backup_settings import LogConfiguration, RealTimeLogCollectRecord
 from logkeep.params import Decimal
+
+BASE_PATH: Final = "css/log"
+FAILED_MAX: Final = 1000  # characters of failedMsg
 
 type RecordNumber = Annotated[Decimal, Field(ge=1, le=1000)]
 
@@ -41,7 +46,24 @@ class BackupRecord:
     job_id: str
     finished_at: int | None = None
     failed_msg: str | None = None
-    lease_until: int | None = None  # of the worker that runs it
+    lease_until: int | None = None  # when it is given up that a worker has it
+    key: str | None = None  # of the archive
+    base: str | None = None  # the record that it continues, None of a full backup
+    size: int | None = None  # bytes of the archive
+    crc32: int | None = None  # of the archive
+    logs: int | None = None  # files in it
+    raw_size: int | None = None  # bytes of text in it
+    read_back: dict[str, int] | None = None  # of a verification that is not finished: bytes read, their CRC-32
+
+    def failed(self, message: str, now: int) -> "BackupRecord":
+        return replace(
+            self,
+            status=Status.FAIL,
+            finished_at=now,
+            failed_msg=message[:FAILED_MAX],
+            lease_until=None,
+            read_back=None,
+        )
 
     def seen_at(self, now: int) -> "ClusterLogRecord":
         """The record as a reader sees it: one whose worker has died is not running for ever."""
@@ -57,6 +79,55 @@ class BackupRecord:
             failedMsg="the worker stopped without finishing" if died else self.failed_msg,
             jobId=self.job_id,
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cluster:
+    """What is kept of a cluster besides its logs and records; times in epoch milliseconds."""
+
+    cluster_id: str
+    enabled: bool = False  # whether backup was ever switched on
+    log_switch: bool = False
+    settings_id: str = ""
+    agency: str | None = None
+    base_path: str = BASE_PATH
+    auto_enable: bool = False
+    period: str | None = None
+    full_every: int | None = None
+    updated_at: int = 0
+    last_record: str | None = None  # that succeeded
+    since_full: int = 0  # backups after the last full one
+    real_time: dict[str, Any] | None = None
+
+    def configuration(self, bucket: str) -> LogConfiguration | None:
+        if not self.enabled:
+            return None
+        return LogConfiguration(
+            id=self.settings_id,
+            clusterId=self.cluster_id,
+            obsBucket=bucket,
+            agency=self.agency,
+            updateAt=self.updated_at,
+            basePath=self.base_path,
+            autoEnable=self.auto_enable,
+            period=self.period if self.auto_enable else None,
+            logSwitch=self.log_switch,
+        )
+
+    def new_record(self, id: str, created_at: int, job_type: Literal["Manual", "Auto"]) -> BackupRecord:
+        return BackupRecord(
+            id=id,
+            cluster_id=self.cluster_id,
+            created_at=created_at,
+            log_path=self.base_path,
+            status=Status.RUNNING,
+            job_type=job_type,
+            job_id=uuid.uuid5(uuid.NAMESPACE_URL, f"logkeep/job/{id}").hex,
+        )
+
+    @property
+    def real_time_record(self) -> RealTimeLogCollectRecord | None:
+        return RealTimeLogCollectRecord.model_validate(self.real_time) if self.real_time else None
 
 
 class ClusterLogRecord(BaseModel):

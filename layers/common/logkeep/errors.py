@@ -2,6 +2,7 @@
 
 LogkeepError
 ├── Invalid                 a field of the request does not fit; names it
+├── ForeignBucket
 ├── Unauthenticated
 │   ├── TokenMissing
 │   ├── TokenInvalid
@@ -17,6 +18,7 @@ LogkeepError
 │   └── ClusterNotFound
 ├── RouteNotFound
 ├── Conflict
+│   └── BackupRuns
 ├── NotEnabled
 ├── TooLarge
 ├── UnsupportedBody
@@ -37,6 +39,10 @@ class Invalid(LogkeepError):
     def __init__(self, field: str, reason: str) -> None:
         super().__init__(f"{field}: {reason}")
         self.field = field
+
+
+class ForeignBucket(LogkeepError):
+    """Backups are kept in the bucket of the stack, and in no other."""
 
 
 class Unauthenticated(LogkeepError):
@@ -97,6 +103,10 @@ class RouteNotFound(LogkeepError):
 
 class Conflict(LogkeepError):
     """What is stored contradicts the request; nothing was written."""
+
+
+class BackupRuns(Conflict):
+    pass
 
 
 class NotEnabled(LogkeepError):

@@ -26,8 +26,8 @@ class Row(NamedTuple):
 
 
 class LogReader(Protocol):
-    def rows(self, head: Head) -> Iterator[Row]:
-        """The rows of a log from its first byte to the head's end, without gaps."""
+    def rows(self, head: Head, start: int = 0) -> Iterator[Row]:
+        """The rows of a log from the one that holds byte `start` to the head's end, without gaps."""
         ...
 
     def texts(self, head: Head, start: int = 0, end: int | None = None) -> Iterator[bytes]:

@@ -14,10 +14,12 @@ class Settings:
     credentials_table: str
     limits_table: str
     token_keys: str  # name or ARN of the secret
+    backup_queue_url: str
     build_queue_url: str
     download_role_arn: str
     event_retention_days: int
     build_seconds: float  # a request waits so long for a file to be put together
+    backup_full_every: int  # of so many backups of a cluster one is full
     project_rate: float  # requests a second that a project may send in the long run
     project_burst: int  # and at once
     project_metrics: bool  # whether metrics are told apart by project
@@ -33,10 +35,12 @@ class Settings:
             credentials_table=env["CREDENTIALS_TABLE"],
             limits_table=env["LIMITS_TABLE"],
             token_keys=env["TOKEN_KEYS"],
+            backup_queue_url=env["BACKUP_QUEUE_URL"],
             build_queue_url=env["BUILD_QUEUE_URL"],
             download_role_arn=env["DOWNLOAD_ROLE_ARN"],
             event_retention_days=int(env["EVENT_RETENTION_DAYS"]),
             build_seconds=float(env["BUILD_SECONDS"]),
+            backup_full_every=int(env["BACKUP_FULL_EVERY"]),
             project_rate=float(env["PROJECT_RATE"]),
             project_burst=int(float(env["PROJECT_BURST"])),
             project_metrics=env["PROJECT_METRICS"] == "true",

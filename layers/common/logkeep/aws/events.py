@@ -6,7 +6,6 @@ seg/{type}/{yyyymmddhhmm}/{id}, cards at hour/{yyyymmddhh}/{shard} and day/{yyyy
 
 from __future__ import annotations
 
-import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
@@ -16,6 +15,7 @@ from pydantic import BaseModel
 
 from logkeep.aws import clients
 from logkeep.aws.dynamo import attempts, decode, encode, query, transact
+from logkeep.clock import now_ms
 from logkeep.errors import Busy, Invalid, ServiceNotFound
 from logkeep.events import (
     DAY,
@@ -68,7 +68,7 @@ class EventStore:
 
     def put(self, batch: EventBatch, salt: str) -> Written:
         """Store a batch, once however often it is put with the same salt; a part of it may be stored if this raises."""
-        now = _now()
+        now = now_ms()
         for index, event in enumerate(batch.events):
             if self._expires_at(event.occur_time // DAY) <= now:
                 raise Invalid(f"events.{index}.occur_time", "older than the retention of events")
@@ -185,7 +185,7 @@ class EventStore:
         for item in self._between(f"day/{day_key(first)}", f"day/{day_key(last)}/~"):
             start = datetime.strptime(item["sk"].split("/")[1], "%Y%m%d").replace(tzinfo=UTC)
             cards[int(start.timestamp()) * 1000 // DAY].append(item)
-        now = _now()
+        now = now_ms()
         return {day: _card(shards, _DAY_SLOTS) for day, shards in cards.items() if self._expires_at(day) > now}
 
     def hour(self, hour: int) -> Card:
@@ -211,10 +211,6 @@ def event_store(project: str, service: str) -> EventStore:
         raise ServiceNotFound(service)
     env = settings()
     return EventStore(clients.dynamodb(), env.events_table, env.event_retention_days, project, service)
-
-
-def _now() -> int:
-    return time.time_ns() // 1_000_000
 
 
 def _attribute(kind: EventType, index: int) -> str:

@@ -1,7 +1,6 @@
 """Files made out of logs, kept under renders/{project}/{identity}, built part by part so that a build can be continued.
 
-A small JSON beside a render says what it is and is written last: where it exists, the render is whole. Finished parts
-of an upload are its checkpoint; two builders of one render upload equal parts to one upload, which does no harm.
+A small JSON beside a render says what it is and is written last: where it exists, the render is whole.
 """
 
 from __future__ import annotations
@@ -9,8 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
-from itertools import chain
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final
 from urllib.parse import quote
 
 from botocore.exceptions import ClientError
@@ -19,52 +17,21 @@ from pydantic import BaseModel
 from logkeep.aws import clients
 from logkeep.aws.download_role import download_signer
 from logkeep.aws.objects import Bucket, is_absent
+from logkeep.aws.uploads import Making, Unfinished, UploadGone, assemble
 from logkeep.delivery import Link
-from logkeep.parts import Copy, Extent, ObjectRange, Upload, part_size_for, plan
+from logkeep.parts import Extent, ObjectRange
 from logkeep.rendition import Facts, Rendition
 from logkeep.settings import settings
-
-if TYPE_CHECKING:
-    from mypy_boto3_s3.type_defs import CompletedPartTypeDef
 
 LINK_SECONDS: Final = 15 * 60
 KEPT_DAYS: Final = 2  # by the bucket's lifecycle
 ORDER_LIVES: Final = timedelta(minutes=16)  # as long as a message is hidden from a second worker
-_UPLOAD_GONE: Final = "NoSuchUpload"
 
 
 class _Sidecar(BaseModel):
     size: int
     raw_size: int
     crc32: int
-
-
-class Unfinished(NamedTuple):
-    """A build that ran out of time, behind so many new parts."""
-
-    new_parts: int
-
-
-class TimeUp(Exception):
-    pass
-
-
-class Making:
-    """The extents of a rendition, made until a deadline: then TimeUp is raised. Once consumed, its facts."""
-
-    def __init__(self, rendition: Rendition, deadline: float) -> None:
-        self._making = rendition.make()
-        self._deadline = deadline
-        self.facts = Facts(0, 0, 0)
-
-    def __iter__(self) -> Iterator[Extent]:
-        while time.monotonic() <= self._deadline:
-            try:
-                yield next(self._making)
-            except StopIteration as end:
-                self.facts = end.value
-                return
-        raise TimeUp
 
 
 class Renders:
@@ -97,24 +64,12 @@ class Renders:
     def build(self, rendition: Rendition, deadline: float) -> Facts | Unfinished:
         """Build a render, or continue one, until the deadline (time.monotonic())."""
         key = self._key(rendition)
-        making = Making(rendition, deadline)
-        parts = plan(making, part_size_for(rendition.estimate))
-        uploaded: list[int] = []
         try:
-            first, second = next(parts, None), next(parts, None)
-            if second is None and not isinstance(first, Copy):
-                body = b"".join(self.read(first.extents)) if first else b""
-                self._bucket.s3.put_object(Bucket=self._bucket.name, Key=key, Body=body)
-            else:
-                self._upload(key, chain((part for part in (first, second) if part), parts), uploaded)
-        except TimeUp:
-            return Unfinished(len(uploaded))
-        except ClientError as error:
-            if error.response["Error"]["Code"] != _UPLOAD_GONE:
-                raise
-            # Another builder has completed the upload that this one shared.
-            return self.find(rendition) or Unfinished(len(uploaded))
-        facts = making.facts
+            facts = assemble(self._bucket, key, Making(rendition.make(), deadline), rendition.estimate)
+        except UploadGone as gone:
+            return self.find(rendition) or Unfinished(gone.new_parts)
+        if isinstance(facts, Unfinished):
+            return facts
         sidecar = _Sidecar(**facts._asdict()).model_dump_json().encode()
         self._bucket.s3.put_object(Bucket=self._bucket.name, Key=f"{key}.json", Body=sidecar)
         return facts
@@ -154,43 +109,6 @@ class Renders:
             content_type=rendition.content_type,
             content_encoding=rendition.content_encoding,
         )
-
-    def _upload(self, key: str, parts: Iterable[Upload | Copy], uploaded: list[int]) -> None:
-        """Upload what is missing of the parts, in order, note which, and complete the upload."""
-        upload_id, done = self._begin(key)
-        finished: list[CompletedPartTypeDef] = []
-        for number, part in enumerate(parts, 1):
-            if number not in done:
-                done[number] = self._put_part(key, upload_id, number, part)
-                uploaded.append(number)
-            finished.append({"PartNumber": number, "ETag": done[number]})
-        self._bucket.s3.complete_multipart_upload(
-            Bucket=self._bucket.name, Key=key, UploadId=upload_id, MultipartUpload={"Parts": finished}
-        )
-
-    def _begin(self, key: str) -> tuple[str, dict[int, str]]:
-        """The upload of a key that was begun first, or a new one, and the ETags of its finished parts."""
-        s3, name = self._bucket.s3, self._bucket.name
-        begun = s3.list_multipart_uploads(Bucket=name, Prefix=key).get("Uploads", [])
-        uploads = sorted((each["Initiated"], each["UploadId"]) for each in begun if each["Key"] == key)
-        if not uploads:
-            return s3.create_multipart_upload(Bucket=name, Key=key)["UploadId"], {}
-        upload_id = uploads[0][1]
-        pages = s3.get_paginator("list_parts").paginate(Bucket=name, Key=key, UploadId=upload_id)
-        return upload_id, {part["PartNumber"]: part["ETag"] for page in pages for part in page.get("Parts", [])}
-
-    def _put_part(self, key: str, upload_id: str, number: int, part: Upload | Copy) -> str:
-        where = {"Bucket": self._bucket.name, "Key": key, "UploadId": upload_id, "PartNumber": number}
-        if isinstance(part, Upload):
-            body = b"".join(self.read(part.extents))
-            return self._bucket.s3.upload_part(**where, Body=body)["ETag"]  # type: ignore[arg-type]  # built as a dict
-        source = part.source
-        answer = self._bucket.s3.upload_part_copy(
-            **where,  # type: ignore[arg-type]  # built as a dict
-            CopySource={"Bucket": self._bucket.name, "Key": source.key},
-            CopySourceRange=f"bytes={source.start}-{source.start + source.size - 1}",
-        )
-        return answer["CopyPartResult"]["ETag"]
 
     def _key(self, rendition: Rendition) -> str:
         return f"renders/{self._project}/{rendition.identity}"

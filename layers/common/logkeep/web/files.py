@@ -9,7 +9,8 @@ from aws_lambda_powertools.event_handler import Response, content_types
 
 from logkeep.aws.build_queue import order_file
 from logkeep.aws.logs import log_store
-from logkeep.aws.renders import Making, Renders, TimeUp, Unfinished, disposition, renders
+from logkeep.aws.renders import Renders, disposition, renders
+from logkeep.aws.uploads import Making, TimeUp, Unfinished
 from logkeep.delivery import INLINE_MAX, Link, Pending, Way, way
 from logkeep.errors import Busy, TooLarge
 from logkeep.files import AnyFile, FileOrder
@@ -33,7 +34,7 @@ def deliver(app: App, file: AnyFile) -> Answer:
         return Response(HTTPStatus.NOT_MODIFIED, None, "", {**_VARY, **tag})
 
     if way(ask, rendition.estimate) is Way.ANSWER:
-        content = _collect(store.read(Making(rendition, deadline)))
+        content = _collect(store.read(Making(rendition.make(), deadline)))
         if content is not None:
             return _answer(rendition, content, tag)
     if rendition.expected and way(ask, rendition.expected.size) is Way.REFUSE:

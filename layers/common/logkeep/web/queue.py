@@ -7,11 +7,17 @@ from typing import Any
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from logkeep.aws.backup_queue import ORDERS, DueOrder, RunOrder, send
+from logkeep.aws.backup_runs import backup_runs
+from logkeep.aws.backups import backup_store
 from logkeep.aws.build_queue import order_file
 from logkeep.aws.logs import log_store
-from logkeep.aws.renders import Unfinished, renders
-from logkeep.errors import Busy, NotFound
+from logkeep.aws.renders import renders
+from logkeep.aws.uploads import Unfinished
+from logkeep.clock import now_ms
+from logkeep.errors import BackupRuns, Busy, ClusterNotFound, NotEnabled, NotFound
 from logkeep.files import FileOrder
+from logkeep.schedule import run_id
 
 # What a part may take, so that an invocation ends between parts and not within one.
 _RESERVE_SECONDS = 45
@@ -40,6 +46,34 @@ def build_ordered_file(body: str, seconds_left: float) -> None:
             raise Busy("no part of the file could be finished in time", retry_after=0)
         order_file(order)
         store.mark_ordered(rendition)
+
+
+def work_on_backup(body: str, seconds_left: float) -> None:
+    """Go on with a cluster's backup; where time is up first, order it again, and the next call goes on.
+
+    Raises Busy where nothing could be done: another call would do no better, and people should hear of it.
+    """
+    order = ORDERS.validate_json(body)
+    if isinstance(order, DueOrder):
+        _start_due(order)
+    if backup_runs(order.project, order.cluster).go_on(seconds_left):
+        send(RunOrder(project=order.project, cluster=order.cluster))
+
+
+def _start_due(order: DueOrder) -> None:
+    """Make the record of a scheduled run: one, however often it is ordered. It has failed while another one runs."""
+    store, now = backup_store(order.project, order.cluster), now_ms()
+    try:
+        cluster = store.enabled(log_store(order.project))
+    except (ClusterNotFound, NotEnabled):
+        return  # switched off since
+    if not cluster.auto_enable:
+        return
+    record = cluster.new_record(run_id(order.project, order.cluster, order.due), order.due, "Auto")
+    try:
+        store.start(record, now)
+    except BackupRuns:
+        store.put_new(record.failed("overlapped: another backup of the cluster was running", now))
 
 
 def queue_entrypoint(work: Callable[[str, float], None]) -> Callable[[dict[str, Any], LambdaContext], None]:

@@ -10,6 +10,7 @@ from logkeep.errors import LogkeepError
 
 STATUS: Final[Mapping[type[LogkeepError], HTTPStatus]] = {
     errors.Invalid: HTTPStatus.BAD_REQUEST,
+    errors.ForeignBucket: HTTPStatus.BAD_REQUEST,
     errors.Unauthenticated: HTTPStatus.UNAUTHORIZED,
     errors.Forbidden: HTTPStatus.FORBIDDEN,
     errors.NotFound: HTTPStatus.NOT_FOUND,
@@ -133,6 +134,8 @@ CSS: Final = Service(
     {
         errors.Invalid: ("CSS.0001", "Incorrect parameters. {}"),
         errors.Forbidden: ("CSS.0015", "No resources are found or the access is denied. {}"),
+        errors.ForeignBucket: ("CSS.0048", "{}"),
+        errors.BackupRuns: ("CSS.3004", "Backup is in progress. {}"),
         errors.ClusterNotFound: ("CSS.3027", "The cluster does not exist! {}"),
         errors.NotFound: ("CSS.0016", "Resource not found. {}"),
         errors.Conflict: ("CSS.0031", "{}"),

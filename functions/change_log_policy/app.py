@@ -1,0 +1,20 @@
+"""POST …/logs/policy/update and PUT …/logs/policy/close: back a cluster's logs up every day, or do not."""
+
+from logkeep.web.backups import close_policy, update_policy
+from logkeep.web.http import Answer, App, entrypoint
+from logkeep.web.services import CSS
+
+app = App(CSS, "change_log_policy")
+
+
+@app.post("/v1.0/<project_id>/clusters/<cluster_id>/logs/policy/update")
+def start_policy(project_id: str, cluster_id: str) -> Answer:
+    return update_policy(app, cluster_id)
+
+
+@app.put("/v1.0/<project_id>/clusters/<cluster_id>/logs/policy/close")
+def stop_policy(project_id: str, cluster_id: str) -> Answer:
+    return close_policy(app, cluster_id)
+
+
+lambda_handler = entrypoint(app)

@@ -1,0 +1,15 @@
+"""POST …/clusters/{cluster_id}/logs/settings: change how a cluster's logs are backed up."""
+
+from logkeep.web.backups import change_settings
+from logkeep.web.http import Answer, App, entrypoint
+from logkeep.web.services import CSS
+
+app = App(CSS, "change_log_settings")
+
+
+@app.post("/v1.0/<project_id>/clusters/<cluster_id>/logs/settings")
+def change_log_settings(project_id: str, cluster_id: str) -> Answer:
+    return change_settings(app, cluster_id)
+
+
+lambda_handler = entrypoint(app)

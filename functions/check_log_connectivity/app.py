@@ -1,0 +1,15 @@
+"""POST …/clusters/{cluster_id}/logs/connectivity: whether logs could be collected into a cluster."""
+
+from logkeep.web.backups import try_target
+from logkeep.web.http import Answer, App, entrypoint
+from logkeep.web.services import CSS
+
+app = App(CSS, "check_log_connectivity")
+
+
+@app.post("/v1.0/<project_id>/clusters/<cluster_id>/logs/connectivity")
+def check_log_connectivity(project_id: str, cluster_id: str) -> Answer:
+    return try_target(app, cluster_id)
+
+
+lambda_handler = entrypoint(app)

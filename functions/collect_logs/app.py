@@ -1,0 +1,15 @@
+"""POST …/clusters/{cluster_id}/logs/collect: back a cluster's logs up now."""
+
+from logkeep.web.backups import start_backup
+from logkeep.web.http import Answer, App, entrypoint
+from logkeep.web.services import CSS
+
+app = App(CSS, "collect_logs")
+
+
+@app.post("/v1.0/<project_id>/clusters/<cluster_id>/logs/collect")
+def collect_logs(project_id: str, cluster_id: str) -> Answer:
+    return start_backup(app, cluster_id)
+
+
+lambda_handler = entrypoint(app)

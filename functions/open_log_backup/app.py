@@ -1,0 +1,20 @@
+"""POST …/clusters/{cluster_id}/logs/open and PUT …/logs/close: switch a cluster's log backup on and off."""
+
+from logkeep.web.backups import close_collection, open_collection
+from logkeep.web.http import Answer, App, entrypoint
+from logkeep.web.services import CSS
+
+app = App(CSS, "open_log_backup")
+
+
+@app.post("/v1.0/<project_id>/clusters/<cluster_id>/logs/open")
+def start_logs(project_id: str, cluster_id: str) -> Answer:
+    return open_collection(app, cluster_id)
+
+
+@app.put("/v1.0/<project_id>/clusters/<cluster_id>/logs/close")
+def stop_logs(project_id: str, cluster_id: str) -> Answer:
+    return close_collection(app, cluster_id)
+
+
+lambda_handler = entrypoint(app)

@@ -1,0 +1,15 @@
+"""GET …/clusters/{cluster_id}/logs/settings: how a cluster's logs are backed up."""
+
+from logkeep.web.backups import show_settings
+from logkeep.web.http import Answer, App, entrypoint
+from logkeep.web.services import CSS
+
+app = App(CSS, "show_log_settings")
+
+
+@app.get("/v1.0/<project_id>/clusters/<cluster_id>/logs/settings")
+def show_log_settings(project_id: str, cluster_id: str) -> Answer:
+    return show_settings(app, cluster_id)
+
+
+lambda_handler = entrypoint(app)

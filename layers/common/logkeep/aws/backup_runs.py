@@ -1,0 +1,203 @@
+"""One backup from its cut to its verified archive, in as many invocations as it takes.
+
+Every step can be done again: the cut is written once and then read, finished parts of the upload are kept, and the
+record ends in one conditional write. So a worker that is killed anywhere is followed by one that goes on.
+"""
+
+from __future__ import annotations
+
+import base64
+import time
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import Final
+
+from botocore.exceptions import ClientError
+from isal import isal_zlib
+
+from logkeep.aws import clients
+from logkeep.aws.backups import BackupStore, backup_store
+from logkeep.aws.logs import LogStore, log_store
+from logkeep.aws.objects import Bucket, is_absent
+from logkeep.aws.uploads import Making, Unfinished, UploadGone, assemble, discard
+from logkeep.backups import BackupRecord, Cluster, Status
+from logkeep.clock import now_ms
+from logkeep.cuts import LOGS_MAX, Archive, Cut
+from logkeep.errors import Busy, Corrupt, TooLarge
+from logkeep.parts import ObjectRange
+from logkeep.settings import settings
+
+_RESERVE: Final = 45.0  # seconds of an invocation that a part may take
+_LEASE_OVER: Final = 30.0  # seconds that a lease outlives its invocation
+_THERE_ALREADY: Final = {"PreconditionFailed", "ConditionalRequestConflict"}
+_STEP: Final = 64 << 20  # bytes of an archive that are read back between two looks at the clock
+
+
+@dataclass(frozen=True, slots=True)
+class BackupFiles:
+    """Where the objects of a cluster's backups lie; log_path is chosen by the tenant, what is before it is not."""
+
+    project: str
+    cluster: str
+
+    def archive(self, record: BackupRecord) -> str:
+        return f"backups/{self.project}/{self.cluster}/{record.log_path}/{record.id}.zip"
+
+    def cut(self, record_id: str) -> str:
+        return f"cuts/{self.project}/{self.cluster}/{record_id}.json"
+
+
+class BackupRuns:
+    """Runs the backups of one project's cluster."""
+
+    def __init__(self, bucket: Bucket, store: BackupStore, logs: LogStore, project: str, cluster: str) -> None:
+        self.bucket = bucket
+        self._store = store
+        self._logs = logs
+        self._cluster_id = cluster
+        self._files = BackupFiles(project, cluster)
+
+    def go_on(self, seconds_left: float) -> bool:
+        """Run what was started, as far as the time allows; whether there is more to do.
+
+        Where another worker has it, or nothing runs any more, there is nothing to do. Raises Busy where the time was
+        not enough for any step.
+        """
+        deadline = time.monotonic() + seconds_left - _RESERVE
+        lease = self._store.claim(now_ms(), seconds_left + _LEASE_OVER)
+        if lease is None:
+            return False
+        cluster = self._store.cluster(self._logs)
+        try:
+            cut = self._cut(lease.record, cluster)
+            archive = cut.archive
+            unfinished = self._work(lease.record, archive, deadline)
+        except (Corrupt, TooLarge) as error:
+            if self._store.finish(lease, lease.record.failed(str(error), now_ms()), None):
+                discard(self.bucket, self._files.archive(lease.record))
+            return False
+        if unfinished is not None:
+            self._store.release(lease, now_ms(), progress=unfinished.new_parts > 0)
+            if not unfinished.new_parts:
+                raise Busy("no step of the backup could be finished in time", retry_after=0)
+            return True
+        since_full = 0 if cut.base is None else cluster.since_full + 1
+        self._store.finish(lease, self._succeeded(lease.record, archive), since_full)
+        return False
+
+    def cut_of(self, record_id: str) -> Cut | None:
+        try:
+            answer = self.bucket.s3.get_object(Bucket=self.bucket.name, Key=self._files.cut(record_id))
+        except ClientError as error:
+            if is_absent(error):
+                return None
+            raise
+        return Cut.model_validate_json(answer["Body"].read())
+
+    def _cut(self, record: BackupRecord, cluster: Cluster) -> Cut:
+        """The cut of a record, made by the first who needs it."""
+        if found := self.cut_of(record.id):
+            return found
+        heads = list(islice(self._logs.heads(f"cluster/{self._cluster_id}"), LOGS_MAX + 1))
+        if len(heads) > LOGS_MAX:
+            raise TooLarge(f"the cluster has more than {LOGS_MAX} logs")
+        full_every = cluster.full_every or settings().backup_full_every
+        base = None
+        if cluster.last_record and cluster.since_full + 1 < full_every:
+            base = self.cut_of(cluster.last_record)
+        cut = Cut.take(record.id, self._cluster_id, now_ms(), heads, base)
+        try:
+            self.bucket.s3.put_object(
+                Bucket=self.bucket.name,
+                Key=self._files.cut(record.id),
+                Body=cut.model_dump_json().encode(),
+                IfNoneMatch="*",
+            )
+        except ClientError as error:
+            if error.response["Error"]["Code"] not in _THERE_ALREADY:
+                raise
+            # Another worker, whose lease has ended, was faster: its cut is the cut.
+            return self._cut(record, cluster)
+        return cut
+
+    def _work(self, record: BackupRecord, archive: Archive, deadline: float) -> Unfinished | None:
+        """Put the archive together and verify it; Unfinished if the time was not enough."""
+        key, steps = self._files.archive(record), 0
+        if self._size_of(key) != archive.layout.size:
+            try:
+                built = assemble(self.bucket, key, Making(archive.make(self._logs), deadline), archive.layout.size)
+            except UploadGone as gone:
+                if self._size_of(key) != archive.layout.size:
+                    return Unfinished(gone.new_parts)
+            else:
+                if isinstance(built, Unfinished):
+                    return built
+            steps = 1
+        unfinished = self._verify(record, archive, deadline)
+        return unfinished and Unfinished(steps + unfinished.new_parts)
+
+    def _verify(self, record: BackupRecord, archive: Archive, deadline: float) -> Unfinished | None:
+        """Compare the archive's checksum with the one that follows from the logs; raise Corrupt if they differ.
+
+        S3 tells the checksum of the whole object; where it does not, the archive is read back, in steps that are kept.
+        """
+        key, size = self._files.archive(record), archive.layout.size
+        head = self.bucket.s3.head_object(Bucket=self.bucket.name, Key=key, ChecksumMode="ENABLED")
+        if head.get("ChecksumType") == "FULL_OBJECT" and "ChecksumCRC32" in head:
+            found = int.from_bytes(base64.b64decode(head["ChecksumCRC32"]), "big")
+        else:
+            noted = record.read_back or {"done": 0, "crc32": 0}
+            done, found, steps = noted["done"], noted["crc32"], 0
+            while done < size:
+                if time.monotonic() > deadline:
+                    self._store.note_read_back(record, done, found)
+                    return Unfinished(steps)
+                step = min(_STEP, size - done)
+                found = self._crc32(key, done, step, found)
+                done, steps = done + step, steps + 1
+        if (head["ContentLength"], found) != (size, archive.layout.crc32):
+            raise Corrupt(f"the archive does not hold what was backed up: {self._culprit(key, archive, deadline)}")
+        return None
+
+    def _culprit(self, key: str, archive: Archive, deadline: float) -> str:
+        """Which log's bytes are not those that were appended, for people; looked for as long as the time allows."""
+        for index, each in enumerate(archive.slices):
+            if time.monotonic() > deadline:
+                break
+            start, size = archive.content_of(index)
+            if self._crc32(key, start, size) != archive.layout.entries[index + 1].packed_crc32:
+                return f"the stored bytes of {each.log_id} do not match their checksum"
+        return "its checksum differs"
+
+    def _crc32(self, key: str, start: int, size: int, before: int = 0) -> int:
+        for chunk in self.bucket.read([ObjectRange(key, start, size)]):
+            before = isal_zlib.crc32(chunk, before)
+        return before
+
+    def _succeeded(self, record: BackupRecord, archive: Archive) -> BackupRecord:
+        return replace(
+            record,
+            status=Status.SUCCESS,
+            finished_at=now_ms(),
+            lease_until=None,
+            key=self._files.archive(record),
+            base=archive.cut.base,
+            size=archive.layout.size,
+            crc32=archive.layout.crc32,
+            logs=len(archive.slices),
+            raw_size=archive.raw_size,
+            read_back=None,
+        )
+
+    def _size_of(self, key: str) -> int | None:
+        try:
+            return self.bucket.s3.head_object(Bucket=self.bucket.name, Key=key)["ContentLength"]
+        except ClientError as error:
+            if is_absent(error):
+                return None
+            raise
+
+
+def backup_runs(project: str, cluster: str) -> BackupRuns:
+    bucket = Bucket(clients.s3(), settings().bucket)
+    return BackupRuns(bucket, backup_store(project, cluster), log_store(project), project, cluster)

@@ -1,0 +1,145 @@
+"""Objects put together part by part, so that a build can be continued: an upload's finished parts are its checkpoint.
+
+Two builders of one object share its first upload and put equal parts into it, which does no harm.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import suppress
+from itertools import chain
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from botocore.exceptions import ClientError
+
+from logkeep.aws.objects import Bucket, is_absent
+from logkeep.errors import Corrupt
+from logkeep.parts import Copy, Extent, Upload, part_size_for, plan
+from logkeep.rendition import Facts
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3.type_defs import CompletedPartTypeDef
+
+_UPLOAD_GONE: Final = "NoSuchUpload"
+
+
+class Unfinished(NamedTuple):
+    """A build that ran out of time, behind so many new parts."""
+
+    new_parts: int
+
+
+class UploadGone(Exception):
+    """Another builder has completed the upload that this one shared; behind so many new parts."""
+
+    def __init__(self, new_parts: int) -> None:
+        super().__init__("the upload is gone")
+        self.new_parts = new_parts
+
+
+class TimeUp(Exception):
+    pass
+
+
+class Making:
+    """The extents of a file, made until a deadline: then TimeUp is raised. Once consumed, its facts."""
+
+    def __init__(self, making: Generator[Extent, None, Facts], deadline: float) -> None:
+        self._making = making
+        self._deadline = deadline
+        self.facts = Facts(0, 0, 0)
+
+    def __iter__(self) -> Iterator[Extent]:
+        while time.monotonic() <= self._deadline:
+            try:
+                yield next(self._making)
+            except StopIteration as end:
+                self.facts = end.value
+                return
+        raise TimeUp
+
+
+def assemble(bucket: Bucket, key: str, making: Making, estimate: int) -> Facts | Unfinished:
+    """Put an object together, or go on with that, until the deadline; `estimate` is its size in bytes or more.
+
+    Raises UploadGone where another builder was faster.
+    """
+    parts = plan(making, part_size_for(estimate))
+    uploaded: list[int] = []
+    try:
+        first, second = next(parts, None), next(parts, None)
+        if second is None and not isinstance(first, Copy):
+            body = b"".join(bucket.read(first.extents)) if first else b""
+            bucket.s3.put_object(Bucket=bucket.name, Key=key, Body=body)
+        else:
+            _upload(bucket, key, chain((part for part in (first, second) if part), parts), uploaded)
+    except TimeUp:
+        return Unfinished(len(uploaded))
+    except ClientError as error:
+        if error.response["Error"]["Code"] != _UPLOAD_GONE:
+            raise
+        raise UploadGone(len(uploaded)) from error
+    return making.facts
+
+
+def discard(bucket: Bucket, key: str) -> None:
+    """Remove what was put together of an object, whole or in parts; where that fails, the bucket's lifecycle will."""
+    bucket.delete(key)
+    for upload_id in _begun(bucket, key):
+        with suppress(ClientError):
+            bucket.s3.abort_multipart_upload(Bucket=bucket.name, Key=key, UploadId=upload_id)
+
+
+def _upload(bucket: Bucket, key: str, parts: Iterable[Upload | Copy], uploaded: list[int]) -> None:
+    """Upload what is missing of the parts, in order, note which, and complete the upload."""
+    upload_id, done = _begin(bucket, key)
+    finished: list[CompletedPartTypeDef] = []
+    for number, part in enumerate(parts, 1):
+        if number not in done:
+            done[number] = _put_part(bucket, key, upload_id, number, part)
+            uploaded.append(number)
+        finished.append({"PartNumber": number, "ETag": done[number]})
+    bucket.s3.complete_multipart_upload(
+        Bucket=bucket.name, Key=key, UploadId=upload_id, MultipartUpload={"Parts": finished}
+    )
+
+
+def _begin(bucket: Bucket, key: str) -> tuple[str, dict[int, str]]:
+    """The upload of a key that was begun first, or a new one, and the ETags of its finished parts."""
+    s3, name = bucket.s3, bucket.name
+    uploads = _begun(bucket, key)
+    if not uploads:
+        # The checksum of the whole follows from those of the parts, also of those that S3 copies by itself.
+        begin = s3.create_multipart_upload(Bucket=name, Key=key, ChecksumAlgorithm="CRC32", ChecksumType="FULL_OBJECT")
+        return begin["UploadId"], {}
+    upload_id = uploads[0]
+    pages = s3.get_paginator("list_parts").paginate(Bucket=name, Key=key, UploadId=upload_id)
+    return upload_id, {part["PartNumber"]: part["ETag"] for page in pages for part in page.get("Parts", [])}
+
+
+def _begun(bucket: Bucket, key: str) -> list[str]:
+    """The uploads of a key, the one that was begun first before the others."""
+    begun = bucket.s3.list_multipart_uploads(Bucket=bucket.name, Prefix=key).get("Uploads", [])
+    return [
+        upload for _, upload in sorted((each["Initiated"], each["UploadId"]) for each in begun if each["Key"] == key)
+    ]
+
+
+def _put_part(bucket: Bucket, key: str, upload_id: str, number: int, part: Upload | Copy) -> str:
+    where = {"Bucket": bucket.name, "Key": key, "UploadId": upload_id, "PartNumber": number}
+    if isinstance(part, Upload):
+        body = b"".join(bucket.read(part.extents))
+        return bucket.s3.upload_part(**where, Body=body)["ETag"]  # type: ignore[arg-type]  # built as a dict
+    source = part.source
+    try:
+        answer = bucket.s3.upload_part_copy(
+            **where,  # type: ignore[arg-type]  # built as a dict
+            CopySource={"Bucket": bucket.name, "Key": source.key},
+            CopySourceRange=f"bytes={source.start}-{source.start + source.size - 1}",
+        )
+    except ClientError as error:
+        if is_absent(error):
+            raise Corrupt(f"the object {source.key} is missing") from error
+        raise
+    return answer["CopyPartResult"]["ETag"]

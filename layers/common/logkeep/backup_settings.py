@@ -1,0 +1,127 @@
+"""Requests of CSS's log management, besides those for records (wire facts, section 4.1)."""
+
+import re
+from typing import Annotated, Final, Literal
+
+from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field
+
+from logkeep.errors import ForeignBucket, Invalid
+from logkeep.logid import is_segment
+from logkeep.schedule import Period
+
+_BASE_PATH_MAX: Final = 512  # S3 takes keys of 1024 bytes, in which this is one part
+_BASE_PATH_FORBIDDEN: Final = re.compile(r"[\\:*?\"<>|'{}.\x00-\x1f]")
+
+
+def _base_path(path: str) -> str:
+    if len(path.encode()) > _BASE_PATH_MAX:
+        raise ValueError(f"must not be longer than {_BASE_PATH_MAX} bytes")
+    if path.startswith("/") or _BASE_PATH_FORBIDDEN.search(path):
+        raise ValueError("must not begin with / nor hold any of \\ : * ? \" < > | ' { } .")
+    return path
+
+
+def _period(text: str) -> str:
+    Period.parse(text)
+    return text
+
+
+def _cluster(text: str) -> str:
+    if not is_segment(text):
+        raise ValueError("must be 1 to 128 of A-Z a-z 0-9 . _ -")
+    return text
+
+
+type Agency = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9_-]+$")]
+type BasePath = Annotated[str, Field(min_length=1), AfterValidator(_base_path)]
+type BucketName = Annotated[str, Field(min_length=1, max_length=255)]
+type KeepDays = Annotated[int, Field(ge=1, le=3650)]
+type IndexPrefix = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[a-z0-9][a-z0-9._-]*$")]
+type PeriodText = Annotated[str, AfterValidator(_period)]
+type ClusterId = Annotated[str, AfterValidator(_cluster)]
+
+
+BACKUP_FIELDS: Final = ("agency", "log_base_path", "log_bucket")  # that base_log_collect needs
+BACKUP_SETTINGS: Final = (*BACKUP_FIELDS, "auto_enable", "period", "full_every")
+REAL_TIME_FIELDS: Final = ("index_prefix", "keep_days", "target_cluster_id")
+
+
+class _Request(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class ActionQuery(_Request):
+    """Which of the two collections a request is about."""
+
+    action: Literal["base_log_collect", "real_time_log_collect"] = "base_log_collect"
+
+    @property
+    def real_time(self) -> bool:
+        return self.action == "real_time_log_collect"
+
+
+class LogSettings(_Request):
+    """The body of logs/open and logs/settings: what is not told stays as it is. `full_every` is ours."""
+
+    agency: Agency | None = None
+    log_base_path: BasePath | None = None
+    # The published example spells it log_Bucket.
+    log_bucket: BucketName | None = Field(default=None, validation_alias=AliasChoices("log_bucket", "log_Bucket"))
+    auto_enable: bool | None = None
+    period: PeriodText | None = None
+    index_prefix: IndexPrefix | None = None
+    keep_days: KeepDays | None = None
+    target_cluster_id: ClusterId | None = None
+    full_every: Annotated[int, Field(ge=1, le=1000)] | None = None
+
+    def tells(self, *names: str) -> bool:
+        """Whether it has a value for one of these."""
+        return any(getattr(self, name) is not None for name in names)
+
+    def check(self, *needed: str, bucket: str) -> None:
+        """Raise Invalid where one of these is missing, ForeignBucket where logs should go to another bucket."""
+        for name in needed:
+            if getattr(self, name) is None:
+                raise Invalid(name, "is required")
+        if self.log_bucket not in {None, bucket}:
+            raise ForeignBucket(f"log_bucket: backups are kept in {bucket}")
+
+
+class PolicyRequest(_Request):
+    period: PeriodText
+
+
+class TargetRequest(_Request):
+    target_cluster_id: ClusterId
+
+
+class LogConfiguration(BaseModel):
+    """The published answer of logs/settings for backups; updateAt in epoch milliseconds."""
+
+    id: str
+    clusterId: str
+    obsBucket: str
+    agency: str | None
+    updateAt: int
+    basePath: str
+    autoEnable: bool
+    period: str | None
+    logSwitch: bool
+
+
+class RealTimeLogCollectRecord(BaseModel):
+    """The published answer of logs/settings for the real-time collection; times in epoch milliseconds."""
+
+    id: str
+    clusterId: str
+    indexPrefix: str
+    keepDays: int
+    targetClusterId: str
+    status: str
+    createAt: int
+    updateAt: int
+
+
+class SettingsAnswer(BaseModel):
+    logConfiguration: LogConfiguration | None
+    realTimeLogCollectRecord: RealTimeLogCollectRecord | None

@@ -1,0 +1,206 @@
+"""Cuts: up to which byte a backup takes each log, and what of it the backups before it hold already.
+
+A cut is made once and kept; the archive is a pure function of it, so that whoever goes on with a backup makes equal
+bytes.
+"""
+
+import json
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from typing import Final, Self
+
+from isal import isal_zlib
+from pydantic import BaseModel, ConfigDict
+
+from logkeep.archive import MANIFEST, Entry, ZipLayout, entry_names
+from logkeep.errors import Corrupt
+from logkeep.fragment import END, combine_crc32
+from logkeep.log import Certificate, Head, State
+from logkeep.logid import LogId
+from logkeep.parts import Extent
+from logkeep.rendition import Facts, LogReader, Row
+
+LOGS_MAX: Final = 100_000  # of one cluster: a cut is held in memory
+
+
+class Mark(BaseModel):
+    """The sums of a log from its first byte to `end`; sizes in bytes."""
+
+    model_config = ConfigDict(frozen=True)
+
+    end: int = 0
+    packed: int = 0
+    crc32: int = 0
+    packed_crc32: int = 0
+
+    @classmethod
+    def of(cls, head: Head) -> Self:
+        return cls(end=head.end, packed=head.packed, crc32=head.crc32, packed_crc32=head.packed_crc32)
+
+
+START: Final = Mark()
+
+
+class Slice(BaseModel):
+    """A log between two marks; what lies before `begin` is in the backups that this one follows."""
+
+    model_config = ConfigDict(frozen=True)
+
+    log_id: str
+    generation: int
+    state: State
+    lines: int  # of the log to its mark
+    begin: Mark
+    mark: Mark
+    last_time: int | None
+
+    @property
+    def raw(self) -> int:
+        return self.mark.end - self.begin.end
+
+    @property
+    def packed(self) -> int:
+        return self.mark.packed - self.begin.packed
+
+    @property
+    def crc32(self) -> int:
+        return _behind(self.begin.crc32, self.mark.crc32, self.raw)
+
+    @property
+    def packed_crc32(self) -> int:
+        return _behind(self.begin.packed_crc32, self.mark.packed_crc32, self.packed)
+
+    def entry(self, name: str) -> Entry:
+        return Entry(
+            name=name,
+            raw=self.raw,
+            crc32=self.crc32,
+            packed=self.packed + len(END),
+            packed_crc32=isal_zlib.crc32(END, self.packed_crc32),
+            modified=self.last_time,
+        )
+
+    def rows(self, logs: LogReader) -> Iterator[Row]:
+        """The fragments of the slice; raise Corrupt where they were packed anew since the cut."""
+        head = Head(log_id=LogId.parse(self.log_id), end=self.mark.end)
+        packed = 0
+        for row in logs.rows(head, self.begin.end):
+            packed += row.fragment.packed
+            if row.fragment.offset < self.begin.end or row.fragment.end > self.mark.end or packed > self.packed:
+                raise Corrupt(f"{self.log_id} was packed anew while it was backed up; back up again")
+            yield row
+        if packed != self.packed:
+            raise Corrupt(f"{self.log_id} was packed anew while it was backed up; back up again")
+
+
+class Cut(BaseModel):
+    """What one backup holds; `base` is the backup that it continues, None of a full one."""
+
+    model_config = ConfigDict(frozen=True)
+
+    record_id: str
+    cluster_id: str
+    created_at: int  # epoch ms
+    base: str | None
+    logs: list[Slice]
+
+    @classmethod
+    def take(cls, record_id: str, cluster_id: str, now: int, heads: Iterable[Head], base: "Cut | None") -> Self:
+        """A cut of logs as they are, which takes of each what `base` does not hold."""
+        held = {each.log_id: each for each in base.logs} if base else {}
+        return cls(
+            record_id=record_id,
+            cluster_id=cluster_id,
+            created_at=now,
+            base=base.record_id if base else None,
+            logs=[_slice(head, held.get(str(head.log_id))) for head in heads],
+        )
+
+    @property
+    def parts(self) -> list[Slice]:
+        """The slices that lie in the archive: those with bytes, and empty logs."""
+        return [each for each in self.logs if each.raw or not each.mark.end]
+
+    @property
+    def archive(self) -> "Archive":
+        return Archive(self)
+
+
+def _slice(head: Head, held: Slice | None) -> Slice:
+    # Packed anew, a log's fragments no longer meet where the base ends: it is taken whole.
+    begin = held.mark if held and held.generation == head.generation and held.mark.end <= head.end else START
+    return Slice(
+        log_id=str(head.log_id),
+        generation=head.generation,
+        state=head.state,
+        lines=Certificate.of(head).lines,
+        begin=begin,
+        mark=Mark.of(head),
+        last_time=head.last_time,
+    )
+
+
+class Archive:
+    """The ZIP of a cut: manifest.json, then a file per slice, spliced out of the logs' fragments.
+
+    A file is named `{instance}/{log type}/{first byte}-{end}.log`, so that those of a full backup and of the
+    incremental ones after it lie in order in one folder.
+    """
+
+    def __init__(self, cut: Cut) -> None:
+        self.cut = cut
+        self.slices = cut.parts
+        self.names = entry_names(map(_file_name, self.slices))
+        self._manifest = self._manifest_of(dict(zip((each.log_id for each in self.slices), self.names, strict=True)))
+        entries = [each.entry(name) for each, name in zip(self.slices, self.names, strict=True)]
+        self.layout = ZipLayout([Entry.stored(MANIFEST, self._manifest), *entries])
+
+    @property
+    def facts(self) -> Facts:
+        return Facts(self.layout.size, self.layout.size, self.layout.crc32)
+
+    @property
+    def raw_size(self) -> int:
+        return sum(each.raw for each in self.slices)
+
+    def make(self, logs: LogReader) -> Generator[Extent, None, Facts]:
+        def packed(index: int) -> Iterator[Extent]:
+            if index == 0:
+                yield self._manifest
+                return
+            yield from (row.extent for row in self.slices[index - 1].rows(logs))
+            yield END
+
+        yield from self.layout.extents(packed)
+        return self.facts
+
+    def content_of(self, index: int) -> tuple[int, int]:
+        """Where the packed bytes of a slice lie in the archive: first byte and size."""
+        start, entry = self.layout.starts[index + 1], self.layout.entries[index + 1]
+        return start + len(entry.local_header()), entry.packed
+
+    def _manifest_of(self, names: Mapping[str, str]) -> bytes:
+        rows = [
+            {
+                "id": each.log_id,
+                "entry": names.get(each.log_id),  # null where nothing is new
+                "state": each.state,
+                "from": each.begin.end,
+                "bytes": each.mark.end,
+                "lines": each.lines,
+                "crc32": f"{each.mark.crc32:08x}",
+            }
+            for each in self.cut.logs
+        ]
+        fields = {"record": self.cut.record_id, "cluster": self.cut.cluster_id, "created_at": self.cut.created_at}
+        return json.dumps({**fields, "continues": self.cut.base, "logs": rows}, indent=1).encode() + b"\n"
+
+
+def _behind(first: int, both: int, second_size: int) -> int:
+    """The CRC-32 of the second of two stretches, from that of the first and of both joined."""
+    # CRC-32 is linear: joining with zeros shifts the first, and what differs from the whole is the second.
+    return combine_crc32(first, 0, second_size) ^ both if second_size else 0
+
+
+def _file_name(part: Slice) -> str:
+    _, _, instance, log_type = part.log_id.split("/")
+    return f"{instance}/{log_type}/{part.begin.end:016d}-{part.mark.end:016d}.log"

@@ -1,0 +1,163 @@
+"""CSS's log management: requests and answers of a cluster's backups."""
+
+import uuid
+from http import HTTPStatus
+from typing import Final
+
+from aws_lambda_powertools.event_handler import Response
+
+from logkeep.aws.backup_queue import RunOrder, send
+from logkeep.aws.backups import BackupStore, backup_store
+from logkeep.aws.logs import LogStore, log_store
+from logkeep.backup_settings import (
+    BACKUP_FIELDS,
+    BACKUP_SETTINGS,
+    REAL_TIME_FIELDS,
+    ActionQuery,
+    LogSettings,
+    PolicyRequest,
+    RealTimeLogCollectRecord,
+    SettingsAnswer,
+    TargetRequest,
+)
+from logkeep.clock import now_ms
+from logkeep.errors import ClusterNotFound, NotEnabled
+from logkeep.logid import is_segment
+from logkeep.settings import settings
+from logkeep.web.http import Answer, App
+
+BODY_MAX: Final = 16 * 1024
+# Logs are in Logkeep as soon as they are appended: a collection that is switched on works.
+_REAL_TIME_WORKS: Final = "200"
+
+
+def cluster_of(app: App, cluster_id: str) -> tuple[BackupStore, LogStore]:
+    """The backups and the logs of a cluster; raise ClusterNotFound for what can be no id."""
+    if not is_segment(cluster_id):
+        raise ClusterNotFound(cluster_id)
+    project = app.caller.project
+    return backup_store(project, cluster_id), log_store(project)
+
+
+def open_collection(app: App, cluster_id: str) -> Answer:
+    """Switch backup on, or the real-time collection; a cluster comes into being by it."""
+    action, told = app.query(ActionQuery), app.json_body(LogSettings, BODY_MAX)
+    told.check(*(REAL_TIME_FIELDS if action.real_time else BACKUP_FIELDS), bucket=settings().bucket)
+    store, _ = cluster_of(app, cluster_id)
+    if action.real_time:
+        store.collect_in_real_time(_real_time_record(cluster_id, told))
+    else:
+        store.open(told, now_ms())
+    return _empty()
+
+
+def close_collection(app: App, cluster_id: str) -> Answer:
+    action = app.query(ActionQuery)
+    store, logs = cluster_of(app, cluster_id)
+    if not action.real_time:
+        store.enabled(logs)
+        store.close(now_ms())
+    elif store.cluster(logs).real_time is None:
+        raise NotEnabled("real-time collection is not enabled for the cluster")
+    else:
+        store.collect_in_real_time(None)
+    return _empty()
+
+
+def show_settings(app: App, cluster_id: str) -> Answer:
+    """Both configurations; the one that was never made is null."""
+    app.query(ActionQuery)
+    store, logs = cluster_of(app, cluster_id)
+    cluster = store.cluster(logs)
+    return app.answer_json(
+        SettingsAnswer(
+            logConfiguration=cluster.configuration(settings().bucket),
+            realTimeLogCollectRecord=cluster.real_time_record,
+        )
+    )
+
+
+def change_settings(app: App, cluster_id: str) -> Answer:
+    """Of the collection that the query names, and of the other one too where the body tells something of it alone.
+
+    The published client sends fields of both and no query.
+    """
+    action, told = app.query(ActionQuery), app.json_body(LogSettings, BODY_MAX)
+    told.check(bucket=settings().bucket)
+    store, logs = cluster_of(app, cluster_id)
+    cluster, real_time = store.cluster(logs), told.tells(*REAL_TIME_FIELDS)
+    if action.real_time or (real_time and not told.tells(*BACKUP_SETTINGS)):
+        _change_real_time(store, cluster.real_time_record, told)
+        return _empty()
+    store.enabled(logs)
+    store.change(told, now_ms())
+    if real_time and cluster.real_time_record:
+        _change_real_time(store, cluster.real_time_record, told)
+    return _empty()
+
+
+def _change_real_time(store: BackupStore, record: RealTimeLogCollectRecord | None, told: LogSettings) -> None:
+    if record is None:
+        raise NotEnabled("real-time collection is not enabled for the cluster")
+    changes = {
+        "indexPrefix": told.index_prefix,
+        "keepDays": told.keep_days,
+        "targetClusterId": told.target_cluster_id,
+        "updateAt": now_ms(),
+    }
+    store.collect_in_real_time(
+        record.model_copy(update={name: value for name, value in changes.items() if value is not None})
+    )
+
+
+def update_policy(app: App, cluster_id: str) -> Answer:
+    """Back up every day at that time."""
+    asked = app.json_body(PolicyRequest, BODY_MAX)
+    store, logs = cluster_of(app, cluster_id)
+    store.enabled(logs)
+    store.change(LogSettings(auto_enable=True, period=asked.period), now_ms())
+    return _empty()
+
+
+def close_policy(app: App, cluster_id: str) -> Answer:
+    store, logs = cluster_of(app, cluster_id)
+    store.enabled(logs)
+    store.change(LogSettings(auto_enable=False), now_ms())
+    return _empty()
+
+
+def start_backup(app: App, cluster_id: str) -> Answer:
+    """Begin a backup now; raise BackupRuns while one runs."""
+    store, logs = cluster_of(app, cluster_id)
+    cluster, now = store.enabled(logs), now_ms()
+    store.start(cluster.new_record(str(uuid.uuid4()), now, "Manual"), now)
+    send(RunOrder(project=app.caller.project, cluster=cluster_id))
+    return _empty()
+
+
+def try_target(app: App, cluster_id: str) -> Answer:
+    """Whether logs could be collected into a cluster of the project; it must exist."""
+    asked = app.json_body(TargetRequest, BODY_MAX)
+    store, logs = cluster_of(app, cluster_id)
+    store.cluster(logs)
+    target, _ = cluster_of(app, asked.target_cluster_id)
+    target.cluster(logs)
+    return _empty()
+
+
+def _real_time_record(cluster_id: str, told: LogSettings) -> RealTimeLogCollectRecord:
+    now = now_ms()
+    return RealTimeLogCollectRecord(
+        id=str(uuid.uuid5(uuid.NAMESPACE_URL, f"logkeep/real-time/{cluster_id}")),
+        clusterId=cluster_id,
+        indexPrefix=told.index_prefix or "",
+        keepDays=told.keep_days or 1,
+        targetClusterId=told.target_cluster_id or "",
+        status=_REAL_TIME_WORKS,
+        createAt=now,
+        updateAt=now,
+    )
+
+
+def _empty() -> Answer:
+    return Response(HTTPStatus.OK, "application/json", "")

@@ -1,0 +1,70 @@
+"""Functions that a schedule calls."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from aws_lambda_powertools import Logger
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from logkeep.aws.backup_queue import DueOrder, RunOrder, send
+from logkeep.aws.backups import backup_store, due_items
+from logkeep.clock import now_ms
+from logkeep.schedule import DAY, run_id, spread
+
+SPREAD_SECONDS: Final = 300
+
+logger = Logger()
+
+
+def start_what_is_due(now: int) -> None:
+    """Order the backups that are due, and those that nobody works on any more; tell of clusters without a success.
+
+    Whoever is killed in the middle is followed a minute later by one that does it again: a run has one record however
+    often it is ordered. What fails for one cluster does not keep the others waiting.
+    """
+    failed = 0
+    for project, cluster, name in due_items(now):
+        try:
+            _DUE[name](project, cluster, now)
+        except Exception:
+            logger.exception("what is due could not be started", extra={"project": project, "cluster": cluster})
+            failed += 1
+    if failed:
+        raise RuntimeError(f"{failed} of the clusters with something due failed")
+
+
+def _run(project: str, cluster: str, now: int) -> None:
+    """Of several runs that were missed, the last is caught up, and no other."""
+    store = backup_store(project, cluster)
+    if (found := store.due_run()) and found[0] <= now:
+        due, period = found
+        run = period.last_until(now)
+        order = DueOrder(project=project, cluster=cluster, due=run)
+        send(order, delay=spread(run_id(project, cluster, run), SPREAD_SECONDS))
+        store.advance("policy", due, period.next_after(now))
+
+
+def _go_on(project: str, cluster: str, now: int) -> None:
+    if backup_store(project, cluster).ask_again(now):
+        logger.warning("a backup is asked for again", extra={"project": project, "cluster": cluster})
+        send(RunOrder(project=project, cluster=cluster))
+
+
+def _warn(project: str, cluster: str, now: int) -> None:
+    store = backup_store(project, cluster)
+    due = store.due_watch()
+    if due is not None and due <= now and store.advance("watch", due, now + DAY):
+        logger.warning("no backup succeeded for too long", extra={"project": project, "cluster": cluster})
+
+
+_DUE: Final[Mapping[str, Callable[[str, str, int], None]]] = {"policy": _run, "active": _go_on, "watch": _warn}
+
+
+def schedule_entrypoint(work: Callable[[int], None]) -> Callable[[dict[str, Any], LambdaContext], None]:
+    """The Lambda handler of a schedule; work is told the time in epoch milliseconds."""
+
+    @logger.inject_lambda_context(clear_state=True)
+    def lambda_handler(event: dict[str, Any], context: LambdaContext) -> None:
+        work(now_ms())
+
+    return lambda_handler

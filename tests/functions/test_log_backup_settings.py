@@ -1,0 +1,275 @@
+"""Switching a cluster's backups on and off, and backing up by hand, as CSS's clients ask for it."""
+
+import importlib
+import json
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+
+from logkeep.aws import clients
+from logkeep.aws.backup_queue import ORDERS, RunOrder
+from logkeep.aws.backups import BackupStore, backup_store
+from logkeep.backup_settings import LogSettings
+from logkeep.clock import now_ms
+from logkeep.settings import settings
+from tests.calls import CLUSTER, PROJECT, Answer, Context, append, call, event, send
+from tests.faults import at_once
+
+pytestmark = pytest.mark.usefixtures("aws")
+BASE = {"agency": "css_obs_agency", "log_base_path": "css/log", "log_bucket": "logkeep-local"}
+REAL_TIME = {"index_prefix": "css-logs", "keep_days": 30, "target_cluster_id": CLUSTER}
+PERIOD = "00:00 GMT+08:00"
+
+
+@pytest.fixture
+def store(aws) -> BackupStore:
+    return backup_store(PROJECT, CLUSTER)
+
+
+def ask(name: str, body: dict[str, Any] | None = None, **query: str) -> Answer:
+    sent = {} if body is None else {"body": json.dumps(body)}
+    return call(name.partition("-")[0], event(name, rawQueryString=urlencode(query), **sent))
+
+
+def shown() -> dict[str, Any]:
+    answer = send("show_log_settings")
+    assert answer.status == 200
+    return answer.json
+
+
+def is_refused(answer: Answer, status: int, code: str, named: str = "") -> bool:
+    return (answer.status, answer.json["error_code"]) == (status, code) and named in answer.json["error_msg"]
+
+
+def messages() -> list[Any]:
+    """What was ordered since this was last called."""
+    found = clients.sqs().receive_message(QueueUrl=settings().backup_queue_url, MaxNumberOfMessages=10)
+    bodies = []
+    for each in found.get("Messages", []):
+        bodies.append(ORDERS.validate_json(each["Body"]))
+        clients.sqs().delete_message(QueueUrl=settings().backup_queue_url, ReceiptHandle=each["ReceiptHandle"])
+    return bodies
+
+
+# open, close, settings
+
+
+def test_a_cluster_comes_into_being_by_open_and_shows_its_settings() -> None:
+    assert send("show_log_settings").status == 404
+    before = now_ms()
+    answer = ask("open_log_backup", BASE)
+    assert (answer.status, answer.body) == (200, b"")
+    made = shown()
+    configuration = made["logConfiguration"]
+    assert before <= configuration.pop("updateAt") <= now_ms()
+    assert len(configuration.pop("id")) == 36
+    assert configuration == {
+        "clusterId": CLUSTER,
+        "obsBucket": "logkeep-local",
+        "agency": "css_obs_agency",
+        "basePath": "css/log",
+        "autoEnable": False,
+        "period": None,
+        "logSwitch": True,
+    }
+    assert made["realTimeLogCollectRecord"] is None
+
+
+def test_a_cluster_that_has_only_logs_shows_none() -> None:
+    append(f"cluster/{CLUSTER}/node-1/instance", b"x\n")
+    assert shown() == {"logConfiguration": None, "realTimeLogCollectRecord": None}
+
+
+@pytest.mark.parametrize("missing", sorted(BASE))
+def test_what_open_needs_is_named(missing: str) -> None:
+    answer = ask("open_log_backup", {name: value for name, value in BASE.items() if name != missing})
+    assert is_refused(answer, 400, "CSS.0001", f"{missing}: ")
+    assert send("show_log_settings").status == 404, "nothing was written"
+
+
+@pytest.mark.parametrize("missing", sorted(REAL_TIME))
+def test_what_a_real_time_collection_needs_is_named(missing: str) -> None:
+    body = {name: value for name, value in REAL_TIME.items() if name != missing}
+    assert is_refused(ask("open_log_backup", body, action="real_time_log_collect"), 400, "CSS.0001", f"{missing}: ")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("agency", "a b"), ("log_base_path", "/css"), ("log_base_path", "a/../b"), ("log_base_path", "é" * 257),
+     ("log_base_path", ""), ("period", "25:00 GMT+08:00"), ("keep_days", 0), ("keep_days", 3651),
+     ("target_cluster_id", "a/b"), ("full_every", 0), ("auto_enable", "perhaps")],
+)  # fmt: skip
+def test_a_bad_field_is_named(field: str, value: Any) -> None:
+    assert is_refused(ask("open_log_backup", BASE | {field: value}), 400, "CSS.0001", f"{field}: ")
+
+
+@pytest.mark.parametrize("name", ["log_bucket", "log_Bucket"])
+def test_backups_go_to_the_bucket_of_the_stack_and_no_other(name: str) -> None:
+    body = {key: value for key, value in BASE.items() if key != "log_bucket"}
+    assert is_refused(ask("open_log_backup", body | {name: "somebody-elses"}), 400, "CSS.0048")
+    assert ask("open_log_backup", body | {name: "logkeep-local"}).status == 200
+
+
+def test_an_unknown_action_is_named() -> None:
+    assert is_refused(ask("open_log_backup", BASE, action="paint"), 400, "CSS.0001", "action: ")
+
+
+def test_settings_change_what_they_tell_and_leave_the_rest() -> None:
+    assert send("change_log_settings").status == 404
+    append(f"cluster/{CLUSTER}/node-1/instance", b"x\n")
+    assert is_refused(send("change_log_settings"), 412, "CSS.5090")
+    ask("open_log_backup", BASE)
+    assert ask("change_log_settings", {"log_base_path": "other"}).status == 200
+    assert ask("change_log_settings", {"auto_enable": True, "period": PERIOD}).body == b""
+    configuration = shown()["logConfiguration"]
+    assert [configuration[name] for name in ("agency", "basePath", "autoEnable", "period")] == [
+        "css_obs_agency",
+        "other",
+        True,
+        PERIOD,
+    ]
+
+
+def test_automatic_backups_need_a_period_told_now_or_before() -> None:
+    assert is_refused(ask("open_log_backup", BASE | {"auto_enable": True}), 400, "CSS.0001", "period: ")
+    ask("open_log_backup", BASE | {"period": PERIOD})
+    assert shown()["logConfiguration"]["period"] is None, "as long as backups are not automatic"
+    assert ask("change_log_settings", {"auto_enable": True}).status == 200
+    assert shown()["logConfiguration"]["period"] == PERIOD
+
+
+def test_close_switches_all_of_it_off_and_open_on_again(store: BackupStore) -> None:
+    ask("open_log_backup", BASE | {"auto_enable": True, "period": PERIOD})
+    assert store.due_run()
+    assert ask("open_log_backup-close").body == b""
+    configuration = shown()["logConfiguration"]
+    assert (configuration["logSwitch"], configuration["autoEnable"]) == (False, False)
+    assert (store.due_run(), store.due_watch()) == (None, None)
+    for name in ("open_log_backup-close", "collect_logs", "change_log_policy", "change_log_policy-close"):
+        assert is_refused(send(name), 412, "CSS.5090"), name
+    assert send("list_backup_records").status == 200, "what was backed up stays"
+    ask("open_log_backup", BASE)
+    assert send("collect_logs").status == 200
+
+
+def test_the_policy_sets_the_time_and_closing_it_ends_it(store: BackupStore) -> None:
+    ask("open_log_backup", BASE)
+    assert ask("change_log_policy", {"period": PERIOD}).body == b""
+    assert shown()["logConfiguration"]["period"] == PERIOD
+    first = store.due_run()
+    assert first
+    assert first[0] > now_ms()
+    assert ask("change_log_policy", {"period": "12:00 GMT+08:00"}).status == 200
+    assert store.due_run() != first
+    assert ask("change_log_policy-close").status == 200
+    assert shown()["logConfiguration"]["autoEnable"] is False
+    assert store.due_run() is None
+
+
+def test_changes_at_once_leave_a_schedule_that_is_as_shown(store: BackupStore) -> None:
+    ask("open_log_backup", BASE)
+    work = [
+        lambda: store.change(LogSettings(auto_enable=True, period=PERIOD), now_ms()),
+        lambda: store.change(LogSettings(auto_enable=False), now_ms()),
+        lambda: store.change(LogSettings(period="12:00 GMT+08:00"), now_ms()),
+    ]
+    for _ in range(6):
+        at_once(*work)
+        item = store._get("cluster") or {}
+        found = store.due_run()
+        assert (found and found[1].text) == (item["period"] if item["auto_enable"] else None)
+
+
+# The real-time collection
+
+
+def test_a_real_time_collection_is_shown_changed_and_closed() -> None:
+    assert ask("open_log_backup", REAL_TIME, action="real_time_log_collect").status == 200
+    record = shown()["realTimeLogCollectRecord"]
+    assert {"indexPrefix": "css-logs", "keepDays": 30, "targetClusterId": CLUSTER, "status": "200"}.items() <= (
+        record.items()
+    )
+    assert shown()["logConfiguration"] is None
+    assert ask("change_log_settings", {"keep_days": 7}, action="real_time_log_collect").status == 200
+    changed = shown()["realTimeLogCollectRecord"]
+    assert (changed["keepDays"], changed["indexPrefix"], changed["id"]) == (7, "css-logs", record["id"])
+    assert ask("change_log_settings", {"keep_days": 8}).status == 200, "as the published client says it"
+    assert shown()["realTimeLogCollectRecord"]["keepDays"] == 8
+    assert ask("open_log_backup-close", action="real_time_log_collect").status == 200
+    assert shown()["realTimeLogCollectRecord"] is None
+    assert is_refused(ask("open_log_backup-close", action="real_time_log_collect"), 412, "CSS.5090")
+
+
+def test_one_request_may_change_both_collections() -> None:
+    ask("open_log_backup", BASE)
+    ask("open_log_backup", REAL_TIME, action="real_time_log_collect")
+    assert ask("change_log_settings", {"keep_days": 5, "log_base_path": "both"}).status == 200
+    made = shown()
+    assert (made["logConfiguration"]["basePath"], made["realTimeLogCollectRecord"]["keepDays"]) == ("both", 5)
+
+
+def test_connectivity_is_whether_the_target_exists() -> None:
+    append(f"cluster/{CLUSTER}/node-1/instance", b"x\n")
+    assert (send("check_log_connectivity").status, send("check_log_connectivity").body) == (200, b"")
+    assert is_refused(send("check_log_connectivity-unknown_target"), 404, "CSS.3027")
+    assert is_refused(ask("check_log_connectivity", {"target_cluster_id": "a/b"}), 400, "CSS.0001")
+
+
+# collect
+
+
+def test_a_backup_by_hand_is_recorded_ordered_and_run(store: BackupStore) -> None:
+    append(f"cluster/{CLUSTER}/node-1/instance", b"INFO a line\n")
+    assert is_refused(send("collect_logs"), 412, "CSS.5090")
+    ask("open_log_backup", BASE)
+    answer = send("collect_logs")
+    assert (answer.status, answer.body) == (200, b"")
+    (running,) = send("list_backup_records").json["clusterLogRecord"]
+    assert (running["status"], running["jobTypes"], running["logPath"]) == ("RUNNING", "Manual", "css/log")
+    assert messages() == [RunOrder(project=PROJECT, cluster=CLUSTER)]
+    assert is_refused(send("collect_logs"), 409, "CSS.3004")
+    assert messages() == []
+    run_order("run_backup")
+    (ended,) = send("list_backup_records").json["clusterLogRecord"]
+    assert (ended["id"], ended["status"], ended["failedMsg"]) == (running["id"], "SUCCESS", None)
+    assert ended["finishedAt"] >= ended["createAt"]
+    assert send("collect_logs").status == 200
+
+
+def run_order(name: str, seconds: float = 900) -> None:
+    importlib.import_module("functions.run_backup.app").lambda_handler(event(name), Context(seconds))
+
+
+def test_a_worker_that_has_no_time_leaves_the_backup_running_and_complains() -> None:
+    ask("open_log_backup", BASE)
+    send("collect_logs")
+    with pytest.raises(Exception, match="no step"):
+        run_order("run_backup", 1)
+    (running,) = send("list_backup_records").json["clusterLogRecord"]
+    assert running["status"] == "RUNNING"
+
+
+def test_a_backup_that_is_not_finished_is_ordered_again(monkeypatch) -> None:
+    monkeypatch.setattr("logkeep.aws.backup_runs.BackupRuns.go_on", lambda *_: True)
+    run_order("run_backup")
+    assert messages() == [RunOrder(project=PROJECT, cluster=CLUSTER)]
+
+
+@pytest.mark.parametrize(
+    ("name", "status"),
+    [("open_log_backup", 200), ("open_log_backup-real_time", 200), ("open_log_backup-foreign_bucket", 400),
+     ("open_log_backup-no_agency", 400), ("show_log_settings", 200), ("show_log_settings-unknown_cluster", 404),
+     ("change_log_settings", 200), ("change_log_settings-bad_period", 400), ("change_log_policy", 200),
+     ("change_log_policy-no_period", 400), ("change_log_policy-close", 200), ("collect_logs", 200),
+     ("collect_logs-unknown_cluster", 404), ("check_log_connectivity", 200),
+     ("check_log_connectivity-unknown_target", 404), ("open_log_backup-close", 200)],
+)  # fmt: skip
+def test_the_event_files_do_what_their_names_say(name: str, status: int) -> None:
+    ask("open_log_backup", BASE)
+    assert send(name).status == status
+
+
+def test_a_message_that_is_no_order_goes_to_the_dead_letters() -> None:
+    with pytest.raises(ValueError, match="paint"):
+        run_order("run_backup-unknown_order")

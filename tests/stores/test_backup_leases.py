@@ -1,0 +1,64 @@
+"""Backups that nobody goes on with: shown as what they are, asked for again, given up."""
+
+import pytest
+
+from logkeep.aws.backups import ASKED_MAX, QUEUED_FOR, BackupStore, backup_store
+from logkeep.aws.logs import log_store
+from logkeep.backups import RecordQuery, Status
+from logkeep.clock import now_ms
+from tests.calls import CLUSTER, PROJECT
+from tests.stores.test_backup_runs import begin, only
+
+pytestmark = pytest.mark.usefixtures("aws")
+
+
+@pytest.fixture
+def store(aws) -> BackupStore:
+    store = backup_store(PROJECT, CLUSTER)
+    store.enable()
+    return store
+
+
+def test_a_record_is_running_while_its_worker_lives_and_failed_when_nobody_comes(store, monkeypatch) -> None:
+    begin(store)
+    lease = store.claim(now_ms(), 900)
+    assert lease
+
+    def shown() -> Status:
+        (record,) = store.page(RecordQuery(), log_store(PROJECT)).clusterLogRecord
+        return record.status
+
+    assert shown() is Status.RUNNING
+    later = now_ms() + 800_000
+    monkeypatch.setattr("logkeep.aws.backups.now_ms", lambda: later)
+    assert shown() is Status.RUNNING
+    monkeypatch.setattr("logkeep.aws.backups.now_ms", lambda: later + 300_000)
+    assert shown() is Status.FAIL
+
+
+def test_a_backup_that_nobody_goes_on_with_is_asked_for_a_few_times_and_fails_then(store) -> None:
+    begin(store)
+    now = now_ms()
+    assert not store.ask_again(now), "its message is in the queue"
+    for _ in range(ASKED_MAX):
+        now += QUEUED_FOR + 1000
+        assert store.ask_again(now)
+        assert not store.ask_again(now)
+    assert not store.ask_again(now + QUEUED_FOR)
+    record = only(store)
+    assert record.status is Status.FAIL
+    assert "asked for" in (record.failed_msg or "")
+    begin(store, "second", 2000)
+
+
+def test_progress_starts_the_count_anew_and_a_live_worker_is_left_alone(store) -> None:
+    begin(store)
+    now = now_ms()
+    for _ in range(3 * ASKED_MAX):
+        now += QUEUED_FOR + 1000
+        assert store.ask_again(now)
+        lease = store.claim(now, 60)
+        assert lease
+        assert not store.ask_again(now + 59_000)
+        store.release(lease, now, progress=True)
+    assert only(store).status is Status.RUNNING
