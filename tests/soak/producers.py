@@ -101,7 +101,7 @@ def _settled(call: Any) -> Answer:
     """The first answer that does not ask to come again."""
     for _ in range(20):
         answer: Answer = call()
-        if answer.status != 503:
+        if answer.status not in {429, 503}:
             return answer
         time.sleep(random.uniform(0, float(answer.headers["Retry-After"])))
     raise AssertionError(answer)
