@@ -176,7 +176,7 @@ def test_changes_at_once_leave_a_schedule_that_is_as_shown(store: BackupStore) -
     ]
     for _ in range(6):
         at_once(*work)
-        item = store._get("cluster") or {}
+        item = store.items.get("cluster") or {}
         found = store.due_run()
         assert (found and found[1].text) == (item["period"] if item["auto_enable"] else None)
 

@@ -240,11 +240,11 @@ def test_what_is_due_is_started(role: str) -> None:
     handler = importlib.import_module("functions.schedule_backups.app").lambda_handler
     store = backup_store(PROJECT, "scheduled")
     due = {"due_shard": store._shard, "due_at": 1}
-    store._update("policy", {**due, "period": "00:00 GMT+08:00"})
-    store._update("watch", due)
+    store.items.update("policy", {**due, "period": "00:00 GMT+08:00"})
+    store.items.update("watch", due)
     store.start(Cluster(cluster_id="scheduled").new_record("r", 1000, "Manual"), 0)
     for asked in (0, ASKED_MAX):
-        store._update("active", {"due_at": 1, "asked": asked})
+        store.items.update("active", {"due_at": 1, "asked": asked})
         handler(event("schedule_backups"), Context(300))
     assert store.claim(0, 1) is None, "it was given up"
     found = store.due_run()

@@ -170,13 +170,13 @@ def test_a_success_is_watched_from_anew(store, sent) -> None:
 def test_a_cluster_that_fails_does_not_keep_the_others_waiting(store, sent, monkeypatch) -> None:
     for name in ("b", "c", "d"):
         backup_store(PROJECT, name).open(DAILY, NOON)
-    store._update("policy", {"period": "never"})
+    store.items.update("policy", {"period": "never"})
     with pytest.raises(RuntimeError, match="1 of"):
         start_what_is_due(TONIGHT)
     assert {each.cluster for each, _ in sent} == {"b", "c", "d"}
 
 
 def test_the_event_starts_what_is_due_now(store) -> None:
-    store._update("policy", {"due_at": 1})
+    store.items.update("policy", {"due_at": 1})
     importlib.import_module("functions.schedule_backups.app").lambda_handler(event("schedule_backups"), Context(300))
     assert store.due_run()[0] > now_ms()

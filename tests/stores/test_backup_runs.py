@@ -62,7 +62,7 @@ def begin(store: BackupStore, id: str = "first", created_at: int = 1000) -> Back
 
 def expire(store: BackupStore) -> None:
     """Let the lease of a dead worker run out."""
-    store._update("active", {"lease_until": 0})
+    store.items.update("active", {"lease_until": 0})
 
 
 def verified(objects: Any, record: BackupRecord) -> dict[str, bytes]:
@@ -128,7 +128,7 @@ def test_one_of_seven_backups_is_full_and_the_chain_restores_byte_for_byte(store
 
 
 def test_a_cluster_may_choose_how_often_a_backup_is_full(store, runs) -> None:
-    store._update("cluster", {"full_every": 1})
+    store.items.update("cluster", {"full_every": 1})
     for number in range(3):
         begin(store, f"r{number}", 1000 + number)
         runs.go_on(TIME)
@@ -184,7 +184,7 @@ def test_a_worker_killed_at_any_call_is_followed_by_one_that_goes_on(parts, afte
             break
         except Killed:
             assert len(list(store.records())) == number + 1
-        if store._get("active"):
+        if store.items.get("active"):
             expire(store)
             assert not runs.go_on(TIME)
         assert _uploads() == []

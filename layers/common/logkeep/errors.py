@@ -15,7 +15,8 @@ LogkeepError
 ├── NotFound
 │   ├── LogNotFound
 │   ├── ServiceNotFound
-│   └── ClusterNotFound
+│   ├── ClusterNotFound
+│   └── RecordNotFound
 ├── RouteNotFound
 ├── Conflict
 │   └── BackupRuns
@@ -94,6 +95,10 @@ class ServiceNotFound(NotFound):
 
 
 class ClusterNotFound(NotFound):
+    pass
+
+
+class RecordNotFound(NotFound):
     pass
 
 

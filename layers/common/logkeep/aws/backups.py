@@ -1,7 +1,8 @@
 """Backups of a cluster in DynamoDB, table Backups, pk={project}/{cluster}.
 
-cluster holds settings, record/{created_at:013d}/{id} one backup each, active the lease of the one that runs. policy,
-watch and active carry due_shard and due_at, by which the schedule finds what is due in the index by_due.
+cluster holds settings, record/{created_at:013d}/{id} one backup each, id/{id} where that is, active the lease of the
+one that runs. policy, watch and active carry due_shard and due_at, by which the schedule finds what is due in the
+index by_due.
 """
 
 from __future__ import annotations
@@ -9,16 +10,16 @@ from __future__ import annotations
 import uuid
 import zlib
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from logkeep.aws import clients
-from logkeep.aws.dynamo import attempts, decode, encode, query, transact
+from logkeep.aws.dynamo import attempts, encode, query, transact
+from logkeep.aws.partition import Partition, where
 from logkeep.backup_settings import LogSettings, RealTimeLogCollectRecord
 from logkeep.backups import BackupRecord, Cluster, RecordPage, RecordQuery, Status, page_of
 from logkeep.clock import now_ms
-from logkeep.errors import BackupRuns, Busy, ClusterNotFound, Invalid, NotEnabled
+from logkeep.errors import BackupRuns, Busy, ClusterNotFound, Invalid, NotEnabled, RecordNotFound
 from logkeep.files import LogSource
 from logkeep.schedule import MISSED_AFTER, Period
 from logkeep.settings import settings
@@ -47,17 +48,15 @@ class BackupStore:
     """The backups of one project's cluster."""
 
     def __init__(self, dynamodb: DynamoDBClient, table: str, project: str, cluster: str) -> None:
-        self._dynamodb = dynamodb
-        self._table = table
+        self.items = Partition(dynamodb, table, f"{project}/{cluster}")
         self._cluster = cluster
-        self._pk = f"{project}/{cluster}"
-        self._shard = f"due/{zlib.crc32(self._pk.encode()) % DUE_SHARDS}"
+        self._shard = f"due/{zlib.crc32(self.items.pk.encode()) % DUE_SHARDS}"
 
     # Settings
 
     def cluster(self, logs: LogSource) -> Cluster:
         """Raise ClusterNotFound for an unknown cluster: it comes into being by its first log, or by open."""
-        item = self._get("cluster")
+        item = self.items.get("cluster")
         if item is None and next(logs.heads(f"cluster/{self._cluster}"), None) is None:
             raise ClusterNotFound(self._cluster)
         return _cluster_of(self._cluster, item or {})
@@ -81,17 +80,17 @@ class BackupStore:
 
     def collect_in_real_time(self, record: RealTimeLogCollectRecord | None) -> None:
         """Note the real-time collection, or that it ended."""
-        self._update("cluster", {"real_time": record.model_dump() if record else None})
+        self.items.update("cluster", {"real_time": record.model_dump() if record else None})
 
     def enable(self) -> None:
         """Note that backup of the cluster's logs was switched on once."""
-        self._update("cluster", {"enabled": True, "log_switch": True})
+        self.items.update("cluster", {"enabled": True, "log_switch": True})
 
     def _configure(self, told: LogSettings, now: int, more: Mapping[str, Any]) -> None:
         """One transaction, so that the schedule is never of other settings than those that are shown."""
         for _ in attempts():
-            item = self._get("cluster") or {}
-            if not transact(self._dynamodb, self._configuring(item, told, now, more)):
+            item = self.items.get("cluster") or {}
+            if not transact(self.items.dynamodb, self._configuring(item, told, now, more)):
                 return
         raise Busy("too many changes of the settings at once", retry_after=1)
 
@@ -114,9 +113,9 @@ class BackupStore:
         if automatic and not period:
             raise Invalid("period", "is required to back up automatically")
         seen = {"version": item.get("version")}
-        items: list[TransactWriteItemTypeDef] = [{"Update": self._update_of("cluster", changes, seen)}]
+        items: list[TransactWriteItemTypeDef] = [{"Update": self.items.update_of("cluster", changes, seen)}]
         if not (automatic and period):
-            items += [{"Delete": self._key_of(name)} for name in ("policy", "watch")]
+            items += [{"Delete": self.items.key(name)} for name in ("policy", "watch")]
         elif not (cluster.auto_enable and cluster.period == period):
             items.append({"Put": self._due("policy", Period.parse(period).next_after(now), {"period": period})})
             items.append({"Put": self._due("watch", now + MISSED_AFTER, {})})
@@ -124,19 +123,28 @@ class BackupStore:
 
     # Records
 
-    def put(self, record: BackupRecord) -> None:
-        self._dynamodb.put_item(TableName=self._table, Item=encode(self._item(record)))
+    def put(self, record: BackupRecord) -> bool:
+        """Make a record; False if it was made before."""
+        return not transact(self.items.dynamodb, self._puts(record))
 
-    def put_new(self, record: BackupRecord) -> None:
-        """Make a record, unless it was made before."""
-        with suppress(self._dynamodb.exceptions.ConditionalCheckFailedException):
-            self._dynamodb.put_item(TableName=self._table, Item=encode(self._item(record)), ConditionExpression=_NEW)
+    def record(self, id: str) -> BackupRecord:
+        """Raise RecordNotFound where the cluster has none of that id."""
+        place = self.items.get(f"id/{id}")
+        item = place and self.items.get(place["record"])
+        if not item:
+            raise RecordNotFound(f"no backup record {id}")
+        return _record_of(item)
+
+    def amend(self, record: BackupRecord, changes: Mapping[str, Any]) -> bool:
+        """Change some fields of a record that still has the values of `record` in them; False where it has not."""
+        seen = asdict(record)
+        return self.items.try_update(_sort_key(record), changes, {"id": record.id} | {n: seen[n] for n in changes})
 
     def page(self, wanted: RecordQuery, logs: LogSource) -> RecordPage:
         """Raise ClusterNotFound for an unknown cluster, NotEnabled for one that was never backed up."""
         if not self.cluster(logs).enabled:
             raise NotEnabled("log backup was never enabled for the cluster")
-        active = self._get("active") or {}
+        active = self.items.get("active") or {}
         records = (
             replace(each, lease_until=active["due_at"] + GIVEN_UP_AFTER)
             if each.status is Status.RUNNING and _sort_key(each) == active.get("record")
@@ -147,29 +155,19 @@ class BackupStore:
 
     def records(self) -> Iterator[BackupRecord]:
         """Newest first."""
-        items = query(
-            self._dynamodb,
-            TableName=self._table,
-            KeyConditionExpression="pk = :pk AND begins_with(sk, :record)",
-            ExpressionAttributeValues=encode({":pk": self._pk, ":record": "record/"}),
-            ScanIndexForward=False,
-        )
-        return (_record_of(item) for item in items)
+        return map(_record_of, self.items.newest("record/"))
 
     def note_read_back(self, record: BackupRecord, done: int, crc32: int) -> None:
         """Note how far the archive of a backup that runs was read back, and the CRC-32 to there."""
-        self._update(_sort_key(record), {"read_back": {"done": done, "crc32": crc32}})
+        self.items.update(_sort_key(record), {"read_back": {"done": done, "crc32": crc32}})
 
     # Running, one at a time
 
     def start(self, record: BackupRecord, now: int) -> bool:
         """Make a record that runs; False if it was made before. Raise BackupRuns while another one runs."""
         active = {"record": _sort_key(record), "fence": 0, "lease_until": 0, "asked": 0}
-        puts: list[Any] = [
-            {"TableName": self._table, "Item": encode(self._item(record))},
-            self._due("active", now + QUEUED_FOR, active),
-        ]
-        there = transact(self._dynamodb, [{"Put": put | {"ConditionExpression": _NEW}} for put in puts])
+        lease = self._due("active", now + QUEUED_FOR, active) | {"ConditionExpression": _NEW}
+        there = transact(self.items.dynamodb, [*self._puts(record), {"Put": lease}])
         if 0 in there:
             return False
         if there:
@@ -178,60 +176,60 @@ class BackupStore:
 
     def claim(self, now: int, seconds: float) -> Lease | None:
         """Take the backup that runs, for so long; None if there is none, or another worker has it."""
-        active = self._get("active")
+        active = self.items.get("active")
         if active is None or active["lease_until"] > now:
             return None
         until, fence = now + int(seconds * 1000), active["fence"] + 1
         seen = {"fence": active["fence"], "record": active["record"]}
-        if not self._try("active", {"fence": fence, "lease_until": until, "due_at": until}, seen):
+        if not self.items.try_update("active", {"fence": fence, "lease_until": until, "due_at": until}, seen):
             return None
-        item = self._get(active["record"])
+        item = self.items.get(active["record"])
         return Lease(_record_of(item), fence) if item else None
 
     def release(self, lease: Lease, now: int, *, progress: bool) -> None:
         """Let the next worker go on; it is asked by message, or else by the schedule."""
         fields = {"lease_until": 0, "due_at": now + QUEUED_FOR} | ({"asked": 0} if progress else {})
-        self._try("active", fields, _held(lease))
+        self.items.try_update("active", fields, _held(lease))
 
     def finish(self, lease: Lease, record: BackupRecord, since_full: int | None) -> bool:
         """Write the end of a backup; False if another worker took it meanwhile. since_full is of a success."""
         items: list[TransactWriteItemTypeDef] = [
-            {"Delete": self._key_of("active") | _where(_held(lease))},
-            {"Put": {"TableName": self._table, "Item": encode(self._item(record))}},
+            {"Delete": self.items.key("active") | where(_held(lease))},
+            {"Put": self.items.put_of(_sort_key(record), asdict(record))},
         ]
         if since_full is not None:
             last = {"last_record": record.id, "since_full": since_full}
-            items.append({"Update": self._update_of("cluster", last)})
-        if transact(self._dynamodb, items):
+            items.append({"Update": self.items.update_of("cluster", last)})
+        if transact(self.items.dynamodb, items):
             return False
         if since_full is not None:
-            self._try("watch", {"due_at": now_ms() + MISSED_AFTER}, {"pk": self._pk})
+            self.items.try_update("watch", {"due_at": now_ms() + MISSED_AFTER}, {"pk": self.items.pk})
         return True
 
     # Due
 
     def due_run(self) -> tuple[int, Period] | None:
         """When the policy's next run is due, and every day."""
-        item = self._get("policy")
+        item = self.items.get("policy")
         return (item["due_at"], Period.parse(item["period"])) if item else None
 
     def due_watch(self) -> int | None:
         """When people should hear that no backup succeeded."""
-        item = self._get("watch")
+        item = self.items.get("watch")
         return item["due_at"] if item else None
 
     def advance(self, name: str, due: int, following: int) -> bool:
         """Move the policy or the watch on, if it is still due then."""
-        return self._try(name, {"due_at": following}, {"due_at": due})
+        return self.items.try_update(name, {"due_at": following}, {"due_at": due})
 
     def ask_again(self, now: int) -> bool:
         """Whether a backup that nobody works on should be asked for again; after ASKED_MAX times it has failed."""
-        active = self._get("active")
+        active = self.items.get("active")
         if active is None or active["due_at"] > now:
             return False
         if active["asked"] < ASKED_MAX:
             seen = {"due_at": active["due_at"], "record": active["record"]}
-            return self._try("active", {"due_at": now + QUEUED_FOR, "asked": active["asked"] + 1}, seen)
+            return self.items.try_update("active", {"due_at": now + QUEUED_FOR, "asked": active["asked"] + 1}, seen)
         if lease := self.claim(now, QUEUED_FOR / 1000):
             message = f"no worker could go on with the backup, which was asked for {ASKED_MAX} times again"
             self.finish(lease, lease.record.failed(message, now), None)
@@ -239,50 +237,15 @@ class BackupStore:
 
     # Items
 
-    def _get(self, name: str) -> dict[str, Any] | None:
-        found = self._dynamodb.get_item(
-            TableName=self._table, Key=encode({"pk": self._pk, "sk": name}), ConsistentRead=True
-        )
-        return decode(found["Item"]) if "Item" in found else None
-
-    def _update(self, name: str, fields: Mapping[str, Any], where: Mapping[str, Any] | None = None) -> None:
-        self._dynamodb.update_item(**self._update_of(name, fields, where))
-
-    def _try(self, name: str, fields: Mapping[str, Any], where: Mapping[str, Any]) -> bool:
-        """Update an item where it has these values; False where it has not."""
-        try:
-            self._update(name, fields, where)
-        except self._dynamodb.exceptions.ConditionalCheckFailedException:
-            return False
-        return True
-
-    def _update_of(self, name: str, fields: Mapping[str, Any], where: Mapping[str, Any] | None = None) -> Any:
-        """SET what has a value, REMOVE what has none."""
-        update: dict[str, Any] = _where(where) if where else {}
-        names = {f"#{index}": field for index, field in enumerate(fields)}
-        sets = [f"{ref} = :{ref[1:]}" for ref, field in names.items() if fields[field] is not None]
-        removes = [ref for ref, field in names.items() if fields[field] is None]
-        expression = (f"SET {', '.join(sets)} " if sets else "") + (f"REMOVE {', '.join(removes)}" if removes else "")
-        values = encode({f":{ref[1:]}": fields[field] for ref, field in names.items()})
-        values |= update.get("ExpressionAttributeValues", {})
-        update["ExpressionAttributeNames"] = names | update.get("ExpressionAttributeNames", {})
-        # DynamoDB refuses an empty map.
-        return (
-            self._key_of(name)
-            | {"UpdateExpression": expression}
-            | update
-            | ({"ExpressionAttributeValues": values} if values else {})
-        )
-
-    def _key_of(self, name: str) -> Any:
-        return {"TableName": self._table, "Key": encode({"pk": self._pk, "sk": name})}
+    def _puts(self, record: BackupRecord) -> list[TransactWriteItemTypeDef]:
+        """A record that is new, and where it is found by its id."""
+        return [
+            {"Put": self.items.put_of(_sort_key(record), asdict(record)) | {"ConditionExpression": _NEW}},
+            {"Put": self.items.put_of(f"id/{record.id}", {"record": _sort_key(record)})},
+        ]
 
     def _due(self, name: str, at: int, fields: Mapping[str, Any]) -> Any:
-        item = {"pk": self._pk, "sk": name, "due_shard": self._shard, "due_at": at, **fields}
-        return {"TableName": self._table, "Item": encode(item)}
-
-    def _item(self, record: BackupRecord) -> dict[str, Any]:
-        return {"pk": self._pk, "sk": _sort_key(record)} | asdict(record)
+        return self.items.put_of(name, {"due_shard": self._shard, "due_at": at, **fields})
 
 
 def backup_store(project: str, cluster: str) -> BackupStore:
@@ -311,19 +274,6 @@ def _sort_key(record: BackupRecord) -> str:
 def _held(lease: Lease) -> dict[str, Any]:
     """What `active` has as long as the lease is good; fences are of one record, so that is told too."""
     return {"fence": lease.fence, "record": _sort_key(lease.record)}
-
-
-def _where(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The condition that attributes have these values, or (None) do not exist."""
-    tests = [
-        f"attribute_not_exists(#w{index})" if value is None else f"#w{index} = :w{index}"
-        for index, value in enumerate(values.values())
-    ]
-    told = encode({f":w{index}": value for index, value in enumerate(values.values())})
-    return {
-        "ConditionExpression": " AND ".join(tests),
-        "ExpressionAttributeNames": {f"#w{index}": name for index, name in enumerate(values)},
-    } | ({"ExpressionAttributeValues": told} if told else {})
 
 
 def _fields(item: Mapping[str, Any], of: type[BackupRecord | Cluster]) -> dict[str, Any]:

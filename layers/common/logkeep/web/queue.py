@@ -73,7 +73,7 @@ def _start_due(order: DueOrder) -> None:
     try:
         store.start(record, now)
     except BackupRuns:
-        store.put_new(record.failed("overlapped: another backup of the cluster was running", now))
+        store.put(record.failed("overlapped: another backup of the cluster was running", now))
 
 
 def queue_entrypoint(work: Callable[[str, float], None]) -> Callable[[dict[str, Any], LambdaContext], None]:
