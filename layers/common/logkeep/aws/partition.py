@@ -1,0 +1,80 @@
+"""One partition of a DynamoDB table: its items by sort key, with conditional updates as plain dicts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from logkeep.aws.dynamo import decode, encode, query
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+
+class Partition:
+    def __init__(self, dynamodb: DynamoDBClient, table: str, pk: str) -> None:
+        self.dynamodb = dynamodb
+        self.pk = pk
+        self._table = table
+
+    def get(self, name: str) -> dict[str, Any] | None:
+        found = self.dynamodb.get_item(**self.key(name), ConsistentRead=True)
+        return decode(found["Item"]) if "Item" in found else None
+
+    def newest(self, prefix: str) -> Iterator[dict[str, Any]]:
+        """The items whose sort key begins so, in descending order."""
+        return query(
+            self.dynamodb,
+            TableName=self._table,
+            KeyConditionExpression="pk = :pk AND begins_with(sk, :prefix)",
+            ExpressionAttributeValues=encode({":pk": self.pk, ":prefix": prefix}),
+            ScanIndexForward=False,
+        )
+
+    def update(self, name: str, fields: Mapping[str, Any], seen: Mapping[str, Any] | None = None) -> None:
+        self.dynamodb.update_item(**self.update_of(name, fields, seen))
+
+    def try_update(self, name: str, fields: Mapping[str, Any], seen: Mapping[str, Any]) -> bool:
+        """Update an item where it has the values that were seen; False where it has not."""
+        try:
+            self.update(name, fields, seen)
+        except self.dynamodb.exceptions.ConditionalCheckFailedException:
+            return False
+        return True
+
+    def update_of(self, name: str, fields: Mapping[str, Any], seen: Mapping[str, Any] | None = None) -> Any:
+        """SET what has a value, REMOVE what has none."""
+        update: dict[str, Any] = where(seen) if seen else {}
+        names = {f"#{index}": field for index, field in enumerate(fields)}
+        sets = [f"{ref} = :{ref[1:]}" for ref, field in names.items() if fields[field] is not None]
+        removes = [ref for ref, field in names.items() if fields[field] is None]
+        expression = (f"SET {', '.join(sets)} " if sets else "") + (f"REMOVE {', '.join(removes)}" if removes else "")
+        values = encode({f":{ref[1:]}": fields[field] for ref, field in names.items()})
+        values |= update.get("ExpressionAttributeValues", {})
+        update["ExpressionAttributeNames"] = names | update.get("ExpressionAttributeNames", {})
+        # DynamoDB refuses an empty map.
+        return (
+            self.key(name)
+            | {"UpdateExpression": expression}
+            | update
+            | ({"ExpressionAttributeValues": values} if values else {})
+        )
+
+    def put_of(self, name: str, fields: Mapping[str, Any]) -> Any:
+        return {"TableName": self._table, "Item": encode({"pk": self.pk, "sk": name, **fields})}
+
+    def key(self, name: str) -> Any:
+        return {"TableName": self._table, "Key": encode({"pk": self.pk, "sk": name})}
+
+
+def where(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The condition that attributes have these values, or (None) do not exist."""
+    tests = [
+        f"attribute_not_exists(#w{index})" if value is None else f"#w{index} = :w{index}"
+        for index, value in enumerate(values.values())
+    ]
+    told = encode({f":w{index}": value for index, value in enumerate(values.values())})
+    return {
+        "ConditionExpression": " AND ".join(tests),
+        "ExpressionAttributeNames": {f"#w{index}": name for index, name in enumerate(values)},
+    } | ({"ExpressionAttributeValues": told} if told else {})
