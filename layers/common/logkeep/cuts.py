@@ -5,14 +5,15 @@ bytes.
 """
 
 import json
-from collections.abc import Generator, Iterable, Iterator, Mapping
-from typing import Final, Self
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final, Self
 
 from isal import isal_zlib
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from logkeep.archive import MANIFEST, Entry, ZipLayout, entry_names
 from logkeep.errors import Corrupt
+from logkeep.event_files import EventFile
 from logkeep.fragment import END, combine_crc32
 from logkeep.log import Certificate, Head, State
 from logkeep.logid import LogId
@@ -102,10 +103,19 @@ class Cut(BaseModel):
     created_at: int  # epoch ms
     base: str | None
     logs: list[Slice]
+    events: list[EventFile] = Field(default=[], exclude_if=lambda files: not files)
 
     @classmethod
-    def take(cls, record_id: str, cluster_id: str, now: int, heads: Iterable[Head], base: "Cut | None") -> Self:
-        """A cut of logs as they are, which takes of each what `base` does not hold."""
+    def take(
+        cls,
+        record_id: str,
+        cluster_id: str,
+        now: int,
+        heads: Iterable[Head],
+        base: "Cut | None",
+        events: Sequence[EventFile] = (),
+    ) -> Self:
+        """A cut of logs as they are, which takes of each what `base` does not hold, and of events that are stored."""
         held = {each.log_id: each for each in base.logs} if base else {}
         return cls(
             record_id=record_id,
@@ -113,6 +123,7 @@ class Cut(BaseModel):
             created_at=now,
             base=base.record_id if base else None,
             logs=[_slice(head, held.get(str(head.log_id))) for head in heads],
+            events=list(events),
         )
 
     @property
@@ -140,18 +151,21 @@ def _slice(head: Head, held: Slice | None) -> Slice:
 
 
 class Archive:
-    """The ZIP of a cut: manifest.json, then a file per slice, spliced out of the logs' fragments.
+    """The ZIP of a cut: manifest.json, then a file per slice, spliced out of the logs' fragments, then one per service.
 
-    A file is named `{instance}/{log type}/{first byte}-{end}.log`, so that those of a full backup and of the
-    incremental ones after it lie in order in one folder.
+    A file is named `{instance}/{log type}/{first byte}-{end}.log`, or `events/{service}/{created_at}.ndjson`, so that
+    those of a full backup and of the incremental ones after it lie in order in one folder.
     """
 
     def __init__(self, cut: Cut) -> None:
         self.cut = cut
         self.slices = cut.parts
-        self.names = entry_names(map(_file_name, self.slices))
+        files = [f"events/{each.service}/{cut.created_at:013d}.ndjson" for each in cut.events]
+        names = entry_names([*map(_file_name, self.slices), *files])
+        self.names, self.event_names = names[: len(self.slices)], names[len(self.slices) :]
         self._manifest = self._manifest_of(dict(zip((each.log_id for each in self.slices), self.names, strict=True)))
-        entries = [each.entry(name) for each, name in zip(self.slices, self.names, strict=True)]
+        self._parts: list[Slice | EventFile] = [*self.slices, *cut.events]
+        entries = [each.entry(name) for each, name in zip(self._parts, names, strict=True)]
         self.layout = ZipLayout([Entry.stored(MANIFEST, self._manifest), *entries])
 
     @property
@@ -160,21 +174,30 @@ class Archive:
 
     @property
     def raw_size(self) -> int:
-        return sum(each.raw for each in self.slices)
+        return sum(each.raw for each in self._parts)
+
+    @property
+    def sources(self) -> list[str]:
+        """For people, what the entries behind the manifest were made of."""
+        return [*(each.log_id for each in self.slices), *(f"the events of {each.service}" for each in self.cut.events)]
 
     def make(self, logs: LogReader) -> Generator[Extent, None, Facts]:
         def packed(index: int) -> Iterator[Extent]:
             if index == 0:
                 yield self._manifest
                 return
-            yield from (row.extent for row in self.slices[index - 1].rows(logs))
+            part = self._parts[index - 1]
+            if isinstance(part, EventFile):
+                yield from part.extents()
+            else:
+                yield from (row.extent for row in part.rows(logs))
             yield END
 
         yield from self.layout.extents(packed)
         return self.facts
 
     def content_of(self, index: int) -> tuple[int, int]:
-        """Where the packed bytes of a slice lie in the archive: first byte and size."""
+        """Where the packed bytes of a slice, or behind all of those a service's events, lie: first byte and size."""
         start, entry = self.layout.starts[index + 1], self.layout.entries[index + 1]
         return start + len(entry.local_header()), entry.packed
 
@@ -191,8 +214,16 @@ class Archive:
             }
             for each in self.cut.logs
         ]
-        fields = {"record": self.cut.record_id, "cluster": self.cut.cluster_id, "created_at": self.cut.created_at}
-        return json.dumps({**fields, "continues": self.cut.base, "logs": rows}, indent=1).encode() + b"\n"
+        fields: dict[str, Any] = {
+            "record": self.cut.record_id,
+            "cluster": self.cut.cluster_id,
+            "created_at": self.cut.created_at,
+        }
+        fields |= {"continues": self.cut.base, "logs": rows}
+        if self.cut.events:
+            named = zip(self.cut.events, self.event_names, strict=True)
+            fields["services"] = [file.shown(name) for file, name in named]
+        return json.dumps(fields, indent=1).encode() + b"\n"
 
 
 def _behind(first: int, both: int, second_size: int) -> int:

@@ -17,6 +17,7 @@ from logkeep.aws import clients
 from logkeep.aws.dynamo import attempts, decode, encode, query, transact
 from logkeep.clock import now_ms
 from logkeep.errors import Busy, Invalid, ServiceNotFound
+from logkeep.event_files import PackedSegment
 from logkeep.events import (
     DAY,
     Event,
@@ -195,6 +196,16 @@ class EventStore:
         prefix = f"seg/{kind}/"
         for item in self._between(prefix + minute_key(first_minute), f"{prefix}{minute_key(last_minute)}/~"):
             yield StoredSegment(item["received_at"], item["sk"].rpartition("/")[2], unpack_segment(item["rows"]))
+
+    def segments_behind(self, kind: EventType, at: str) -> Iterator[PackedSegment]:
+        prefix = f"seg/{kind}/"
+        # "!" sorts before what may follow a minute and an id.
+        for item in self._between(f"{prefix}{at}!", f"{prefix}~"):
+            yield PackedSegment(item["sk"].removeprefix(prefix), kind, item["received_at"], item["rows"])
+
+    def first_kept(self, now: int) -> str:
+        """The first minute of the first day that has not expired."""
+        return minute_key(max(0, now - self._retention) // DAY * 1440)
 
     def _between(self, low: str, high: str) -> Iterator[dict[str, Any]]:
         return query(
