@@ -1,8 +1,11 @@
 """Every function works with its own role: the emulator enforces the policies of template.yaml."""
 
 import importlib
+import io
+import json
 import os
 import time
+import zipfile
 from collections.abc import Iterator
 from typing import Any
 
@@ -37,6 +40,7 @@ from tests.calls import (
     EXECUTION,
     PROJECT,
     RECORD,
+    SERVICE,
     SUB_JOBS,
     TASK,
     Context,
@@ -71,7 +75,8 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]
             append(f"task/{TASK}/0/{container}/0", LARGE[:100_000])
         for sub_job in SUB_JOBS:
             append(f"check/{sub_job}", LARGE[:100_000], registered=EXECUTION)
-        put_events([], service_name="s")
+        now = int(time.time() * 1000)
+        put_events([{"occur_time": now, "event_type": "normal", "event_info": "x"}], service_name="s")
         append(f"cluster/{CLUSTER}/node-1/instance", LARGE[:100_000])
         backup_store(PROJECT, CLUSTER).enable()
         yield environment
@@ -214,6 +219,7 @@ def test_its_other_ways_succeed_too(role: str) -> None:
 def test_a_backup_is_run_and_one_that_fails_is_removed(role: str) -> None:
     handler = importlib.import_module("functions.run_backup.app").lambda_handler
     store = backup_store(PROJECT, CLUSTER)
+    store.items.update("cluster", {"services": [SERVICE]})
 
     def corrupt(*_: object) -> None:
         raise Corrupt("the archive")
@@ -233,6 +239,10 @@ def test_a_backup_is_run_and_one_that_fails_is_removed(role: str) -> None:
     names = {each["Key"].rpartition("/")[2] for each in kept}
     assert "aa-by-its-role.zip" in names
     assert "zz-by-its-role.zip" not in names
+    (key,) = [each["Key"] for each in kept if each["Key"].endswith("aa-by-its-role.zip")]
+    made = zipfile.ZipFile(io.BytesIO(root.get_object(Bucket=os.environ["BUCKET"], Key=key)["Body"].read()))
+    assert json.loads(made.read("manifest.json"))["services"][0]["events"] > 0
+    assert root.list_objects_v2(Bucket=os.environ["BUCKET"], Prefix=f"staging/{PROJECT}/{CLUSTER}/aa")["KeyCount"] == 0
 
 
 @as_role("ScheduleBackups")

@@ -7,8 +7,10 @@ from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field
 
 from logkeep.errors import ForeignBucket, Invalid
 from logkeep.logid import is_segment
+from logkeep.registration import Segment
 from logkeep.schedule import Period
 
+SERVICES_MAX: Final = 10  # whose events are backed up with a cluster
 _BASE_PATH_MAX: Final = 512  # S3 takes keys of 1024 bytes, in which this is one part
 _BASE_PATH_FORBIDDEN: Final = re.compile(r"[\\:*?\"<>|'{}.\x00-\x1f]")
 
@@ -32,6 +34,12 @@ def _cluster(text: str) -> str:
     return text
 
 
+def _unique(services: list[str]) -> list[str]:
+    if len(set(services)) < len(services):
+        raise ValueError("names a service twice")
+    return services
+
+
 type Agency = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9_-]+$")]
 type BasePath = Annotated[str, Field(min_length=1), AfterValidator(_base_path)]
 type BucketName = Annotated[str, Field(min_length=1, max_length=255)]
@@ -39,10 +47,11 @@ type KeepDays = Annotated[int, Field(ge=1, le=3650)]
 type IndexPrefix = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[a-z0-9][a-z0-9._-]*$")]
 type PeriodText = Annotated[str, AfterValidator(_period)]
 type ClusterId = Annotated[str, AfterValidator(_cluster)]
+type Services = Annotated[list[Segment], Field(max_length=SERVICES_MAX), AfterValidator(_unique)]
 
 
 BACKUP_FIELDS: Final = ("agency", "log_base_path", "log_bucket")  # that base_log_collect needs
-BACKUP_SETTINGS: Final = (*BACKUP_FIELDS, "auto_enable", "period", "full_every")
+BACKUP_SETTINGS: Final = (*BACKUP_FIELDS, "auto_enable", "period", "full_every", "services")
 REAL_TIME_FIELDS: Final = ("index_prefix", "keep_days", "target_cluster_id")
 
 
@@ -61,7 +70,7 @@ class ActionQuery(_Request):
 
 
 class LogSettings(_Request):
-    """The body of logs/open and logs/settings: what is not told stays as it is. `full_every` is ours."""
+    """The body of logs/open and logs/settings: what is not told stays. `full_every` and `services` are ours."""
 
     agency: Agency | None = None
     log_base_path: BasePath | None = None
@@ -73,6 +82,7 @@ class LogSettings(_Request):
     keep_days: KeepDays | None = None
     target_cluster_id: ClusterId | None = None
     full_every: Annotated[int, Field(ge=1, le=1000)] | None = None
+    services: Services | None = None
 
     def tells(self, *names: str) -> bool:
         """Whether it has a value for one of these."""
@@ -96,7 +106,7 @@ class TargetRequest(_Request):
 
 
 class LogConfiguration(BaseModel):
-    """The published answer of logs/settings for backups; updateAt in epoch milliseconds."""
+    """The published answer of logs/settings for backups, and `services`, ours; updateAt in epoch milliseconds."""
 
     id: str
     clusterId: str
@@ -107,6 +117,7 @@ class LogConfiguration(BaseModel):
     autoEnable: bool
     period: str | None
     logSwitch: bool
+    services: list[str]
 
 
 class RealTimeLogCollectRecord(BaseModel):

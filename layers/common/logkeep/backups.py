@@ -1,7 +1,7 @@
 """Backup records of a cluster, as CSS shows them (seed 003)."""
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Annotated, Any, Final, Literal
@@ -94,6 +94,7 @@ class Cluster:
     auto_enable: bool = False
     period: str | None = None
     full_every: int | None = None
+    services: Sequence[str] = ()  # whose events are backed up with the logs
     updated_at: int = 0
     last_record: str | None = None  # that succeeded
     since_full: int = 0  # backups after the last full one
@@ -112,6 +113,7 @@ class Cluster:
             autoEnable=self.auto_enable,
             period=self.period if self.auto_enable else None,
             logSwitch=self.log_switch,
+            services=list(self.services),
         )
 
     def new_record(self, id: str, created_at: int, job_type: Literal["Manual", "Auto"]) -> BackupRecord:

@@ -16,7 +16,8 @@ from botocore.exceptions import ClientError
 from isal import isal_zlib
 
 from logkeep.aws import clients
-from logkeep.aws.backups import BackupStore, backup_store
+from logkeep.aws.backups import BackupStore, Lease, backup_store
+from logkeep.aws.event_backup import EventBackup
 from logkeep.aws.logs import LogStore, log_store
 from logkeep.aws.objects import Bucket, is_absent
 from logkeep.aws.uploads import Making, Unfinished, UploadGone, assemble, discard
@@ -56,6 +57,7 @@ class BackupRuns:
         self._logs = logs
         self._cluster_id = cluster
         self._files = BackupFiles(project, cluster)
+        self._events = EventBackup(bucket, project, cluster)
 
     def go_on(self, seconds_left: float) -> bool:
         """Run what was started, as far as the time allows; whether there is more to do.
@@ -69,7 +71,9 @@ class BackupRuns:
             return False
         cluster = self._store.cluster(self._logs)
         try:
-            cut = self._cut(lease.record, cluster)
+            cut = self._cut(lease.record, cluster, deadline)
+            if isinstance(cut, Unfinished):
+                return self._release(lease, cut)
             archive = cut.archive
             unfinished = self._work(lease.record, archive, deadline)
         except (Corrupt, TooLarge) as error:
@@ -77,13 +81,18 @@ class BackupRuns:
                 discard(self.bucket, self._files.archive(lease.record))
             return False
         if unfinished is not None:
-            self._store.release(lease, now_ms(), progress=unfinished.new_parts > 0)
-            if not unfinished.new_parts:
-                raise Busy("no step of the backup could be finished in time", retry_after=0)
-            return True
+            return self._release(lease, unfinished)
         since_full = 0 if cut.base is None else cluster.since_full + 1
-        self._store.finish(lease, self._succeeded(lease.record, archive), since_full)
+        if self._store.finish(lease, self._succeeded(lease.record, archive), since_full):
+            self._events.discard(cut)
         return False
+
+    def _release(self, lease: Lease, unfinished: Unfinished) -> bool:
+        """Leave what is unfinished to the next worker; raise Busy where it would do no better."""
+        self._store.release(lease, now_ms(), progress=unfinished.new_parts > 0)
+        if not unfinished.new_parts:
+            raise Busy("no step of the backup could be finished in time", retry_after=0)
+        return True
 
     def cut_of(self, record_id: str) -> Cut | None:
         try:
@@ -94,18 +103,21 @@ class BackupRuns:
             raise
         return Cut.model_validate_json(answer["Body"].read())
 
-    def _cut(self, record: BackupRecord, cluster: Cluster) -> Cut:
-        """The cut of a record, made by the first who needs it."""
+    def _cut(self, record: BackupRecord, cluster: Cluster, deadline: float) -> Cut | Unfinished:
+        """The cut of a record, made by the first who needs it; Unfinished if the time was not enough for the events."""
         if found := self.cut_of(record.id):
             return found
-        heads = list(islice(self._logs.heads(f"cluster/{self._cluster_id}"), LOGS_MAX + 1))
-        if len(heads) > LOGS_MAX:
-            raise TooLarge(f"the cluster has more than {LOGS_MAX} logs")
         full_every = cluster.full_every or settings().backup_full_every
         base = None
         if cluster.last_record and cluster.since_full + 1 < full_every:
             base = self.cut_of(cluster.last_record)
-        cut = Cut.take(record.id, self._cluster_id, now_ms(), heads, base)
+        events = self._events.collect(record.id, cluster.services, base, deadline)
+        if isinstance(events, Unfinished):
+            return events
+        heads = list(islice(self._logs.heads(f"cluster/{self._cluster_id}"), LOGS_MAX + 1))
+        if len(heads) > LOGS_MAX:
+            raise TooLarge(f"the cluster has more than {LOGS_MAX} logs")
+        cut = Cut.take(record.id, self._cluster_id, events.created_at, heads, base, events.files)
         try:
             self.bucket.s3.put_object(
                 Bucket=self.bucket.name,
@@ -117,8 +129,9 @@ class BackupRuns:
             if error.response["Error"]["Code"] not in _THERE_ALREADY:
                 raise
             # Another worker, whose lease has ended, was faster: its cut is the cut.
-            return self._cut(record, cluster)
-        return cut
+            return self._cut(record, cluster, deadline)
+        # The events were a step; there may be no time for another.
+        return Unfinished(1) if cut.events and time.monotonic() > deadline else cut
 
     def _work(self, record: BackupRecord, archive: Archive, deadline: float) -> Unfinished | None:
         """Put the archive together and verify it; Unfinished if the time was not enough."""
@@ -160,13 +173,13 @@ class BackupRuns:
         return None
 
     def _culprit(self, key: str, archive: Archive, deadline: float) -> str:
-        """Which log's bytes are not those that were appended, for people; looked for as long as the time allows."""
-        for index, each in enumerate(archive.slices):
+        """What has other bytes than were stored, for people; looked for as long as the time allows."""
+        for index, name in enumerate(archive.sources):
             if time.monotonic() > deadline:
                 break
             start, size = archive.content_of(index)
             if self._crc32(key, start, size) != archive.layout.entries[index + 1].packed_crc32:
-                return f"the stored bytes of {each.log_id} do not match their checksum"
+                return f"the stored bytes of {name} do not match their checksum"
         return "its checksum differs"
 
     def _crc32(self, key: str, start: int, size: int, before: int = 0) -> int:

@@ -104,6 +104,7 @@ class BackupStore:
             "auto_enable": told.auto_enable,
             "period": told.period,
             "full_every": told.full_every,
+            "services": told.services,
         }
         changes = {name: value for name, value in values.items() if value is not None}
         changes |= {**more, "updated_at": now, "settings_id": cluster.settings_id or str(uuid.uuid4())}

@@ -1,0 +1,136 @@
+"""Events of services for a backup: read from the table once, and stored packed before a cut names them.
+
+Every worker stores objects of its own at staging/{project}/{cluster}/{record}/{random}, so that none writes over what
+another one has named. What no cut names expires by the bucket's lifecycle.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
+
+from botocore.exceptions import ClientError
+from pydantic import BaseModel
+
+from logkeep.aws.events import event_store
+from logkeep.aws.objects import Bucket, is_absent
+from logkeep.aws.uploads import Unfinished
+from logkeep.clock import now_ms
+from logkeep.cuts import Cut
+from logkeep.errors import TooLarge
+from logkeep.event_files import OVERLAP, PIECES_MAX, EventFile, PackedSegment, Piece, in_order, pack_lines
+
+_NOTE: Final = "collected.json"
+
+
+class Collected(BaseModel):
+    """The files of a backup's services, as far as they were read; times in epoch milliseconds."""
+
+    created_at: int  # before the first was read: what is received later is in the next backup, if not in this one
+    base: str | None
+    files: list[EventFile]
+    current: int = 0  # the file that is read
+    behind: str | None = None  # what of it was read
+
+    @classmethod
+    def begin(cls, services: Iterable[str], base: Cut | None) -> Collected:
+        """Of a service that the base does not hold, everything."""
+        held = {each.service for each in base.events} if base else set()
+        since = base.created_at - OVERLAP if base else None
+        files = [EventFile(service=each, since=since if each in held else None) for each in services]
+        return cls(created_at=now_ms(), base=base.record_id if base else None, files=files)
+
+    @property
+    def pieces(self) -> int:
+        return sum(len(each.pieces) for each in self.files)
+
+
+class EventBackup:
+    """The events in the backups of one project's cluster."""
+
+    def __init__(self, bucket: Bucket, project: str, cluster: str) -> None:
+        self._bucket = bucket
+        self._project = project
+        self._folder = f"staging/{project}/{cluster}"
+
+    def collect(
+        self, record_id: str, services: Sequence[str], base: Cut | None, deadline: float
+    ) -> Collected | Unfinished:
+        """Store the events of services; at the deadline, note how far it got, for the next call to go on.
+
+        Raises TooLarge where they are more than a cut can name.
+        """
+        if not services:
+            return Collected.begin((), base)
+        collected = self._noted(record_id)
+        if collected is None or collected.base != (base.record_id if base else None):
+            collected = Collected.begin(services, base)
+        segments = 0
+        while collected.current < len(collected.files):
+            reading = self._read(record_id, collected, deadline)
+            segments += reading.segments
+            if not reading.timed_out:
+                collected.current, collected.behind = collected.current + 1, None
+            elif segments:
+                self._note(record_id, collected)
+                return Unfinished(segments)
+            else:
+                return Unfinished(0)
+        return collected
+
+    def discard(self, cut: Cut) -> None:
+        """Remove what the archive of a cut was made of."""
+        if cut.events:
+            self._bucket.delete(f"{self._folder}/{cut.record_id}/{_NOTE}")
+        for file in cut.events:
+            for piece in file.pieces:
+                self._bucket.delete(piece.key)
+
+    def _read(self, record_id: str, collected: Collected, deadline: float) -> _Reading:
+        """Read on in the current file, a piece at a time."""
+        file = collected.files[collected.current]
+        store = event_store(self._project, file.service)
+        behind = collected.behind or store.first_kept(collected.created_at)
+        reading = _Reading(in_order(store, behind), deadline)
+        for packed in pack_lines(reading, file.since):
+            if collected.pieces >= PIECES_MAX:
+                raise TooLarge(f"the events of service {file.service} do not fit into one backup")
+            key = f"{self._folder}/{record_id}/{uuid.uuid4().hex}"
+            self._bucket.s3.put_object(Bucket=self._bucket.name, Key=key, Body=packed.data)
+            file.pieces.append(Piece.of(key, packed))
+        collected.behind = reading.behind or behind
+        return reading
+
+    def _note(self, record_id: str, collected: Collected) -> None:
+        key, body = f"{self._folder}/{record_id}/{_NOTE}", collected.model_dump_json().encode()
+        self._bucket.s3.put_object(Bucket=self._bucket.name, Key=key, Body=body)
+
+    def _noted(self, record_id: str) -> Collected | None:
+        try:
+            answer = self._bucket.s3.get_object(Bucket=self._bucket.name, Key=f"{self._folder}/{record_id}/{_NOTE}")
+        except ClientError as error:
+            if is_absent(error):
+                return None
+            raise
+        return Collected.model_validate_json(answer["Body"].read())
+
+
+class _Reading:
+    """Segments until a deadline, and how far that was."""
+
+    def __init__(self, segments: Iterator[PackedSegment], deadline: float) -> None:
+        self._made = segments
+        self._deadline = deadline
+        self.behind: str | None = None
+        self.segments = 0
+        self.timed_out = False
+
+    def __iter__(self) -> Iterator[PackedSegment]:
+        for each in self._made:
+            if time.monotonic() > self._deadline:
+                self.timed_out = True
+                return
+            yield each
+            self.behind, self.segments = each.at, self.segments + 1
