@@ -73,6 +73,17 @@ def test_backups_are_switched_on_shown_changed_and_switched_off(css: Any, opened
     assert (caught.value.status_code, caught.value.error_code) == (412, "CSS.5090")
 
 
+def test_settings_show_what_the_client_knows_beside_the_services(css: Any, opened: None, service: Service) -> None:
+    with service.client() as http:
+        url = f"/v1.0/{service.demo['project_id']}/clusters/{CLUSTER}/logs/settings"
+        assert http.post(url, json={"services": ["a-service"]}).status_code == 200
+        assert http.get(url).json()["logConfiguration"]["services"] == ["a-service"]
+        configuration = shown(css).log_configuration
+        assert (configuration.cluster_id, configuration.log_switch) == (CLUSTER, True)
+        assert not hasattr(configuration, "services")
+        assert http.post(url, json={"services": []}).status_code == 200
+
+
 def test_a_backup_by_hand_succeeds(css: Any, opened: None) -> None:
     assert css.create_log_backup(CreateLogBackupRequest(cluster_id=CLUSTER)).status_code == 200
 

@@ -72,6 +72,7 @@ def test_a_cluster_comes_into_being_by_open_and_shows_its_settings() -> None:
         "autoEnable": False,
         "period": None,
         "logSwitch": True,
+        "services": [],
     }
     assert made["realTimeLogCollectRecord"] is None
 
@@ -98,7 +99,9 @@ def test_what_a_real_time_collection_needs_is_named(missing: str) -> None:
     ("field", "value"),
     [("agency", "a b"), ("log_base_path", "/css"), ("log_base_path", "a/../b"), ("log_base_path", "é" * 257),
      ("log_base_path", ""), ("period", "25:00 GMT+08:00"), ("keep_days", 0), ("keep_days", 3651),
-     ("target_cluster_id", "a/b"), ("full_every", 0), ("auto_enable", "perhaps")],
+     ("target_cluster_id", "a/b"), ("full_every", 0), ("auto_enable", "perhaps"),
+     ("services", "a"), ("services", ["a/b"]), ("services", [""]), ("services", ["a", "a"]), ("services", [1]),
+     ("services", [str(n) for n in range(11)]), ("services", ["x" * 129]), ("services", {"a": "b"})],
 )  # fmt: skip
 def test_a_bad_field_is_named(field: str, value: Any) -> None:
     assert is_refused(ask("open_log_backup", BASE | {field: value}), 400, "CSS.0001", f"{field}: ")
@@ -129,6 +132,24 @@ def test_settings_change_what_they_tell_and_leave_the_rest() -> None:
         True,
         PERIOD,
     ]
+
+
+def test_services_are_registered_shown_kept_and_removed(store: BackupStore) -> None:
+    ask("open_log_backup", BASE | {"services": ["one", "two"]})
+    assert shown()["logConfiguration"]["services"] == ["one", "two"]
+    for change in ({"log_base_path": "other"}, {"services": None}):
+        assert ask("change_log_settings", change).status == 200
+        assert shown()["logConfiguration"]["services"] == ["one", "two"], "not told"
+    ask("open_log_backup-close")
+    ask("open_log_backup", BASE)
+    assert shown()["logConfiguration"]["services"] == ["one", "two"]
+    ten = [f"s{n}" for n in range(10)]
+    assert ask("change_log_settings", {"services": ten}).status == 200
+    assert shown()["logConfiguration"]["services"] == ten
+    assert is_refused(ask("change_log_settings", {"services": ["a", "b/c"]}), 400, "CSS.0001", "services.1: ")
+    assert shown()["logConfiguration"]["services"] == ten
+    assert ask("change_log_settings", {"services": []}).status == 200
+    assert shown()["logConfiguration"]["services"] == []
 
 
 def test_automatic_backups_need_a_period_told_now_or_before() -> None:
