@@ -146,14 +146,17 @@ def test_the_next_backup_holds_what_was_received_since_but_for_an_overlap(store,
     assert ids(objects, first, second) == stored()
 
 
-def test_a_service_that_is_registered_later_is_taken_whole_in_a_backup_that_continues(store, runs, objects) -> None:
-    for service in (SERVICE, OTHER):
-        put("old", service=service, at=now_ms() - DAY)
+def test_a_service_that_is_registered_later_is_taken_whole(store, runs, objects, monkeypatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr("logkeep.aws.events.now_ms", lambda: now_ms() - DAY)
+        for service in (SERVICE, OTHER):
+            put("old", service=service)
     store.items.update("cluster", {"services": [SERVICE]})
     back_up(store, runs)
     register(store, OTHER)
     second = back_up(store, runs, 1)
     assert second.base == "r000"
+    assert len(stored(OTHER)) == 20
     assert ids(objects, second, service=OTHER) == stored(OTHER)
     register(store, SERVICE, OTHER)
     third = back_up(store, runs, 2)
