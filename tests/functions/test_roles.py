@@ -1,6 +1,7 @@
 """Every function works with its own role: the emulator enforces the policies of template.yaml."""
 
 import importlib
+import json
 import os
 import time
 from collections.abc import Iterator
@@ -171,6 +172,14 @@ def test_its_other_routes_succeed_too(role: str) -> None:
     assert others
     for name in others:
         assert send(name, headers={"accept": "application/json"}).status == 200
+
+
+@as_role("SearchLogs")
+def test_a_log_is_searched(role: str) -> None:
+    """Its own event is of a node that has none here."""
+    body = json.dumps({"instance_name": "node-1", "log_type": "instance"})
+    answer = send("search_logs", body=body)
+    assert (answer.status, len(answer.json["logList"])) == (200, 1)
 
 
 @as_role("AppendLog")
