@@ -42,8 +42,12 @@ class Model:
 
     @property
     def item(self) -> LogItem:
+        text = self.text[: backwards.TEXT_MAX].removesuffix(b"\n").removesuffix(b"\r")
+        if len(text) == backwards.TEXT_MAX:  # cut, perhaps within a character
+            text = text[:-1] if text.endswith("文".encode()[:1]) else text
+            text = text[:-2] if text.endswith("文".encode()[:2]) else text
         return LogItem(
-            content=self.text[: backwards.TEXT_MAX].removesuffix(b"\n").removesuffix(b"\r").decode("utf-8", "replace"),
+            content=text.decode("utf-8", "replace"),
             date=None if self.time is None else stamp(self.time - int(BASE.timestamp() * 1000)),
             level=self.level,
         )
@@ -280,6 +284,13 @@ def test_empty_fields_are_the_defaults_and_the_older_names_are_known() -> None:
     told = SearchRequest.model_validate({"instanceName": "node-1", "logType": "instance", **empty})
     assert told == ask()
     assert (told.level, told.limit, told.time_index, told.keyword) == ("ALL", 100, None, "")
+
+
+def test_what_is_cut_within_a_character_ends_before_it() -> None:
+    for shift in range(3):
+        logs, head = kept([b"INFO " + b"x" * shift + "文".encode() * backwards.TEXT_MAX])
+        (found,) = search(logs, head, ask(), never).logList
+        assert found.content == "INFO " + "x" * shift + "文" * ((backwards.TEXT_MAX - 5 - shift) // 3)
 
 
 def test_a_time_that_no_calendar_has_is_no_date() -> None:

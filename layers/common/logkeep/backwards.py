@@ -180,9 +180,11 @@ class Backwards:
             text = text[:keep]
         lines = b"\n" + open_line + text
         zero = each.offset - len(open_line)
-        found = starts(lines + b"\n" if at_end else lines)
-        times = _Times(found, before)
         end, tail = len(lines), self._tail
+        # Without the keyword it only matters where the first record begins, and how far one goes that is open.
+        most = None if self._wanted.keyword in lines + tail else 2
+        found = starts(lines + b"\n" if at_end else lines, most)
+        times = _Times(found, before)
         for index in reversed(range(len(found))):
             start = found[index]
             wanted = self._wanted.level(start.level)

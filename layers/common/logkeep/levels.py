@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from typing import Final
 
 LINE_PREFIX: Final = 256
@@ -103,9 +104,9 @@ class Start:
         return _epoch_ms(self._match["time"])
 
 
-def starts(lines: bytes) -> list[Start]:
-    """The records that begin behind a newline of `lines`, in order; what follows the last newline is no line yet."""
-    return [Start(match) for match in _RECORD.finditer(lines, 0, lines.rfind(b"\n") + 1)]
+def starts(lines: bytes, most: int | None = None) -> list[Start]:
+    """The first records that begin behind a newline of `lines`; what follows the last newline is no line yet."""
+    return [Start(match) for match in islice(_RECORD.finditer(lines, 0, lines.rfind(b"\n") + 1), most)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,8 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, field_validator
 
-from logkeep.backwards import DISORDER, TEXT_MAX, Backwards, Record, Wanted
+from logkeep import backwards
+from logkeep.backwards import DISORDER, Backwards, Record, Wanted
 from logkeep.levels import LEVELS
 from logkeep.log import Head
 from logkeep.logid import LogId, is_segment
@@ -166,7 +167,7 @@ def _order(record: Record) -> int:
 
 def _text(body: bytes) -> str:
     """Bytes that are not UTF-8 become U+FFFD; half a character at the end of what was cut is left out."""
-    return codecs.utf_8_decode(body, "replace", len(body) < TEXT_MAX)[0]
+    return codecs.utf_8_decode(body, "replace", len(body) < backwards.TEXT_MAX)[0]
 
 
 def _date(time: int | None) -> str | None:
