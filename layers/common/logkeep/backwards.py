@@ -17,6 +17,7 @@ from logkeep.rendition import LogReader, Row
 TEXT_MAX: Final = 128 * 1024  # bytes of a record that are kept; escaped as JSON they are still less than a page
 DISORDER: Final = 10_000  # ms by which a record may be older than those before it and still be found by its time
 _WINDOW_MAX: Final = 8 * RAW_MAX
+_PASSED: Final = 1024  # bytes of the budget that a fragment costs which is not read
 _PEEK_MAX: Final = 256  # rows in which the time of a record without one is looked for
 
 
@@ -142,6 +143,7 @@ class Backwards:
         return None
 
     def _pass(self, each: Fragment) -> None:
+        self.budget -= _PASSED
         self._tail = b""
         self._open = self._open and not each.lines
         self._position = each.offset
