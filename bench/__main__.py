@@ -12,6 +12,7 @@ from bench.eventing import eventing
 from bench.identifying import identifying
 from bench.memory import memory
 from bench.packing import packing
+from bench.searching import searching
 from bench.splicing import splicing
 from local.emulator import Emulator, leave_account, values_of
 from local.template import Template
@@ -31,6 +32,7 @@ def main() -> None:
         dynamodb = emulator.client("dynamodb")
         appending(dynamodb)
         eventing(dynamodb)
+        searching(dynamodb)
         memory()
         identifying(values_of(template, emulator.endpoint)["CredentialsKey"])
     print(f"\n{time.monotonic() - started:.0f} s")

@@ -285,7 +285,13 @@ def _opensearch(since: int, node: str, log_type: str) -> str:
         "indexingSlow": ("i.i.s.index", "WARN ", "[logs-{n}/Qb7] took[1.{n}s], type[_doc], id[{n}], source[…]"),
     }[log_type]
     form = "[%Y-%m-%dT%H:%M:%S,{ms:03d}]"
-    return "".join(f"{clock.stamp(form)}[{level}][{logger}] [{node}] {text.format(n=n)}\n" for n in range(80))
+    lines = [f"{clock.stamp(form)}[{level}][{logger}] [{node}] {text.format(n=n)}\n" for n in range(80)]
+    if log_type == "instance":
+        full = "high disk watermark [90%] exceeded on [/data], free: 9.1gb[9.1%]"
+        lines.append(f"{clock.stamp(form)}[WARN ][o.e.c.r.a.DiskThresholdMonitor] [{node}] {full}\n")
+        lines.append(f"{clock.stamp(form)}[ERROR][o.e.x.m.e.l.LocalExporter] [{node}] failed to flush\n{_TRACE}")
+        lines.append(f"{clock.stamp(form)}[INFO ][o.e.n.Node] [{node}] started\n")
+    return "".join(lines)
 
 
 def _event_batches(since: int) -> Iterator[EventBatch]:

@@ -178,6 +178,14 @@ def test_its_other_routes_succeed_too(role: str) -> None:
         assert send(name, headers={"accept": "application/json"}).status == 200
 
 
+@as_role("SearchLogs")
+def test_a_log_is_searched(role: str) -> None:
+    """Its own event is of a node that has none here."""
+    body = json.dumps({"instance_name": "node-1", "log_type": "instance"})
+    answer = send("search_logs", body=body)
+    assert (answer.status, len(answer.json["logList"])) == (200, 1)
+
+
 @as_role("AppendLog")
 def test_a_log_is_registered(role: str) -> None:
     assert append(f"build/{RECORD}/stage8", b"x\n", registered=BUILD).status == 202

@@ -57,3 +57,11 @@ def test_the_registered_build_and_execution_are_those_of_the_event_files(aws: No
     succeed = [path.stem for path in EVENTS.glob("download_build_log-full*") if "unknown" not in path.stem]
     assert [send(name).status for name in succeed] == [200] * 3
     assert send("append_log-of_a_build").status == 202, "another stage of the same build"
+
+
+def test_a_search_in_a_cluster_s_log_finds_something(aws: None) -> None:
+    sample.write_sample(KMS_KEY)
+    error, warning = send("search_logs").json["logList"]
+    assert (error["level"], warning["level"]) == ("ERROR", "WARN")
+    assert error["content"].endswith("\t... 14 more")
+    assert len(send("search_logs-keyword").json["logList"]) == 1

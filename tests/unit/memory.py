@@ -40,6 +40,12 @@ class MemoryLogs:
     def rows(self, head: Head, start: int = 0) -> Iterator[Row]:
         return (row for row in self._rows[head.log_id] if start < row.fragment.end <= head.end)
 
+    def rows_back(self, head: Head, end: int) -> Iterator[Row]:
+        return (row for row in reversed(self._rows[head.log_id]) if row.fragment.offset < end)
+
+    def texts_of(self, rows: Iterable[Row]) -> Iterator[bytes]:
+        return map(self.text, rows)
+
     def texts(self, head: Head, start: int = 0, end: int | None = None) -> Iterator[bytes]:
         stop = head.end if end is None else end
         for row in self.rows(head):

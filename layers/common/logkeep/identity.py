@@ -37,6 +37,7 @@ NEEDED: Final[Mapping[str, Scope | Access]] = {
     "change_log_policy": Scope.BACKUPS_MANAGE,
     "collect_logs": Scope.BACKUPS_MANAGE,
     "check_log_connectivity": Scope.BACKUPS_MANAGE,
+    "search_logs": Scope.LOGS_READ,
     "download_check_logs": Scope.LOGS_READ,
     "show_check_log": Scope.LOGS_READ,
     "put_service_events": Scope.EVENTS_WRITE,

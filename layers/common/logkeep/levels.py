@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from typing import Final
 
 LINE_PREFIX: Final = 256
@@ -70,18 +71,42 @@ def _level(match: re.Match[bytes]) -> str | None:
     return _LEVELS.get(match[match.lastindex or 0].upper())
 
 
+def _epoch_ms(text: bytes | None) -> int | None:
+    """Epoch milliseconds of a timestamp, None where it is none; without a zone it is UTC."""
+    if not text:
+        return None
+    iso = text.decode("ascii").replace("/", "-").replace(",", ".")
+    try:
+        moment = datetime.fromisoformat(iso[:11] + iso[11:].replace(" ", ""))
+    except ValueError:  # 2026-02-31 and the like
+        return None
+    return ((moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - _EPOCH) // timedelta(milliseconds=1)
+
+
 def _first_epoch_ms(records: Iterable[re.Match[bytes]]) -> int | None:
-    """Epoch milliseconds of the first record with a timestamp that is one; without a zone it is UTC."""
-    for text in (match["time"] for match in records):
-        if not text:
-            continue
-        iso = text.decode("ascii").replace("/", "-").replace(",", ".")
-        try:
-            moment = datetime.fromisoformat(iso[:11] + iso[11:].replace(" ", ""))
-        except ValueError:  # 2026-02-31 and the like
-            continue
-        return ((moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - _EPOCH) // timedelta(milliseconds=1)
-    return None
+    """The time of the first record that has one."""
+    return next((time for match in records if (time := _epoch_ms(match["time"])) is not None), None)
+
+
+class Start:
+    """Where a record begins: the place of the newline before it, and its level."""
+
+    __slots__ = ("_match", "level", "place")
+
+    def __init__(self, match: re.Match[bytes]) -> None:
+        self._match = match
+        self.place = match.start()
+        self.level = _level(match)
+
+    @property
+    def time(self) -> int | None:
+        """Epoch milliseconds of its own timestamp, worked out when it is asked for."""
+        return _epoch_ms(self._match["time"])
+
+
+def starts(lines: bytes, most: int | None = None) -> list[Start]:
+    """The first records that begin behind a newline of `lines`; what follows the last newline is no line yet."""
+    return [Start(match) for match in islice(_RECORD.finditer(lines, 0, lines.rfind(b"\n") + 1), most)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,14 @@ class LogReader(Protocol):
         """The rows of a log from the one that holds byte `start` to the head's end, without gaps."""
         ...
 
+    def rows_back(self, head: Head, end: int) -> Iterator[Row]:
+        """The rows that hold [0, end), the last one first; one may end behind where the one before it begins."""
+        ...
+
+    def texts_of(self, rows: Iterable[Row]) -> Iterator[bytes]:
+        """The texts of rows, in order."""
+        ...
+
     def texts(self, head: Head, start: int = 0, end: int | None = None) -> Iterator[bytes]:
         """The text of [start, end), by default to the head's end, a fragment at a time."""
         ...

@@ -31,6 +31,9 @@ BY_ID: Final = "by_id"  # keys-only index: project, log_id
 # Packed bytes of one append up to which they are kept in the rows. A transactional write costs 2 write units per KB, an
 # S3 PUT as much as 8 write units: docs/decisions.md.
 INLINE_MAX: Final = 4096
+# Rows read at once from a log's end: few for who looks at the last lines, more for who goes on.
+_FIRST_PAGE: Final = 8
+_PAGE_MAX: Final = 1024
 
 
 class LogStore:
@@ -273,6 +276,42 @@ class LogStore:
                 del buffer[: each.packed]
         if waiting:
             raise Corrupt(f"an object ends before the fragment at {waiting[0].offset}")
+
+    def rows_back(self, head: Head, end: int) -> Iterator[Row]:
+        """The rows that hold [0, end), the last one first, without gaps; the first may end behind end.
+
+        Where rows were merged meanwhile, the row that covers the byte before is looked for, and may hold bytes again.
+        """
+        position, page = end, _FIRST_PAGE
+        while position > 0:
+            items = query(
+                self._dynamodb,
+                TableName=self._table,
+                KeyConditionExpression="pk = :pk AND sk BETWEEN :first AND :last",
+                ExpressionAttributeValues=encode(
+                    {
+                        ":pk": f"{self._project}/{head.log_id}",
+                        ":first": sort_key(0),
+                        ":last": sort_key(position - 1),
+                    }
+                ),
+                ScanIndexForward=False,
+                Limit=page,
+            )
+            moved = False
+            for item in islice(items, page):
+                row = row_of(item)
+                if not row.fragment.offset < position <= row.fragment.end:
+                    break
+                yield row
+                position, moved = row.fragment.offset, True
+            if not moved:
+                raise Corrupt(f"{head.log_id}: no row holds byte {position - 1}")
+            page = min(page * 4, _PAGE_MAX)
+
+    def texts_of(self, rows: Iterable[Row]) -> Iterator[bytes]:
+        """The texts of rows in order; those that touch in one object cost one request."""
+        return (text for text, _ in self._inflated(rows))
 
     def text(self, row: Row) -> bytes:
         return fragment.inflate(b"".join(self._bucket.read([row.extent])), row.fragment)

@@ -1,0 +1,15 @@
+"""POST …/clusters/{cluster_id}/logs/search: the newest records of a cluster's log that match."""
+
+from logkeep.web.http import Answer, App, entrypoint
+from logkeep.web.search import search_log
+from logkeep.web.services import CSS
+
+app = App(CSS, "search_logs")
+
+
+@app.post("/v1.0/<project_id>/clusters/<cluster_id>/logs/search")
+def search_logs(project_id: str, cluster_id: str) -> Answer:
+    return search_log(app, cluster_id)
+
+
+lambda_handler = entrypoint(app)

@@ -1,0 +1,24 @@
+"""CSS's search in the logs of a cluster."""
+
+import time
+from typing import Final
+
+from logkeep.errors import LogNotFound
+from logkeep.log_search import SearchRequest, nothing, search
+from logkeep.web.backups import BODY_MAX, cluster_of
+from logkeep.web.http import Answer, App
+
+_SECONDS: Final = 10  # that a search reads
+
+
+def search_log(app: App, cluster_id: str) -> Answer:
+    """A page of matches; none where the instance or the type has no log. Backup need not be switched on."""
+    until = time.monotonic() + _SECONDS
+    asked = app.json_body(SearchRequest, BODY_MAX)
+    store, logs = cluster_of(app, cluster_id)
+    store.cluster(logs)
+    try:
+        head = logs.head(asked.log_id(cluster_id))
+    except LogNotFound:
+        return app.answer_json(nothing(asked))
+    return app.answer_json(search(logs, head, asked, lambda: time.monotonic() > until))

@@ -1,0 +1,105 @@
+"""Searching a log in the store: what is read of it, and that rows may be merged meanwhile."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import islice
+
+import pytest
+
+from logkeep.aws.dynamo import encode
+from logkeep.aws.log_items import row_item, sort_key
+from logkeep.aws.logs import LogStore, log_store
+from logkeep.fragment import deflate
+from logkeep.log_search import SearchAnswer, SearchRequest, search
+from logkeep.logid import LogId
+from logkeep.rendition import Row
+from tests.calls import PROJECT
+from tests.faults import counted
+
+pytestmark = pytest.mark.usefixtures("aws")
+LOG = LogId.parse("cluster/c/node-1/instance")
+RARE = {7, 30}
+PIECES = 60
+
+
+def piece(number: int) -> bytes:
+    """Half a megabyte of INFO a minute; two of the pieces hold an ERROR with a trace that the next one goes on with."""
+    begins = b"\tat the.end(of:it)\n" if number - 1 in RARE else b""
+    lines = b"".join(
+        f"2026-01-31T08:{number:02d}:{n // 200:02d},{n % 200:03d} INFO line {n} {n * 7919**3:x}\n".encode()
+        for n in range(9000)
+    )
+    ends = f"2026-01-31T08:{number:02d}:59,000 ERROR it is {number}\n\tat its.beginning\n" if number in RARE else ""
+    return begins + lines + ends.encode()
+
+
+@pytest.fixture
+def store(aws: None) -> LogStore:
+    store = log_store(PROJECT)
+    for number in range(PIECES):
+        body = piece(number)
+        store.append(LOG, lambda body=body: iter((body,)), None)  # type: ignore[misc]  # bound by its default
+    return store
+
+
+def asked(store: LogStore, **fields: object) -> SearchAnswer:
+    request = SearchRequest.model_validate({"instance_name": "node-1", "log_type": "instance", **fields})
+    return search(store, store.head(LOG), request, lambda: False)
+
+
+def test_only_fragments_that_can_match_are_read(store: LogStore) -> None:
+    head = store.head(LOG)
+    assert head.fragments == PIECES
+    with counted() as calls:
+        found = asked(store, level="ERROR")
+    assert [each.content.split("\n")[1:] for each in found.logList] == [
+        ["\tat its.beginning", "\tat the.end(of:it)"]
+    ] * 2
+    assert found.completed
+    # The two that hold an ERROR and the two in which it goes on.
+    assert calls["GetObject"] == 4
+    assert calls["Query"] <= 4
+
+    with counted() as calls:
+        assert len(asked(store).logList) == 100
+    assert (calls["GetObject"], calls["Query"]) == (1, 1), "the last lines are in the last fragment"
+
+    with counted() as calls:
+        found = asked(store, time_index="2026-01-31T08:10:00,000", limit=5)
+    assert found.logList[0].date == "2026-01-31T08:09:44,199"
+    assert calls["GetObject"] <= 2, "what is newer is passed over"
+
+
+def test_a_log_is_read_backwards_row_by_row(store: LogStore) -> None:
+    head = store.head(LOG)
+    rows = list(store.rows(head))
+    assert list(store.rows_back(head, head.end)) == rows[::-1]
+    assert list(store.rows_back(head, rows[5].fragment.offset + 1)) == rows[5::-1]
+    assert list(store.rows_back(head, 0)) == []
+    assert b"".join(store.texts_of(rows[3:6])) == b"".join(store.text(row) for row in rows[3:6])
+
+
+def test_rows_that_were_merged_meanwhile_are_looked_for_anew(store: LogStore) -> None:
+    head = store.head(LOG)
+    reading: Iterator[Row] = store.rows_back(head, head.end)
+    seen = list(islice(reading, 8))  # the first page; now the ten rows before become one
+    rows = list(store.rows(head))
+    merged = rows[PIECES - 18 : PIECES - 6]
+    text = b"".join(store.texts_of(merged))
+    merge(store, merged, text)
+    rest = list(reading)
+    assert rest[0].fragment.offset == merged[0].fragment.offset
+    assert rest[0].fragment.end > seen[-1].fragment.offset, "it holds again what was read"
+    assert [row.fragment.offset for row in rest[1:]] == [row.fragment.offset for row in rows[: PIECES - 18]][::-1]
+
+
+def merge(store: LogStore, rows: list[Row], text: bytes) -> None:
+    """One row instead of these, as compaction leaves it; here larger than a fragment may be."""
+    data = deflate(text)
+    one = replace(rows[0].fragment, raw=len(text), packed=len(data))
+    store._bucket.s3.put_object(Bucket=store._bucket.name, Key="logs/merged.gz", Body=data)
+    item = encode(row_item(PROJECT, LOG, one) | {"key": "logs/merged.gz", "start": 0})
+    store._dynamodb.put_item(TableName=store._table, Item=item)
+    for row in rows[1:]:
+        key = encode({"pk": f"{PROJECT}/{LOG}", "sk": sort_key(row.fragment.offset)})
+        store._dynamodb.delete_item(TableName=store._table, Key=key)
