@@ -50,6 +50,7 @@ CHECK_TASK: Final = "2b31ed520000000ebedb6e5700000000"
 EXECUTION: Final = "c4d91f3a7be04f0c9a6e21d85b3f7710"
 SUB_JOBS: Final = [f"a777ff00d3cf4d369d87066806ae{number:04d}" for number in (1, 2, 3)]
 CLUSTER: Final = "4213d908-f5dc-4633-8401-cfd7175fca0c"
+BACKUP: Final = "3d9a6c52-7f0b-4b8e-9a41-5e2c8d7f1b60"  # one that succeeded
 INSTANCE: Final = "css-logs-ess-esn-1-1"
 LOG_PATH: Final = "css-backup-1610678043608/css/log"
 
@@ -320,13 +321,14 @@ def _backups(since: int) -> Iterator[BackupRecord]:
         failed = day % 7 == 3
         yield _backup(since - day * DAY, "Auto", Status.FAIL if failed else Status.SUCCESS)
     for hours, status in ((50, Status.SUCCESS), (26, Status.FAIL), (1, Status.RUNNING)):
-        yield _backup(since - hours * HOUR - MINUTE, "Manual", status)
+        id = BACKUP if status is Status.SUCCESS else None
+        yield _backup(since - hours * HOUR - MINUTE, "Manual", status, id)
 
 
-def _backup(created_at: int, job_type: Any, status: Status) -> BackupRecord:
+def _backup(created_at: int, job_type: Any, status: Status, id: str | None = None) -> BackupRecord:
     name = uuid.uuid5(uuid.NAMESPACE_URL, f"{CLUSTER} {job_type} {created_at}")
     return BackupRecord(
-        id=str(name),
+        id=id or str(name),
         cluster_id=CLUSTER,
         created_at=created_at,
         log_path=LOG_PATH,

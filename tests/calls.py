@@ -25,6 +25,7 @@ OTHER_PROJECT: Final = "f" * 32
 RECORD: Final = "5c77b71c-5b35-4f50-8984-76387e42451a"
 SERVICE: Final = "35de3ca9-1bca-4ae7-9cb0-914f30fa7d3e"
 CLUSTER: Final = "4213d908-f5dc-4633-8401-cfd7175fca0c"
+BACKUP: Final = "3d9a6c52-7f0b-4b8e-9a41-5e2c8d7f1b60"
 TASK: Final = "secretflow-task-20241101160338-single-psi"
 JOB: Final = "b59137c75cc44d0b8e1f2ee58b0fdc1f"
 BUILD_NO: Final = 27
@@ -66,7 +67,7 @@ class Context(SimpleNamespace):
 
 def forget_aws() -> None:
     """Let the code under test see its environment anew, as a cold start does."""
-    made = (clients.s3, clients.dynamodb, clients.sqs, clients.sts, clients.kms, clients.secretsmanager)
+    made = (clients.s3, clients.dynamodb, clients.sqs, clients.sns, clients.sts, clients.kms, clients.secretsmanager)
     limiters = (project_limiter, guess_limiter, user_limiter, address_limiter)
     for cached in (*made, *limiters, credential_store, token_keys, settings):
         cached.cache_clear()

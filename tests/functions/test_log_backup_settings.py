@@ -72,6 +72,7 @@ def test_a_cluster_comes_into_being_by_open_and_shows_its_settings() -> None:
         "autoEnable": False,
         "period": None,
         "logSwitch": True,
+        "backupKeepDays": 3650,
     }
     assert made["realTimeLogCollectRecord"] is None
 
@@ -98,7 +99,8 @@ def test_what_a_real_time_collection_needs_is_named(missing: str) -> None:
     ("field", "value"),
     [("agency", "a b"), ("log_base_path", "/css"), ("log_base_path", "a/../b"), ("log_base_path", "é" * 257),
      ("log_base_path", ""), ("period", "25:00 GMT+08:00"), ("keep_days", 0), ("keep_days", 3651),
-     ("target_cluster_id", "a/b"), ("full_every", 0), ("auto_enable", "perhaps")],
+     ("target_cluster_id", "a/b"), ("full_every", 0),
+     ("backup_keep_days", 0), ("backup_keep_days", 3651), ("auto_enable", "perhaps")],
 )  # fmt: skip
 def test_a_bad_field_is_named(field: str, value: Any) -> None:
     assert is_refused(ask("open_log_backup", BASE | {field: value}), 400, "CSS.0001", f"{field}: ")
@@ -131,6 +133,24 @@ def test_settings_change_what_they_tell_and_leave_the_rest() -> None:
     ]
 
 
+def test_how_long_archives_are_kept_is_told_by_a_field_of_its_own(store: BackupStore) -> None:
+    """The published client sends keep_days, of the real-time collection, without saying which of the two it means."""
+    ask("open_log_backup", BASE | {"keep_days": 7})
+    ask("open_log_backup", REAL_TIME, action="real_time_log_collect")
+    ask("change_log_settings", {"keep_days": 8, "log_base_path": "other"})
+    ask("change_log_settings", {"keep_days": 9}, action="base_log_collect")
+    assert shown()["logConfiguration"]["backupKeepDays"] == 3650
+    assert shown()["realTimeLogCollectRecord"]["keepDays"] == 9
+
+    assert ask("change_log_settings", {"backup_keep_days": 30}).status == 200
+    assert shown()["logConfiguration"]["backupKeepDays"] == 30
+    assert (store.items.get("cluster") or {})["keep_days"] == 30
+    ask("open_log_backup", BASE | {"backup_keep_days": 31})
+    ask("change_log_settings", {"full_every": 3})
+    assert shown()["logConfiguration"]["backupKeepDays"] == 31
+    assert shown()["realTimeLogCollectRecord"]["keepDays"] == 9
+
+
 def test_automatic_backups_need_a_period_told_now_or_before() -> None:
     assert is_refused(ask("open_log_backup", BASE | {"auto_enable": True}), 400, "CSS.0001", "period: ")
     ask("open_log_backup", BASE | {"period": PERIOD})
@@ -145,7 +165,7 @@ def test_close_switches_all_of_it_off_and_open_on_again(store: BackupStore) -> N
     assert ask("open_log_backup-close").body == b""
     configuration = shown()["logConfiguration"]
     assert (configuration["logSwitch"], configuration["autoEnable"]) == (False, False)
-    assert (store.due_run(), store.due_watch()) == (None, None)
+    assert (store.due_run(), store.due_at("watch")) == (None, None)
     for name in ("open_log_backup-close", "collect_logs", "change_log_policy", "change_log_policy-close"):
         assert is_refused(send(name), 412, "CSS.5090"), name
     assert send("list_backup_records").status == 200, "what was backed up stays"

@@ -42,7 +42,7 @@ type ClusterId = Annotated[str, AfterValidator(_cluster)]
 
 
 BACKUP_FIELDS: Final = ("agency", "log_base_path", "log_bucket")  # that base_log_collect needs
-BACKUP_SETTINGS: Final = (*BACKUP_FIELDS, "auto_enable", "period", "full_every")
+BACKUP_SETTINGS: Final = (*BACKUP_FIELDS, "auto_enable", "period", "full_every", "backup_keep_days")
 REAL_TIME_FIELDS: Final = ("index_prefix", "keep_days", "target_cluster_id")
 
 
@@ -61,7 +61,11 @@ class ActionQuery(_Request):
 
 
 class LogSettings(_Request):
-    """The body of logs/open and logs/settings: what is not told stays as it is. `full_every` is ours."""
+    """The body of logs/open and logs/settings: what is not told stays as it is.
+
+    `full_every` and `backup_keep_days` are ours. `keep_days` is of the real-time collection alone: the published client
+    sends it without an action, so it never tells how long archives are kept.
+    """
 
     agency: Agency | None = None
     log_base_path: BasePath | None = None
@@ -73,6 +77,7 @@ class LogSettings(_Request):
     keep_days: KeepDays | None = None
     target_cluster_id: ClusterId | None = None
     full_every: Annotated[int, Field(ge=1, le=1000)] | None = None
+    backup_keep_days: KeepDays | None = None
 
     def tells(self, *names: str) -> bool:
         """Whether it has a value for one of these."""
@@ -96,7 +101,7 @@ class TargetRequest(_Request):
 
 
 class LogConfiguration(BaseModel):
-    """The published answer of logs/settings for backups; updateAt in epoch milliseconds."""
+    """The published answer of logs/settings for backups; updateAt in epoch milliseconds. `backupKeepDays` is ours."""
 
     id: str
     clusterId: str
@@ -107,6 +112,7 @@ class LogConfiguration(BaseModel):
     autoEnable: bool
     period: str | None
     logSwitch: bool
+    backupKeepDays: int
 
 
 class RealTimeLogCollectRecord(BaseModel):

@@ -14,6 +14,7 @@ from logkeep.params import Decimal
 BASE_PATH: Final = "css/log"
 FAILED_MAX: Final = 1000  # characters of failedMsg
 
+type LockMode = Literal["GOVERNANCE", "COMPLIANCE"]
 type RecordNumber = Annotated[Decimal, Field(ge=1, le=1000)]
 
 
@@ -54,6 +55,10 @@ class BackupRecord:
     logs: int | None = None  # files in it
     raw_size: int | None = None  # bytes of text in it
     read_back: dict[str, int] | None = None  # of a verification that is not finished: bytes read, their CRC-32
+    hold: bool | None = None  # True: does not expire
+    locked_until: int | None = None  # by S3 Object Lock
+    lock_mode: LockMode | None = None
+    expiring: bool | None = None  # True: is about to be deleted, and shown no more
 
     def failed(self, message: str, now: int) -> "BackupRecord":
         return replace(
@@ -94,12 +99,14 @@ class Cluster:
     auto_enable: bool = False
     period: str | None = None
     full_every: int | None = None
+    keep_days: int | None = None
     updated_at: int = 0
     last_record: str | None = None  # that succeeded
     since_full: int = 0  # backups after the last full one
     real_time: dict[str, Any] | None = None
 
-    def configuration(self, bucket: str) -> LogConfiguration | None:
+    def configuration(self, bucket: str, keep_days: int) -> LogConfiguration | None:
+        """`keep_days` is of a cluster that chose none."""
         if not self.enabled:
             return None
         return LogConfiguration(
@@ -112,6 +119,7 @@ class Cluster:
             autoEnable=self.auto_enable,
             period=self.period if self.auto_enable else None,
             logSwitch=self.log_switch,
+            backupKeepDays=self.keep_days or keep_days,
         )
 
     def new_record(self, id: str, created_at: int, job_type: Literal["Manual", "Auto"]) -> BackupRecord:
@@ -142,6 +150,11 @@ class ClusterLogRecord(BaseModel):
     jobTypes: str
     failedMsg: str | None
     jobId: str
+
+
+class HeldRecord(BaseModel):
+    id: str
+    hold: bool
 
 
 class RecordPage(BaseModel):

@@ -17,6 +17,7 @@ from isal import isal_zlib
 
 from logkeep.aws import clients
 from logkeep.aws.backups import BackupStore, backup_store
+from logkeep.aws.locks import retain
 from logkeep.aws.logs import LogStore, log_store
 from logkeep.aws.objects import Bucket, is_absent
 from logkeep.aws.uploads import Making, Unfinished, UploadGone, assemble, discard
@@ -25,6 +26,7 @@ from logkeep.clock import now_ms
 from logkeep.cuts import LOGS_MAX, Archive, Cut
 from logkeep.errors import Busy, Corrupt, TooLarge
 from logkeep.parts import ObjectRange
+from logkeep.schedule import DAY
 from logkeep.settings import settings
 
 _RESERVE: Final = 45.0  # seconds of an invocation that a part may take
@@ -82,8 +84,19 @@ class BackupRuns:
                 raise Busy("no step of the backup could be finished in time", retry_after=0)
             return True
         since_full = 0 if cut.base is None else cluster.since_full + 1
-        self._store.finish(lease, self._succeeded(lease.record, archive), since_full)
+        self._store.finish(lease, self._locked(self._succeeded(lease.record, archive)), since_full)
         return False
+
+    def _locked(self, record: BackupRecord) -> BackupRecord:
+        """Lock what a backup needs, its own and what it continues, for as long as its own; again, that is longer."""
+        days, mode = settings().backup_lock_days, settings().backup_lock_mode
+        if not days:
+            return record
+        record = replace(record, locked_until=(record.finished_at or 0) + days * DAY, lock_mode=mode)
+        for link in self._store.chain(record):
+            keys = self._files.archive(link), self._files.cut(link.id)
+            retain(self.bucket, keys, record.locked_until or 0, link.lock_mode or mode)
+        return record
 
     def cut_of(self, record_id: str) -> Cut | None:
         try:
