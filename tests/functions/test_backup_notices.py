@@ -220,3 +220,16 @@ def test_a_sweep_that_has_more_to_do_is_ordered_again(store, monkeypatch) -> Non
     for _ in range(2):
         work_on_backup(order.model_dump_json(), 900)
     assert sent == [order]
+
+
+def test_a_topic_that_does_not_answer_keeps_no_backup_waiting(store, monkeypatch) -> None:
+    order: list[str] = []
+    monkeypatch.setattr("logkeep.web.schedules.send", lambda *_, **__: order.append("backup"))
+    monkeypatch.setattr("logkeep.web.schedules.publish_failures", lambda *_: order.append("notice"))
+    record = store.cluster(log_store(PROJECT)).new_record("r", 1000, "Auto")
+    store.put(record.failed("for the test", 2000), alert=True)
+    store.open(LogSettings(auto_enable=True, period="00:00 GMT+08:00"), now_ms())
+    for name, at in (("alert/r", 1), ("policy", 2)):
+        store.items.update(name, {"due_at": at})
+    start_what_is_due(3)
+    assert order == ["backup", "notice"]

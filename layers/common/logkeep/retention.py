@@ -1,12 +1,9 @@
 """Which backups have had their time: a chain of incremental ones goes as a whole, or not at all."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Final
 
 from logkeep.backups import BackupRecord, Status
 from logkeep.schedule import DAY
-
-KEEP_DAYS_MAX: Final = 3650
 
 
 def expired(records: Iterable[BackupRecord], now: int, keep_days: int, last: str | None = None) -> list[BackupRecord]:

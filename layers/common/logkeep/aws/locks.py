@@ -15,7 +15,7 @@ from logkeep.backups import LockMode
 
 def retain(bucket: Bucket, keys: Iterable[str], until: int, mode: LockMode) -> None:
     """Lock objects until then (epoch ms); a lock can be made longer, not shorter. What is not there is left out."""
-    moment = datetime.fromtimestamp(until / 1000, UTC)
+    moment = datetime.fromtimestamp(-(-until // 1000), UTC)  # S3 keeps whole seconds
     for key in keys:
         try:
             bucket.s3.put_object_retention(

@@ -23,11 +23,12 @@ def publish(notice: Notice) -> None:
     )
 
 
-def publish_failures(project: str, store: BackupStore) -> int:
-    """Publish what is in a cluster's outbox; how many that were."""
-    number = 0
+def publish_failures(project: str, store: BackupStore) -> list[str]:
+    """Publish what is in a cluster's outbox; the ids of those records."""
+    told = []
     for item in store.items.newest("alert/"):
-        publish(failed(project, record_of(item["failed"])))
+        record = record_of(item["failed"])
+        publish(failed(project, record))
         store.items.delete(item["sk"])
-        number += 1
-    return number
+        told.append(record.id)
+    return told

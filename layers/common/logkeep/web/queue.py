@@ -70,8 +70,8 @@ def work_on_backup(body: str, seconds_left: float) -> None:
 
 def _tell_of_failures(project: str, cluster: str) -> None:
     try:
-        if publish_failures(project, backup_store(project, cluster)):
-            logger.warning("a backup failed", extra={"project": project, "cluster": cluster})
+        if told := publish_failures(project, backup_store(project, cluster)):
+            logger.warning("a backup failed", extra={"project": project, "cluster": cluster, "records": told})
     except Exception:
         # The backup is as it is, and the schedule tells of it.
         logger.exception("the failure of a backup could not be published")
