@@ -19,7 +19,7 @@ import psutil
 from botocore.config import Config
 
 from local import ACCOUNT, REGION
-from local.template import Template, Values, resolve
+from local.template import Template, Values, chosen, resolve
 
 KEY: Final = "test"
 BUCKET: Final = "logkeep-local"
@@ -110,8 +110,12 @@ class Emulator:
         arns = self._create_keys(template, values) | self._create_secrets(template, values)
         if self._enforce_iam:  # else any role can be assumed, and none is looked at
             self._create_roles(template, values | arns)
-        for name in template.resources("AWS::S3::Bucket"):
-            self.client("s3").create_bucket(Bucket=values[name])  # in us-east-1 one's own bucket is no error
+        for name, declared in template.resources("AWS::S3::Bucket").items():
+            # In us-east-1 one's own bucket is no error.
+            locked = "ObjectLockEnabled" in chosen(declared, template.conditions)
+            self.client("s3").create_bucket(Bucket=values[name], ObjectLockEnabledForBucket=locked)
+        for name in template.resources("AWS::SNS::Topic"):
+            self.client("sns").create_topic(Name=physical_name(name))  # one that is there is no error
         return template.environment(values) | variables_of(self.endpoint)
 
     def _create_tables(self, template: Template, values: Values) -> None:
@@ -172,6 +176,10 @@ class Emulator:
                     PolicyDocument=json.dumps(policy["PolicyDocument"]),
                 )
 
+        for declared in template.resources("AWS::IAM::RolePolicy").values():
+            policy = resolve(declared, values)
+            iam.put_role_policy(**policy | {"PolicyDocument": json.dumps(policy["PolicyDocument"])})
+
     def client(self, service: str) -> Any:
         if service not in self._clients:
             self._clients[service] = self._make_client(service)
@@ -202,7 +210,7 @@ class Emulator:
             "LOG_LEVEL": "WARNING",
             "IOT_MTLS_ENABLED": "0",
             "SFTP_ENABLED": "0",
-            "SERVICES": "dynamodb,s3,sqs,sts,iam,kms,secretsmanager",
+            "SERVICES": "dynamodb,s3,sqs,sns,sts,iam,kms,secretsmanager",
         }
         if self._enforce_iam:
             settings |= {"AUTH": "true", "AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": KEY}
@@ -267,6 +275,8 @@ def values_of(template: Template, endpoint: str) -> dict[str, str]:
             name: f"{endpoint}/{ACCOUNT}/{physical}",
             f"{name}.Arn": f"arn:aws:sqs:{REGION}:{ACCOUNT}:{physical}",
         }
+    for name in template.resources("AWS::SNS::Topic"):
+        values |= {name: f"arn:aws:sns:{REGION}:{ACCOUNT}:{physical_name(name)}"}
     for name in template.resources("AWS::Logs::LogGroup"):
         physical = physical_name(name)
         values |= {name: physical, f"{name}.Arn": f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:{physical}:*"}

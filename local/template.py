@@ -15,6 +15,7 @@ from local import ROOT
 type Values = Mapping[str, str]
 
 _RATE: Final = re.compile(r"rate\((\d+) (minute|hour|day)s?\)")
+_NO_VALUE: Final = {"Ref": "AWS::NoValue"}
 _SUBSTITUTED: Final = re.compile(r"\$\{([^}!]+)\}")
 
 
@@ -100,9 +101,18 @@ class Template:
         return cls(raw, {name: value for name, _, value in pairs})
 
     def resources(self, kind: str) -> dict[str, dict[str, Any]]:
-        """The properties of all resources of a type, by logical id."""
+        """The properties of all resources of a type that are to be made, by logical id."""
         found = self.raw["Resources"].items()
-        return {name: each.get("Properties", {}) for name, each in found if each["Type"] == kind}
+        return {
+            name: each.get("Properties", {})
+            for name, each in found
+            if each["Type"] == kind and ("Condition" not in each or self.conditions[each["Condition"]])
+        }
+
+    @cached_property
+    def conditions(self) -> dict[str, bool]:
+        """Which of the template's conditions hold."""
+        return {name: _holds(each, self.parameters) for name, each in self.raw.get("Conditions", {}).items()}
 
     @cached_property
     def functions(self) -> dict[str, Function]:
@@ -166,6 +176,30 @@ def resolve(declared: Any, values: Values) -> Any:
             return [resolve(inner, values) for inner in declared]
         case _:
             return declared
+
+
+def chosen(declared: Any, conditions: Mapping[str, bool]) -> Any:
+    """A declared value with its If decided, and what is then no value left out."""
+    match declared:
+        case {"Fn::If": [name, then, otherwise]}:
+            return chosen(then if conditions[name] else otherwise, conditions)
+        case dict():
+            decided = {name: chosen(inner, conditions) for name, inner in declared.items()}
+            return {name: inner for name, inner in decided.items() if inner != _NO_VALUE}
+        case list():
+            return [inner for inner in (chosen(each, conditions) for each in declared) if inner != _NO_VALUE]
+        case _:
+            return declared
+
+
+def _holds(condition: Any, values: Values) -> bool:
+    match condition:
+        case {"Fn::Not": [inner]}:
+            return not _holds(inner, values)
+        case {"Fn::Equals": [one, other]}:
+            return str(resolve(one, values)) == str(resolve(other, values))
+        case _:
+            raise ValueError(f"{condition} is not known here")
 
 
 def _seconds(expression: str) -> int:

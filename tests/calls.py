@@ -67,7 +67,7 @@ class Context(SimpleNamespace):
 
 def forget_aws() -> None:
     """Let the code under test see its environment anew, as a cold start does."""
-    made = (clients.s3, clients.dynamodb, clients.sqs, clients.sts, clients.kms, clients.secretsmanager)
+    made = (clients.s3, clients.dynamodb, clients.sqs, clients.sns, clients.sts, clients.kms, clients.secretsmanager)
     limiters = (project_limiter, guess_limiter, user_limiter, address_limiter)
     for cached in (*made, *limiters, credential_store, token_keys, settings):
         cached.cache_clear()

@@ -31,7 +31,7 @@ def killed(client: Any, operation: str, *, after: bool) -> Iterator[None]:
 
 @contextmanager
 def killed_at(number: int, *, after: bool) -> Iterator[None]:
-    """Die at that call of S3 or DynamoDB, counted from 0, before it reaches AWS or after it took effect there."""
+    """Die at that call of S3, DynamoDB or SNS, counted from 0, before it reaches AWS or after it took effect there."""
     name, left = f"{'after-call' if after else 'before-call'}.*.*", [number]
 
     def die(**_: Any) -> None:
@@ -39,7 +39,7 @@ def killed_at(number: int, *, after: bool) -> Iterator[None]:
         if left[0] < 0:
             raise Killed(name)
 
-    used = (clients.s3(), clients.dynamodb())
+    used = (clients.s3(), clients.dynamodb(), clients.sns())
     for client in used:
         client.meta.events.register_first(name, die)
     try:

@@ -11,7 +11,7 @@ import pytest
 
 from local.__main__ import EMULATOR_PORT
 from local.emulator import values_of
-from local.template import Template
+from local.template import Template, chosen
 from logkeep.aws.backups import BY_DUE
 from logkeep.aws.logs import BY_ID
 from logkeep.aws.renders import KEPT_DAYS
@@ -19,6 +19,7 @@ from logkeep.identity import NEEDED, Access
 from logkeep.web.http import App
 
 TEMPLATE = Template.load()
+LOCKED = Template.load(overrides="BackupLockDays=30")
 FUNCTIONS = TEMPLATE.resources("AWS::Serverless::Function")
 ROLES = TEMPLATE.resources("AWS::IAM::Role")
 ROUTES = [route for route in TEMPLATE.routes if route.path]
@@ -128,9 +129,88 @@ def test_a_message_stays_hidden_for_longer_than_its_function_runs() -> None:
             assert declared["RedrivePolicy"]["maxReceiveCount"] >= 3
 
 
+def bucket(template: Template) -> dict[str, Any]:
+    (declared,) = template.resources("AWS::S3::Bucket").values()
+    decided: dict[str, Any] = chosen(declared, template.conditions)
+    return decided
+
+
+def rules_of(bucket: dict[str, Any]) -> dict[str, Any]:
+    return {rule["Id"]: rule for rule in bucket["LifecycleConfiguration"]["Rules"]}
+
+
+def test_backups_are_locked_by_parameter_and_nothing_is_versioned_without() -> None:
+    plain, locked = bucket(TEMPLATE), bucket(LOCKED)
+    assert not {"ObjectLockEnabled", "VersioningConfiguration"} & plain.keys()
+    assert rules_of(plain).keys() == {"renders", "staging", "uploads"}
+    assert (locked["ObjectLockEnabled"], locked["VersioningConfiguration"]) == (True, {"Status": "Enabled"})
+    rule = rules_of(locked)["versions"]
+    assert "Prefix" not in rule, "what is deleted anywhere leaves a version"
+    assert rule["NoncurrentVersionExpiration"] == {"NoncurrentDays": 1}
+    assert "NoncurrentVersionExpiration" not in str(rules_of(plain))
+
+
+def test_roles_may_lock_only_where_there_are_locks() -> None:
+    assert TEMPLATE.resources("AWS::IAM::RolePolicy") == {}
+    for name, policy in LOCKED.resources("AWS::IAM::RolePolicy").items():
+        assert policy["RoleName"] == {"Ref": name.removesuffix("Lock") + "Role"}
+        for statement in policy["PolicyDocument"]["Statement"]:
+            assert isinstance(statement["Action"], str)
+            assert "*" not in statement["Action"]
+            assert isinstance(statement["Resource"], dict)
+    assert "BypassGovernance" not in str(TEMPLATE.raw), "what is locked is opened by people, with keys of their own"
+
+
+# Alarms
+
+
+ALARMS = TEMPLATE.resources("AWS::CloudWatch::Alarm")
+
+
+@pytest.mark.parametrize("queue", [name for name in TEMPLATE.resources("AWS::SQS::Queue") if "Dead" in name])
+def test_a_message_among_dead_letters_is_an_alarm(queue: str) -> None:
+    alarm = ALARMS[f"{queue}Alarm"]
+    assert alarm["Dimensions"] == [{"Name": "QueueName", "Value": {"Fn::GetAtt": [queue, "QueueName"]}}]
+    assert (alarm["Namespace"], alarm["MetricName"]) == ("AWS/SQS", "ApproximateNumberOfMessagesVisible")
+    assert (alarm["ComparisonOperator"], alarm["Threshold"], alarm["Statistic"]) == (
+        "GreaterThanThreshold",
+        0,
+        "Maximum",
+    )
+    assert alarm["TreatMissingData"] == "notBreaching", "a queue that nobody uses tells nothing"
+
+
+def test_every_dead_letter_queue_is_named_so() -> None:
+    queues = TEMPLATE.resources("AWS::SQS::Queue").values()
+    targets = {
+        each["RedrivePolicy"]["deadLetterTargetArn"]["Fn::GetAtt"][0] for each in queues if "RedrivePolicy" in each
+    }
+    assert targets == {name.removesuffix("Alarm") for name in ALARMS if name.endswith("DeadLettersAlarm")}
+
+
+def test_a_schedule_that_fails_or_is_not_called_for_ten_minutes_is_an_alarm() -> None:
+    (name,) = [name for name, each in TEMPLATE.functions.items() if each.schedules]
+    alarm = ALARMS[f"{name}Alarm"]
+    metrics = {each["Id"]: each for each in alarm["Metrics"]}
+    assert metrics["succeeded"]["Expression"] == "calls - errors"
+    for id, metric in (("calls", "Invocations"), ("errors", "Errors")):
+        stat = metrics[id]["MetricStat"]
+        assert (stat["Metric"]["MetricName"], stat["Period"], stat["Stat"]) == (metric, 600, "Sum")
+        assert stat["Metric"]["Dimensions"] == [{"Name": "FunctionName", "Value": {"Ref": name}}]
+    assert (alarm["ComparisonOperator"], alarm["Threshold"]) == ("LessThanThreshold", 1)
+    assert alarm["TreatMissingData"] == "breaching", "a function that is not called tells nothing"
+
+
+def test_alarms_go_to_the_topic_and_by_parameter_to_an_address() -> None:
+    assert all(each["AlarmActions"] == [{"Ref": "BackupAlerts"}] for each in ALARMS.values())
+    assert TEMPLATE.resources("AWS::SNS::Subscription") == {}
+    told = Template.load(overrides="AlertEmail=ops@example.com").resources("AWS::SNS::Subscription")
+    (subscription,) = told.values()
+    assert (subscription["TopicArn"], subscription["Protocol"]) == ({"Ref": "BackupAlerts"}, "email")
+
+
 def test_a_render_is_found_only_while_the_lifecycle_keeps_it() -> None:
-    (bucket,) = TEMPLATE.resources("AWS::S3::Bucket").values()
-    rules = {rule["Id"]: rule for rule in bucket["LifecycleConfiguration"]["Rules"]}
+    rules = rules_of(bucket(TEMPLATE))
     assert rules["renders"]["Prefix"] == "renders/"
     assert rules["renders"]["ExpirationInDays"] == KEPT_DAYS
 

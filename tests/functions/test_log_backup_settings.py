@@ -73,6 +73,7 @@ def test_a_cluster_comes_into_being_by_open_and_shows_its_settings() -> None:
         "period": None,
         "logSwitch": True,
         "services": [],
+        "backupKeepDays": 3650,
     }
     assert made["realTimeLogCollectRecord"] is None
 
@@ -100,11 +101,12 @@ def test_what_a_real_time_collection_needs_is_named(missing: str) -> None:
     [("agency", "a b"), ("log_base_path", "/css"), ("log_base_path", "a/../b"), ("log_base_path", "é" * 257),
      ("log_base_path", ""), ("period", "25:00 GMT+08:00"), ("keep_days", 0), ("keep_days", 3651),
      ("target_cluster_id", "a/b"), ("full_every", 0), ("auto_enable", "perhaps"),
+     ("backup_keep_days", 0), ("backup_keep_days", 3651),
      ("services", "a"), ("services", ["a/b"]), ("services", [""]), ("services", ["a", "a"]), ("services", [1]),
      ("services", [str(n) for n in range(11)]), ("services", ["x" * 129]), ("services", {"a": "b"})],
 )  # fmt: skip
 def test_a_bad_field_is_named(field: str, value: Any) -> None:
-    assert is_refused(ask("open_log_backup", BASE | {field: value}), 400, "CSS.0001", f"{field}: ")
+    assert is_refused(ask("open_log_backup", BASE | {field: value}), 400, "CSS.0001", f"Incorrect parameters. {field}")
 
 
 @pytest.mark.parametrize("name", ["log_bucket", "log_Bucket"])
@@ -152,6 +154,24 @@ def test_services_are_registered_shown_kept_and_removed(store: BackupStore) -> N
     assert shown()["logConfiguration"]["services"] == []
 
 
+def test_how_long_archives_are_kept_is_told_by_a_field_of_its_own(store: BackupStore) -> None:
+    """The published client sends keep_days, of the real-time collection, without saying which of the two it means."""
+    ask("open_log_backup", BASE | {"keep_days": 7})
+    ask("open_log_backup", REAL_TIME, action="real_time_log_collect")
+    ask("change_log_settings", {"keep_days": 8, "log_base_path": "other"})
+    ask("change_log_settings", {"keep_days": 9}, action="base_log_collect")
+    assert shown()["logConfiguration"]["backupKeepDays"] == 3650
+    assert shown()["realTimeLogCollectRecord"]["keepDays"] == 9
+
+    assert ask("change_log_settings", {"backup_keep_days": 30}).status == 200
+    assert shown()["logConfiguration"]["backupKeepDays"] == 30
+    assert (store.items.get("cluster") or {})["keep_days"] == 30
+    ask("open_log_backup", BASE | {"backup_keep_days": 31})
+    ask("change_log_settings", {"full_every": 3})
+    assert shown()["logConfiguration"]["backupKeepDays"] == 31
+    assert shown()["realTimeLogCollectRecord"]["keepDays"] == 9
+
+
 def test_automatic_backups_need_a_period_told_now_or_before() -> None:
     assert is_refused(ask("open_log_backup", BASE | {"auto_enable": True}), 400, "CSS.0001", "period: ")
     ask("open_log_backup", BASE | {"period": PERIOD})
@@ -166,7 +186,7 @@ def test_close_switches_all_of_it_off_and_open_on_again(store: BackupStore) -> N
     assert ask("open_log_backup-close").body == b""
     configuration = shown()["logConfiguration"]
     assert (configuration["logSwitch"], configuration["autoEnable"]) == (False, False)
-    assert (store.due_run(), store.due_watch()) == (None, None)
+    assert (store.due_run(), store.due_at("watch")) == (None, None)
     for name in ("open_log_backup-close", "collect_logs", "change_log_policy", "change_log_policy-close"):
         assert is_refused(send(name), 412, "CSS.5090"), name
     assert send("list_backup_records").status == 200, "what was backed up stays"

@@ -34,6 +34,7 @@ from logkeep.logid import LogId
 from logkeep.registration import Registration
 from logkeep.tokens import claims_for, issue
 from tests.calls import (
+    BACKUP,
     BUILD,
     CLUSTER,
     EVENTS,
@@ -79,6 +80,7 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]
         put_events([{"occur_time": now, "event_type": "normal", "event_info": "x"}], service_name="s")
         append(f"cluster/{CLUSTER}/node-1/instance", LARGE[:100_000])
         backup_store(PROJECT, CLUSTER).enable()
+        a_failed_backup(CLUSTER, BACKUP)
         yield environment
     forget_aws()
 
@@ -100,8 +102,14 @@ def as_new_caller() -> None:
 def role(request: pytest.FixtureRequest, guarded: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """Become a function: what is called from here on is called with its role."""
     name: str = request.param
+    become(name, guarded, monkeypatch)
+    yield name
     as_new_caller()
-    for variable, value in guarded.items():
+
+
+def become(name: str, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    as_new_caller()
+    for variable, value in environment.items():
         monkeypatch.setenv(variable, value)
     arn = f"arn:aws:iam::{ACCOUNT}:role/{physical_name(f'{name}Role')}"
     keys = clients.sts().assume_role(RoleArn=arn, RoleSessionName="test")["Credentials"]
@@ -109,8 +117,11 @@ def role(request: pytest.FixtureRequest, guarded: dict[str, str], monkeypatch: p
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", keys["SecretAccessKey"])
     monkeypatch.setenv("AWS_SESSION_TOKEN", keys["SessionToken"])
     as_new_caller()
-    yield name
-    as_new_caller()
+
+
+def a_failed_backup(cluster: str, id: str, *, alert: bool = False) -> None:
+    record = Cluster(cluster_id=cluster).new_record(id, 1000, "Manual").failed("for the test", 2000)
+    backup_store(PROJECT, cluster).put(record, alert=alert)
 
 
 def folder_of(name: str) -> str:
@@ -223,6 +234,20 @@ def test_its_other_ways_succeed_too(role: str) -> None:
     assert send("open_log_backup" if role == "OpenLogBackup" else folder).status == 200
 
 
+@as_role("HoldBackup")
+def test_a_backup_is_let_go(role: str) -> None:
+    assert send("hold_backup-let_go").status == 200
+
+
+@as_role("RunBackup")
+def test_old_backups_are_deleted(role: str) -> None:
+    a_failed_backup(CLUSTER, "old")
+    store = backup_store(PROJECT, CLUSTER)
+    assert store.record("old")
+    importlib.import_module("functions.run_backup.app").lambda_handler(event("run_backup-expire"), Context(900))
+    assert "old" not in {each.id for each in store.records()}
+
+
 @as_role("RunBackup")
 def test_a_backup_is_run_and_one_that_fails_is_removed(role: str) -> None:
     handler = importlib.import_module("functions.run_backup.app").lambda_handler
@@ -242,6 +267,7 @@ def test_a_backup_is_run_and_one_that_fails_is_removed(role: str) -> None:
             handler(event("run_backup"), Context(900))
         assert store.claim(0, 1) is None, "it ended"
     handler(event("run_backup-due"), Context(900))
+    assert list(store.items.newest("alert/")) == [], "people were told"
     root = boto3.client("s3", aws_access_key_id=KEY, aws_secret_access_key=KEY, aws_session_token=None)
     kept = root.list_objects_v2(Bucket=os.environ["BUCKET"], Prefix="backups/")["Contents"]
     names = {each["Key"].rpartition("/")[2] for each in kept}
@@ -261,6 +287,9 @@ def test_what_is_due_is_started(role: str) -> None:
     store.items.update("policy", {**due, "period": "00:00 GMT+08:00"})
     store.items.update("watch", due)
     store.start(Cluster(cluster_id="scheduled").new_record("r", 1000, "Manual"), 0)
+    a_failed_backup("scheduled", "f", alert=True)
+    for name in ("alert/f", "sweep"):
+        store.items.update(name, {"due_at": 1})
     for asked in (0, ASKED_MAX):
         store.items.update("active", {"due_at": 1, "asked": asked})
         handler(event("schedule_backups"), Context(300))
@@ -268,7 +297,9 @@ def test_what_is_due_is_started(role: str) -> None:
     found = store.due_run()
     assert found
     assert found[0] > time.time() * 1000
-    assert (store.due_watch() or 0) > time.time() * 1000
+    assert (store.due_at("watch") or 0) > time.time() * 1000
+    assert (store.due_at("sweep") or 0) > time.time() * 1000
+    assert store.items.get("alert/f") is None, "people were told"
 
 
 @as_role("AppendLog")

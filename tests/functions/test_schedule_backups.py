@@ -33,6 +33,11 @@ def store(aws) -> BackupStore:
     return store
 
 
+@pytest.fixture(autouse=True)
+def _worked_on_in_time(monkeypatch) -> None:
+    monkeypatch.setattr("logkeep.web.queue.now_ms", lambda: TONIGHT + 5000)
+
+
 @pytest.fixture
 def sent(monkeypatch) -> list[Any]:
     """What was ordered, with its delay."""
@@ -115,6 +120,14 @@ def test_a_run_that_meets_another_one_has_failed_as_overlapped_once(store) -> No
     assert (other.id, other.status) == ("by-hand", Status.RUNNING)
 
 
+def test_an_order_that_is_older_than_a_day_is_left_to_the_later_one(store, monkeypatch) -> None:
+    monkeypatch.setattr("logkeep.web.queue.now_ms", lambda: TONIGHT + DAY + 1)
+    run()
+    assert list(store.records()) == [], "the record of such a run may have expired"
+    run(TONIGHT + DAY)
+    assert only(store).created_at == TONIGHT + DAY
+
+
 def test_what_was_switched_off_since_does_not_run(store) -> None:
     store.change(LogSettings(auto_enable=False), NOON)
     run()
@@ -149,7 +162,7 @@ def test_a_backup_whose_message_was_lost_is_asked_for_again_and_given_up_in_the_
         now += QUEUED_FOR
     assert [each for each, _ in sent] == [RunOrder(project=PROJECT, cluster=CLUSTER)] * ASKED_MAX
     assert only(store).status is Status.FAIL
-    assert [*due_items(now + DAY)] == []
+    assert [name for _, _, name in due_items(now + DAY)] == ["sweep"]
 
 
 def test_a_cluster_without_a_success_is_told_of_once_a_day(store, sent, monkeypatch) -> None:
@@ -161,10 +174,23 @@ def test_a_cluster_without_a_success_is_told_of_once_a_day(store, sent, monkeypa
     assert told == ["no backup succeeded for too long"] * 2
 
 
+def test_a_success_whose_worker_died_before_it_moved_the_watch_is_not_missed(store, sent, monkeypatch) -> None:
+    published: list[Any] = []
+    monkeypatch.setattr(schedules, "publish", published.append)
+    run()
+    before = now_ms()
+    store.items.update("watch", {"due_at": before})
+    start_what_is_due(before)
+    assert published == []
+    finished = only(store).finished_at
+    assert finished
+    assert store.due_at("watch") == finished + MISSED_AFTER
+
+
 def test_a_success_is_watched_from_anew(store, sent) -> None:
     before = now_ms()
     run()
-    assert store.due_watch() >= before + MISSED_AFTER
+    assert store.due_at("watch") >= before + MISSED_AFTER
 
 
 def test_a_cluster_that_fails_does_not_keep_the_others_waiting(store, sent, monkeypatch) -> None:

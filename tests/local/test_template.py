@@ -2,7 +2,7 @@
 
 import pytest
 
-from local.template import Route, Template, resolve
+from local.template import Route, Template, chosen, resolve
 
 TEMPLATE = Template.load()
 
@@ -58,3 +58,22 @@ def test_a_queue_names_the_function_that_it_calls():
     assert TEMPLATE.functions["BuildRender"].queues == ("BuildQueue",)
     assert TEMPLATE.functions["BuildRender"].timeout == 900
     assert TEMPLATE.functions["ReadLog"].timeout == 29
+
+
+def test_conditions_choose_resources_and_properties():
+    raw = {
+        "Parameters": {"Days": {"Default": 0}},
+        "Conditions": {"Kept": {"Fn::Not": [{"Fn::Equals": [{"Ref": "Days"}, 0]}]}},
+        "Resources": {"A": {"Type": "T", "Condition": "Kept", "Properties": {"x": 1}}, "B": {"Type": "T"}},
+    }
+    plain, kept = Template(raw), Template(raw, {"Days": "7"})
+    assert (list(plain.resources("T")), list(kept.resources("T"))) == (["B"], ["A", "B"])
+    nothing = {"Ref": "AWS::NoValue"}
+    declared = {"a": {"Fn::If": ["Kept", {"b": 1}, nothing]}, "c": [1, {"Fn::If": ["Kept", nothing, 2]}]}
+    assert chosen(declared, plain.conditions) == {"c": [1, 2]}
+    assert chosen(declared, kept.conditions) == {"a": {"b": 1}, "c": [1]}
+
+
+def test_a_condition_of_another_form_is_an_error():
+    with pytest.raises(ValueError, match="not known"):
+        _ = Template({"Conditions": {"Odd": {"Fn::Or": []}}, "Resources": {}}).conditions

@@ -51,7 +51,7 @@ type Services = Annotated[list[Segment], Field(max_length=SERVICES_MAX), AfterVa
 
 
 BACKUP_FIELDS: Final = ("agency", "log_base_path", "log_bucket")  # that base_log_collect needs
-BACKUP_SETTINGS: Final = (*BACKUP_FIELDS, "auto_enable", "period", "full_every", "services")
+BACKUP_SETTINGS: Final = (*BACKUP_FIELDS, "auto_enable", "period", "full_every", "services", "backup_keep_days")
 REAL_TIME_FIELDS: Final = ("index_prefix", "keep_days", "target_cluster_id")
 
 
@@ -70,7 +70,11 @@ class ActionQuery(_Request):
 
 
 class LogSettings(_Request):
-    """The body of logs/open and logs/settings: what is not told stays. `full_every` and `services` are ours."""
+    """The body of logs/open and logs/settings: what is not told stays as it is.
+
+    `full_every`, `services` and `backup_keep_days` are ours. `keep_days` is of the real-time collection alone: the
+    published client sends it without an action, so it never tells how long archives are kept.
+    """
 
     agency: Agency | None = None
     log_base_path: BasePath | None = None
@@ -83,6 +87,7 @@ class LogSettings(_Request):
     target_cluster_id: ClusterId | None = None
     full_every: Annotated[int, Field(ge=1, le=1000)] | None = None
     services: Services | None = None
+    backup_keep_days: KeepDays | None = None
 
     def tells(self, *names: str) -> bool:
         """Whether it has a value for one of these."""
@@ -106,7 +111,9 @@ class TargetRequest(_Request):
 
 
 class LogConfiguration(BaseModel):
-    """The published answer of logs/settings for backups, and `services`, ours; updateAt in epoch milliseconds."""
+    """The published answer of logs/settings for backups, besides `services` and `backupKeepDays`, which are ours;
+    updateAt in epoch milliseconds.
+    """
 
     id: str
     clusterId: str
@@ -118,6 +125,7 @@ class LogConfiguration(BaseModel):
     period: str | None
     logSwitch: bool
     services: list[str]
+    backupKeepDays: int
 
 
 class RealTimeLogCollectRecord(BaseModel):

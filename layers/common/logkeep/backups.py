@@ -14,6 +14,7 @@ from logkeep.params import Decimal
 BASE_PATH: Final = "css/log"
 FAILED_MAX: Final = 1000  # characters of failedMsg
 
+type LockMode = Literal["GOVERNANCE", "COMPLIANCE"]
 type RecordNumber = Annotated[Decimal, Field(ge=1, le=1000)]
 
 
@@ -56,6 +57,10 @@ class BackupRecord:
     read_back: dict[str, int] | None = None  # of a verification that is not finished: bytes read, their CRC-32
     verification: dict[str, Any] | None = None  # of the archive, the last one that was asked for
     restore: dict[str, Any] | None = None  # the last one
+    hold: bool | None = None  # True: does not expire
+    locked_until: int | None = None  # by S3 Object Lock
+    lock_mode: LockMode | None = None
+    expiring: bool | None = None  # True: is about to be deleted, and shown no more
 
     def failed(self, message: str, now: int) -> "BackupRecord":
         return replace(
@@ -97,12 +102,14 @@ class Cluster:
     period: str | None = None
     full_every: int | None = None
     services: Sequence[str] = ()  # whose events are backed up with the logs
+    keep_days: int | None = None
     updated_at: int = 0
     last_record: str | None = None  # that succeeded
     since_full: int = 0  # backups after the last full one
     real_time: dict[str, Any] | None = None
 
-    def configuration(self, bucket: str) -> LogConfiguration | None:
+    def configuration(self, bucket: str, keep_days: int) -> LogConfiguration | None:
+        """`keep_days` is of a cluster that chose none."""
         if not self.enabled:
             return None
         return LogConfiguration(
@@ -116,6 +123,7 @@ class Cluster:
             period=self.period if self.auto_enable else None,
             logSwitch=self.log_switch,
             services=list(self.services),
+            backupKeepDays=self.keep_days or keep_days,
         )
 
     def new_record(self, id: str, created_at: int, job_type: Literal["Manual", "Auto"]) -> BackupRecord:
@@ -146,6 +154,11 @@ class ClusterLogRecord(BaseModel):
     jobTypes: str
     failedMsg: str | None
     jobId: str
+
+
+class HeldRecord(BaseModel):
+    id: str
+    hold: bool
 
 
 class RecordPage(BaseModel):

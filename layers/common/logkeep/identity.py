@@ -36,6 +36,7 @@ NEEDED: Final[Mapping[str, Scope | Access]] = {
     "change_log_settings": Scope.BACKUPS_MANAGE,
     "change_log_policy": Scope.BACKUPS_MANAGE,
     "collect_logs": Scope.BACKUPS_MANAGE,
+    "hold_backup": Scope.BACKUPS_MANAGE,
     "check_log_connectivity": Scope.BACKUPS_MANAGE,
     "search_logs": Scope.LOGS_READ,
     "show_backup_record": Scope.LOGS_READ,

@@ -3,6 +3,7 @@
 import os
 from dataclasses import dataclass
 from functools import cache
+from typing import Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,10 @@ class Settings:
     event_retention_days: int
     build_seconds: float  # a request waits so long for a file to be put together
     backup_full_every: int  # of so many backups of a cluster one is full
+    backup_keep_days: int  # those of a cluster that tells nothing else
+    backup_lock_days: int  # 0: no Object Lock
+    backup_lock_mode: Literal["GOVERNANCE", "COMPLIANCE"]
+    backup_alerts: str  # ARN of the topic
     project_rate: float  # requests a second that a project may send in the long run
     project_burst: int  # and at once
     project_metrics: bool  # whether metrics are told apart by project
@@ -43,6 +48,10 @@ class Settings:
             event_retention_days=int(env["EVENT_RETENTION_DAYS"]),
             build_seconds=float(env["BUILD_SECONDS"]),
             backup_full_every=int(env["BACKUP_FULL_EVERY"]),
+            backup_keep_days=int(env["BACKUP_KEEP_DAYS"]),
+            backup_lock_days=int(env["BACKUP_LOCK_DAYS"]),
+            backup_lock_mode="COMPLIANCE" if env["BACKUP_LOCK_MODE"] == "COMPLIANCE" else "GOVERNANCE",
+            backup_alerts=env["BACKUP_ALERTS"],
             project_rate=float(env["PROJECT_RATE"]),
             project_burst=int(float(env["PROJECT_BURST"])),
             project_metrics=env["PROJECT_METRICS"] == "true",

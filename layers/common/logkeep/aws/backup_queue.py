@@ -30,9 +30,15 @@ class DueOrder(_Order):
     due: int
 
 
-type Order = Annotated[RunOrder | DueOrder, Field(discriminator="kind")]
+class ExpireOrder(_Order):
+    """Delete the backups that have had their time."""
 
-ORDERS: Final = TypeAdapter[RunOrder | DueOrder](Order)
+    kind: Literal["expire"] = "expire"
+
+
+type Order = Annotated[RunOrder | DueOrder | ExpireOrder, Field(discriminator="kind")]
+
+ORDERS: Final = TypeAdapter[RunOrder | DueOrder | ExpireOrder](Order)
 
 
 def send(order: Order, delay: int = 0) -> None:

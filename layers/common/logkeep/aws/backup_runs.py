@@ -17,6 +17,7 @@ from botocore.exceptions import ClientError
 from logkeep.aws import clients
 from logkeep.aws.backups import BackupStore, Lease, backup_store
 from logkeep.aws.event_backup import EventBackup
+from logkeep.aws.locks import retain
 from logkeep.aws.logs import LogStore, log_store
 from logkeep.aws.objects import Bucket, is_absent
 from logkeep.aws.uploads import Making, Unfinished, UploadGone, assemble, discard
@@ -25,6 +26,7 @@ from logkeep.clock import now_ms
 from logkeep.cuts import LOGS_MAX, Archive, Cut
 from logkeep.errors import Busy, Corrupt, TooLarge
 from logkeep.parts import ObjectRange
+from logkeep.schedule import DAY
 from logkeep.settings import settings
 
 _RESERVE: Final = 45.0  # seconds of an invocation that a part may take
@@ -82,7 +84,7 @@ class BackupRuns:
         if unfinished is not None:
             return self._release(lease, unfinished)
         since_full = 0 if cut.base is None else cluster.since_full + 1
-        if self._store.finish(lease, self._succeeded(lease.record, archive), since_full):
+        if self._store.finish(lease, self._locked(self._succeeded(lease.record, archive)), since_full):
             self._events.discard(cut)
         return False
 
@@ -92,6 +94,17 @@ class BackupRuns:
         if not unfinished.new_parts:
             raise Busy("no step of the backup could be finished in time", retry_after=0)
         return True
+
+    def _locked(self, record: BackupRecord) -> BackupRecord:
+        """Lock what a backup needs, its own and what it continues, for as long as its own; again, that is longer."""
+        days, mode = settings().backup_lock_days, settings().backup_lock_mode
+        if not days:
+            return record
+        record = replace(record, locked_until=(record.finished_at or 0) + days * DAY, lock_mode=mode)
+        for link in self._store.chain(record):
+            keys = self._files.archive(link), self._files.cut(link.id)
+            retain(self.bucket, keys, record.locked_until or 0, link.lock_mode or mode)
+        return record
 
     def cut_of(self, record_id: str) -> Cut | None:
         try:

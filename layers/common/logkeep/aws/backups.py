@@ -1,8 +1,9 @@
 """Backups of a cluster in DynamoDB, table Backups, pk={project}/{cluster}.
 
 cluster holds settings, record/{created_at:013d}/{id} one backup each, id/{id} where that is, active the lease of the
-one that runs. policy, watch and active carry due_shard and due_at, by which the schedule finds what is due in the
-index by_due.
+one that runs, sweep when the cluster's backups are looked at for those that have had their time, alert/{id} a failure
+that people were not told of yet. policy, watch, active, sweep and alert carry due_shard and due_at, by which the
+schedule finds what is due in the index by_due.
 """
 
 from __future__ import annotations
@@ -10,8 +11,9 @@ from __future__ import annotations
 import uuid
 import zlib
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, fields, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from logkeep.aws import clients
 from logkeep.aws.dynamo import attempts, encode, query, transact
@@ -21,7 +23,7 @@ from logkeep.backups import BackupRecord, Cluster, RecordPage, RecordQuery, Stat
 from logkeep.clock import now_ms
 from logkeep.errors import BackupRuns, Busy, ClusterNotFound, Invalid, NotEnabled, RecordNotFound
 from logkeep.files import LogSource
-from logkeep.schedule import MISSED_AFTER, Period
+from logkeep.schedule import DAY, MISSED_AFTER, Period
 from logkeep.settings import settings
 
 if TYPE_CHECKING:
@@ -32,6 +34,8 @@ BY_DUE: Final = "by_due"  # keys-only index: due_shard, due_at
 DUE_SHARDS: Final = 4
 QUEUED_FOR: Final = 120_000  # ms in which a worker must take what was started; then the schedule asks again
 GIVEN_UP_AFTER: Final = 120_000  # ms behind that, a record that the schedule did not come to is shown as failed
+ALERT_AFTER: Final = 60_000  # ms in which who wrote a failure tells of it; then the schedule does
+SWEPT_AFTER: Final = DAY // 2  # ms behind a cluster's first record, so that it is not when its backups run
 ASKED_MAX: Final = 5  # times in a row without progress
 _NEW: Final = "attribute_not_exists(pk)"
 
@@ -105,6 +109,7 @@ class BackupStore:
             "period": told.period,
             "full_every": told.full_every,
             "services": told.services,
+            "keep_days": told.backup_keep_days,
         }
         changes = {name: value for name, value in values.items() if value is not None}
         changes |= {**more, "updated_at": now, "settings_id": cluster.settings_id or str(uuid.uuid4())}
@@ -124,22 +129,23 @@ class BackupStore:
 
     # Records
 
-    def put(self, record: BackupRecord) -> bool:
-        """Make a record; False if it was made before."""
-        return not transact(self.items.dynamodb, self._puts(record))
+    def put(self, record: BackupRecord, *, alert: bool = False) -> bool:
+        """Make a record, and an alert of it where that is wanted; False if it was made before."""
+        alerts = [self._alert(record)] if alert else []
+        return not transact(self.items.dynamodb, [*self._puts(record), self._swept(), *alerts])
 
     def record(self, id: str) -> BackupRecord:
         """Raise RecordNotFound where the cluster has none of that id."""
         place = self.items.get(f"id/{id}")
         item = place and self.items.get(place["record"])
-        if not item:
+        if not item or item.get("expiring"):
             raise RecordNotFound(f"no backup record {id}")
-        return _record_of(item)
+        return record_of(item)
 
     def amend(self, record: BackupRecord, changes: Mapping[str, Any]) -> bool:
         """Change some fields of a record that still has the values of `record` in them; False where it has not."""
         seen = asdict(record)
-        return self.items.try_update(_sort_key(record), changes, {"id": record.id} | {n: seen[n] for n in changes})
+        return self.items.try_update(sort_key(record), changes, {"id": record.id} | {n: seen[n] for n in changes})
 
     def page(self, wanted: RecordQuery, logs: LogSource) -> RecordPage:
         """Raise ClusterNotFound for an unknown cluster, NotEnabled for one that was never backed up."""
@@ -153,18 +159,30 @@ class BackupStore:
         return _leased(self.record(id), self.items.get("active") or {})
 
     def records(self) -> Iterator[BackupRecord]:
-        """Newest first."""
-        return map(_record_of, self.items.newest("record/"))
+        """Newest first, without those that expire."""
+        return (record_of(item) for item in self.items.newest("record/") if not item.get("expiring"))
+
+    def chain(self, record: BackupRecord) -> Iterator[BackupRecord]:
+        """A record and those that it continues, to its full one."""
+        yield record
+        with suppress(RecordNotFound):
+            while record.base:
+                record = self.record(record.base)
+                yield record
+
+    def last_success(self) -> BackupRecord | None:
+        last = (self.items.get("cluster") or {}).get("last_record")
+        return self.record(last) if last else None
 
     def note_read_back(self, record: BackupRecord, done: int, crc32: int) -> None:
         """Note how far the archive of a backup that runs was read back, and the CRC-32 to there."""
-        self.items.update(_sort_key(record), {"read_back": {"done": done, "crc32": crc32}})
+        self.items.update(sort_key(record), {"read_back": {"done": done, "crc32": crc32}})
 
     # Running, one at a time
 
     def start(self, record: BackupRecord, now: int) -> bool:
         """Make a record that runs; False if it was made before. Raise BackupRuns while another one runs."""
-        active = {"record": _sort_key(record), "fence": 0, "lease_until": 0, "asked": 0}
+        active = {"record": sort_key(record), "fence": 0, "lease_until": 0, "asked": 0}
         lease = self._due("active", now + QUEUED_FOR, active) | {"ConditionExpression": _NEW}
         there = transact(self.items.dynamodb, [*self._puts(record), {"Put": lease}])
         if 0 in there:
@@ -183,7 +201,7 @@ class BackupStore:
         if not self.items.try_update("active", {"fence": fence, "lease_until": until, "due_at": until}, seen):
             return None
         item = self.items.get(active["record"])
-        return Lease(_record_of(item), fence) if item else None
+        return Lease(record_of(item), fence) if item else None
 
     def release(self, lease: Lease, now: int, *, progress: bool) -> None:
         """Let the next worker go on; it is asked by message, or else by the schedule."""
@@ -194,11 +212,14 @@ class BackupStore:
         """Write the end of a backup; False if another worker took it meanwhile. since_full is of a success."""
         items: list[TransactWriteItemTypeDef] = [
             {"Delete": self.items.key("active") | where(_held(lease))},
-            {"Put": self.items.put_of(_sort_key(record), asdict(record))},
+            {"Put": self.items.put_of(sort_key(record), asdict(record))},
+            self._swept(),
         ]
         if since_full is not None:
             last = {"last_record": record.id, "since_full": since_full}
             items.append({"Update": self.items.update_of("cluster", last)})
+        else:
+            items.append(self._alert(record))
         if transact(self.items.dynamodb, items):
             return False
         if since_full is not None:
@@ -212,13 +233,13 @@ class BackupStore:
         item = self.items.get("policy")
         return (item["due_at"], Period.parse(item["period"])) if item else None
 
-    def due_watch(self) -> int | None:
-        """When people should hear that no backup succeeded."""
-        item = self.items.get("watch")
+    def due_at(self, name: Literal["watch", "sweep"]) -> int | None:
+        """When people should hear that no backup succeeded, or records be looked at for those to be deleted."""
+        item = self.items.get(name)
         return item["due_at"] if item else None
 
-    def advance(self, name: str, due: int, following: int) -> bool:
-        """Move the policy or the watch on, if it is still due then."""
+    def advance(self, name: Literal["policy", "watch", "sweep"], due: int, following: int) -> bool:
+        """Move a due item on, if it is still due then."""
         return self.items.try_update(name, {"due_at": following}, {"due_at": due})
 
     def ask_again(self, now: int) -> bool:
@@ -239,9 +260,20 @@ class BackupStore:
     def _puts(self, record: BackupRecord) -> list[TransactWriteItemTypeDef]:
         """A record that is new, and where it is found by its id."""
         return [
-            {"Put": self.items.put_of(_sort_key(record), asdict(record)) | {"ConditionExpression": _NEW}},
-            {"Put": self.items.put_of(f"id/{record.id}", {"record": _sort_key(record)})},
+            {"Put": self.items.put_of(sort_key(record), asdict(record)) | {"ConditionExpression": _NEW}},
+            {"Put": self.items.put_of(f"id/{record.id}", {"record": sort_key(record)})},
         ]
+
+    def _swept(self) -> TransactWriteItemTypeDef:
+        """The cluster's records are looked at from time to time."""
+        update = {
+            "UpdateExpression": "SET due_shard = :shard, due_at = if_not_exists(due_at, :at)",
+            "ExpressionAttributeValues": encode({":shard": self._shard, ":at": now_ms() + SWEPT_AFTER}),
+        }
+        return {"Update": self.items.key("sweep") | update}
+
+    def _alert(self, record: BackupRecord) -> TransactWriteItemTypeDef:
+        return {"Put": self._due(f"alert/{record.id}", now_ms() + ALERT_AFTER, {"failed": asdict(record)})}
 
     def _due(self, name: str, at: int, fields: Mapping[str, Any]) -> Any:
         return self.items.put_of(name, {"due_shard": self._shard, "due_at": at, **fields})
@@ -268,25 +300,25 @@ def due_items(now: int) -> Iterator[tuple[str, str, str]]:
 
 def _leased(record: BackupRecord, active: Mapping[str, Any]) -> BackupRecord:
     """A record that runs has its lease in `active`."""
-    if record.status is Status.RUNNING and _sort_key(record) == active.get("record"):
+    if record.status is Status.RUNNING and sort_key(record) == active.get("record"):
         return replace(record, lease_until=active["due_at"] + GIVEN_UP_AFTER)
     return record
 
 
-def _sort_key(record: BackupRecord) -> str:
+def sort_key(record: BackupRecord) -> str:
     return f"record/{record.created_at:013d}/{record.id}"
 
 
 def _held(lease: Lease) -> dict[str, Any]:
     """What `active` has as long as the lease is good; fences are of one record, so that is told too."""
-    return {"fence": lease.fence, "record": _sort_key(lease.record)}
+    return {"fence": lease.fence, "record": sort_key(lease.record)}
 
 
 def _fields(item: Mapping[str, Any], of: type[BackupRecord | Cluster]) -> dict[str, Any]:
     return {each.name: item[each.name] for each in fields(of) if each.name in item}
 
 
-def _record_of(item: Mapping[str, Any]) -> BackupRecord:
+def record_of(item: Mapping[str, Any]) -> BackupRecord:
     return BackupRecord(**_fields(item, BackupRecord) | {"status": Status(item["status"])})
 
 

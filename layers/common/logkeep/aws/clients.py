@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from mypy_boto3_kms import KMSClient
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_secretsmanager import SecretsManagerClient
+    from mypy_boto3_sns import SNSClient
     from mypy_boto3_sqs import SQSClient
     from mypy_boto3_sts import STSClient
 
@@ -47,6 +48,11 @@ def dynamodb() -> DynamoDBClient:
 @cache
 def sqs() -> SQSClient:
     return _counted(boto3.client("sqs", config=_CONFIG))
+
+
+@cache
+def sns() -> SNSClient:
+    return _counted(boto3.client("sns", config=_CONFIG))
 
 
 @cache

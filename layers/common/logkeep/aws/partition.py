@@ -63,6 +63,9 @@ class Partition:
     def put_of(self, name: str, fields: Mapping[str, Any]) -> Any:
         return {"TableName": self._table, "Item": encode({"pk": self.pk, "sk": name, **fields})}
 
+    def delete(self, name: str) -> None:
+        self.dynamodb.delete_item(**self.key(name))
+
     def key(self, name: str) -> Any:
         return {"TableName": self._table, "Key": encode({"pk": self.pk, "sk": name})}
 

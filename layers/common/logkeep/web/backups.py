@@ -9,6 +9,7 @@ from aws_lambda_powertools.event_handler import Response
 from logkeep.aws.backup_queue import RunOrder, send
 from logkeep.aws.backups import BackupStore, backup_store
 from logkeep.aws.logs import LogStore, log_store
+from logkeep.aws.retention import retention
 from logkeep.backup_settings import (
     BACKUP_FIELDS,
     BACKUP_SETTINGS,
@@ -20,8 +21,9 @@ from logkeep.backup_settings import (
     SettingsAnswer,
     TargetRequest,
 )
+from logkeep.backups import HeldRecord
 from logkeep.clock import now_ms
-from logkeep.errors import ClusterNotFound, NotEnabled
+from logkeep.errors import ClusterNotFound, NotEnabled, RecordNotFound
 from logkeep.logid import is_segment
 from logkeep.settings import settings
 from logkeep.web.http import Answer, App
@@ -71,7 +73,7 @@ def show_settings(app: App, cluster_id: str) -> Answer:
     cluster = store.cluster(logs)
     return app.answer_json(
         SettingsAnswer(
-            logConfiguration=cluster.configuration(settings().bucket),
+            logConfiguration=cluster.configuration(settings().bucket, settings().backup_keep_days),
             realTimeLogCollectRecord=cluster.real_time_record,
         )
     )
@@ -133,6 +135,17 @@ def start_backup(app: App, cluster_id: str) -> Answer:
     store.start(cluster.new_record(str(uuid.uuid4()), now, "Manual"), now)
     send(RunOrder(project=app.caller.project, cluster=cluster_id))
     return _empty()
+
+
+def hold_record(app: App, cluster_id: str, record_id: str, *, held: bool) -> Answer:
+    """Keep a record from expiring, or let it go; raise RecordNotFound, Conflict while it runs."""
+    if not is_segment(cluster_id):
+        raise ClusterNotFound(cluster_id)
+    if not is_segment(record_id):
+        raise RecordNotFound(f"no backup record {record_id}")
+    keeper = retention(app.caller.project, cluster_id)
+    (keeper.hold if held else keeper.let_go)(record_id)
+    return app.answer_json(HeldRecord(id=record_id, hold=held))
 
 
 def try_target(app: App, cluster_id: str) -> Answer:

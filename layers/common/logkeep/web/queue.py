@@ -7,22 +7,24 @@ from typing import Any
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from logkeep.aws.backup_queue import ORDERS, DueOrder, RunOrder, send
+from logkeep.aws.backup_queue import ORDERS, DueOrder, ExpireOrder, RunOrder, send
 from logkeep.aws.backup_runs import backup_runs
 from logkeep.aws.backups import backup_store
 from logkeep.aws.build_queue import order_file
 from logkeep.aws.logs import log_store
+from logkeep.aws.notices import publish_failures
 from logkeep.aws.renders import renders
 from logkeep.aws.restore_queue import ORDERS as RESTORE_ORDERS
 from logkeep.aws.restore_queue import RestoreOrder
 from logkeep.aws.restore_queue import send as send_restore
 from logkeep.aws.restores import restores
+from logkeep.aws.retention import retention
 from logkeep.aws.uploads import Unfinished
 from logkeep.aws.verifications import verifications
 from logkeep.clock import now_ms
 from logkeep.errors import BackupRuns, Busy, ClusterNotFound, NotEnabled, NotFound
 from logkeep.files import FileOrder
-from logkeep.schedule import run_id
+from logkeep.schedule import DAY, run_id
 
 # What a part may take, so that an invocation ends between parts and not within one.
 _RESERVE_SECONDS = 45
@@ -54,20 +56,37 @@ def build_ordered_file(body: str, seconds_left: float) -> None:
 
 
 def work_on_backup(body: str, seconds_left: float) -> None:
-    """Go on with a cluster's backup; where time is up first, order it again, and the next call goes on.
+    """Go on with a cluster's backup, or delete those that have had their time.
 
-    Raises Busy where nothing could be done: another call would do no better, and people should hear of it.
+    Where time is up first, it is ordered again, and the next call goes on. Raises Busy where nothing could be
+    done: another call would do no better, and people should hear of it.
     """
     order = ORDERS.validate_json(body)
+    if isinstance(order, ExpireOrder):
+        if retention(order.project, order.cluster).sweep(now_ms(), seconds_left):
+            send(order)
+        return
     if isinstance(order, DueOrder):
         _start_due(order)
     if backup_runs(order.project, order.cluster).go_on(seconds_left):
         send(RunOrder(project=order.project, cluster=order.cluster))
+    _tell_of_failures(order.project, order.cluster)
+
+
+def _tell_of_failures(project: str, cluster: str) -> None:
+    try:
+        if told := publish_failures(project, backup_store(project, cluster)):
+            logger.warning("a backup failed", extra={"project": project, "cluster": cluster, "records": told})
+    except Exception:
+        # The backup is as it is, and the schedule tells of it.
+        logger.exception("the failure of a backup could not be published")
 
 
 def _start_due(order: DueOrder) -> None:
     """Make the record of a scheduled run: one, however often it is ordered. It has failed while another one runs."""
     store, now = backup_store(order.project, order.cluster), now_ms()
+    if order.due < now - DAY:
+        return  # a later run was ordered since, and this one's record may have expired
     try:
         cluster = store.enabled(log_store(order.project))
     except (ClusterNotFound, NotEnabled):
@@ -78,7 +97,7 @@ def _start_due(order: DueOrder) -> None:
     try:
         store.start(record, now)
     except BackupRuns:
-        store.put(record.failed("overlapped: another backup of the cluster was running", now))
+        store.put(record.failed("overlapped: another backup of the cluster was running", now), alert=True)
 
 
 def work_on_archive(body: str, seconds_left: float) -> None:

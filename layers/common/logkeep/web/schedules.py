@@ -6,10 +6,12 @@ from typing import Any, Final
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from logkeep.aws.backup_queue import DueOrder, RunOrder, send
+from logkeep.aws.backup_queue import DueOrder, ExpireOrder, RunOrder, send
 from logkeep.aws.backups import backup_store, due_items
+from logkeep.aws.notices import publish, publish_failures
 from logkeep.clock import now_ms
-from logkeep.schedule import DAY, run_id, spread
+from logkeep.notices import missed
+from logkeep.schedule import DAY, MISSED_AFTER, run_id, spread
 
 SPREAD_SECONDS: Final = 300
 
@@ -17,15 +19,17 @@ logger = Logger()
 
 
 def start_what_is_due(now: int) -> None:
-    """Order the backups that are due, and those that nobody works on any more; tell of clusters without a success.
+    """Order the backups that are due, those that nobody works on any more, and a look at what has had its time; tell of
+    failures and of clusters without a success.
 
     Whoever is killed in the middle is followed a minute later by one that does it again: a run has one record however
     often it is ordered. What fails for one cluster does not keep the others waiting.
     """
     failed = 0
-    for project, cluster, name in due_items(now):
+    # Backups first: a topic that does not answer takes time.
+    for project, cluster, name in sorted(due_items(now), key=lambda each: each[2].startswith(_TELLING)):
         try:
-            _DUE[name](project, cluster, now)
+            _DUE[name.partition("/")[0]](project, cluster, now)
         except Exception:
             logger.exception("what is due could not be started", extra={"project": project, "cluster": cluster})
             failed += 1
@@ -51,13 +55,42 @@ def _go_on(project: str, cluster: str, now: int) -> None:
 
 
 def _warn(project: str, cluster: str, now: int) -> None:
+    """Tell people, then move the watch on: at least once, and twice of two schedules at once."""
     store = backup_store(project, cluster)
-    due = store.due_watch()
-    if due is not None and due <= now and store.advance("watch", due, now + DAY):
+    due = store.due_at("watch")
+    if due is None or due > now:
+        return
+    last, following = store.last_success(), now + DAY
+    # Who is killed behind a success has not moved the watch on.
+    if last and (late := (last.finished_at or 0) + MISSED_AFTER) > now:
+        following = late
+    else:
         logger.warning("no backup succeeded for too long", extra={"project": project, "cluster": cluster})
+        publish(missed(project, cluster, last))
+    store.advance("watch", due, following)
 
 
-_DUE: Final[Mapping[str, Callable[[str, str, int], None]]] = {"policy": _run, "active": _go_on, "watch": _warn}
+def _sweep(project: str, cluster: str, now: int) -> None:
+    store = backup_store(project, cluster)
+    due = store.due_at("sweep")
+    if due is not None and due <= now:
+        send(ExpireOrder(project=project, cluster=cluster))
+        store.advance("sweep", due, now + DAY)
+
+
+def _tell(project: str, cluster: str, now: int) -> None:
+    if told := publish_failures(project, backup_store(project, cluster)):
+        logger.warning("a backup failed", extra={"project": project, "cluster": cluster, "records": told})
+
+
+_DUE: Final[Mapping[str, Callable[[str, str, int], None]]] = {
+    "policy": _run,
+    "active": _go_on,
+    "watch": _warn,
+    "sweep": _sweep,
+    "alert": _tell,
+}
+_TELLING: Final = ("watch", "alert")
 
 
 def schedule_entrypoint(work: Callable[[int], None]) -> Callable[[dict[str, Any], LambdaContext], None]:

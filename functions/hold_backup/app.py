@@ -1,0 +1,20 @@
+"""PUT and DELETE …/clusters/{cluster_id}/logs/records/{record_id}/hold: keep a backup from expiring, or let it go."""
+
+from logkeep.web.backups import hold_record
+from logkeep.web.http import Answer, App, entrypoint
+from logkeep.web.services import CSS
+
+app = App(CSS, "hold_backup")
+
+
+@app.put("/v1.0/<project_id>/clusters/<cluster_id>/logs/records/<record_id>/hold")
+def hold_backup(project_id: str, cluster_id: str, record_id: str) -> Answer:
+    return hold_record(app, cluster_id, record_id, held=True)
+
+
+@app.delete("/v1.0/<project_id>/clusters/<cluster_id>/logs/records/<record_id>/hold")
+def let_backup_go(project_id: str, cluster_id: str, record_id: str) -> Answer:
+    return hold_record(app, cluster_id, record_id, held=False)
+
+
+lambda_handler = entrypoint(app)

@@ -1,0 +1,65 @@
+"""What people are told of backups that failed, or did not happen."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final, Literal
+
+from logkeep.backups import BackupRecord
+
+SUBJECT_MAX: Final = 100  # characters, of SNS
+
+_NEXT_ONE: Final = """\
+No log is lost by it: the next backup takes what this one would have taken. To try at once:
+  POST /v1.0/{project}/clusters/{cluster}/logs/collect
+If that fails too, look for the record in the log group of the functions."""
+_LOOK: Final = """\
+Look at the cluster's records for the reason:
+  GET /v1.0/{project}/clusters/{cluster}/logs/records?status=FAIL
+If there are none, backups were not started: look at the functions schedule_backups and run_backup, and at the queue
+of backups and its dead letters. This is said again every day until a backup succeeds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """`subject` is ASCII and at most 100 characters."""
+
+    kind: Literal["failed", "missed"]
+    project: str
+    subject: str
+    text: str
+
+
+def failed(project: str, record: BackupRecord) -> Notice:
+    began = "Due" if record.job_type == "Auto" else "Started by hand"
+    facts = {
+        "Project": project,
+        "Cluster": record.cluster_id,
+        "Record": record.id,
+        began: _moment(record.created_at),
+        "Failed": _moment(record.finished_at),
+        "Reason": record.failed_msg or "unknown",
+    }
+    return _notice("failed", project, record.cluster_id, "A backup of the cluster's logs failed.", facts, _NEXT_ONE)
+
+
+def missed(project: str, cluster: str, last: BackupRecord | None) -> Notice:
+    """`last` is the last success."""
+    facts = {
+        "Project": project,
+        "Cluster": cluster,
+        "Last success": _moment(last.finished_at) + f" (record {last.id})" if last else "none",
+    }
+    said = "No backup of the cluster's logs has succeeded for more than a day and a half."
+    return _notice("missed", project, cluster, said, facts, _LOOK)
+
+
+def _notice(
+    kind: Literal["failed", "missed"], project: str, cluster: str, said: str, facts: dict[str, str], advice: str
+) -> Notice:
+    rows = "\n".join(f"{name + ':':<17}{value}" for name, value in facts.items())
+    text = f"{said}\n\n{rows}\n\n{advice.format(project=project, cluster=cluster)}\n"
+    return Notice(kind, project, f"Logkeep: backup {kind}, cluster {cluster}"[:SUBJECT_MAX], text)
+
+
+def _moment(at: int | None) -> str:
+    return f"{datetime.fromtimestamp((at or 0) / 1000, UTC):%Y-%m-%d %H:%M:%S} UTC"

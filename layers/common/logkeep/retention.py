@@ -1,0 +1,48 @@
+"""Which backups have had their time: a chain of incremental ones goes as a whole, or not at all."""
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from logkeep.backups import BackupRecord, Status
+from logkeep.schedule import DAY
+
+
+def expired(records: Iterable[BackupRecord], now: int, keep_days: int, last: str | None = None) -> list[BackupRecord]:
+    """The finished records that nothing needs any more, each before the one that it continues; now in epoch ms.
+
+    What is held, locked, running or younger than keep_days is kept, and so is `last`, which the next backup continues,
+    the newest success, and every record that one of these continues.
+    """
+    by_id = {each.id: each for each in records}
+    newest = max((each.finished_at or 0 for each in by_id.values() if each.status is Status.SUCCESS), default=0)
+    needed = {
+        link.id
+        for each in by_id.values()
+        if not _is_over(each, now, keep_days) or each.id == last or _is_success_at(each, newest)
+        for link in chain(by_id, each)
+    }
+    over = [each for each in by_id.values() if each.id not in needed]
+    return sorted(over, key=lambda each: sum(1 for _ in chain(by_id, each)), reverse=True)
+
+
+def chain(records: Mapping[str, BackupRecord], record: BackupRecord) -> Iterator[BackupRecord]:
+    """A record and those that it continues, to its full one."""
+    found: BackupRecord | None = record
+    while found:
+        yield found
+        found = records.get(found.base) if found.base else None
+
+
+def expires_at(record: BackupRecord, keep_days: int) -> int | None:
+    """When its time is over, in epoch ms, if nothing that is younger needs it; None while it runs or is held."""
+    if record.finished_at is None or record.hold:
+        return None
+    return max(record.finished_at + keep_days * DAY, record.locked_until or 0)
+
+
+def _is_over(record: BackupRecord, now: int, keep_days: int) -> bool:
+    ends = expires_at(record, keep_days)
+    return record.status is not Status.RUNNING and ends is not None and ends < now
+
+
+def _is_success_at(record: BackupRecord, finished_at: int) -> bool:
+    return record.status is Status.SUCCESS and record.finished_at == finished_at

@@ -1,0 +1,186 @@
+"""Backups under S3 Object Lock: locked before they count as made, and their chain with them."""
+
+import os
+from collections.abc import Iterator
+
+import httpx
+import pytest
+from botocore.exceptions import ClientError
+
+from local.emulator import Emulator
+from local.template import Template
+from logkeep.aws.backup_runs import BackupRuns, backup_runs
+from logkeep.aws.backups import BackupStore, backup_store
+from logkeep.aws.retention import Retention, retention
+from logkeep.backup_settings import LogSettings
+from logkeep.backups import Status
+from logkeep.clock import now_ms
+from logkeep.schedule import DAY
+from tests.calls import CLUSTER, PROJECT, forget_aws
+from tests.conftest import Objects
+from tests.faults import Killed, at_once, killed_at
+from tests.stores.test_backup_runs import begin, expire, fill, restored, stored
+from tests.stores.test_retention import TIME, back_up, shown, sweep
+
+
+@pytest.fixture(params=["GOVERNANCE"])
+def locked(request: pytest.FixtureRequest, emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    httpx.post(f"{emulator.endpoint}/_ministack/reset", trust_env=False).raise_for_status()
+    template = Template.load(overrides=f"BackupLockDays=10 BackupLockMode={request.param}")
+    for name, value in emulator.create(template).items():
+        monkeypatch.setenv(name, value)
+    forget_aws()
+    yield
+    forget_aws()
+
+
+@pytest.fixture
+def store(locked: None) -> BackupStore:
+    store = backup_store(PROJECT, CLUSTER)
+    store.open(LogSettings(backup_keep_days=1, full_every=3), now_ms())
+    return store
+
+
+@pytest.fixture
+def runs(store: BackupStore) -> BackupRuns:
+    return backup_runs(PROJECT, CLUSTER)
+
+
+@pytest.fixture
+def keeper(store: BackupStore) -> Retention:
+    return retention(PROJECT, CLUSTER)
+
+
+@pytest.fixture
+def objects(locked: None) -> Objects:
+    return Objects()
+
+
+def keys_of(objects: Objects, id: str) -> list[str]:
+    keys = [*objects.keys("backups/"), *objects.keys("cuts/")]
+    found = [each for each in keys if each.endswith((f"/{id}.zip", f"/{id}.json"))]
+    assert len(found) == 2
+    return found
+
+
+def locks(objects: Objects, id: str) -> set[tuple[str, int]]:
+    """The mode and the end of each lock of a record's objects."""
+    found: set[tuple[str, int]] = set()
+    for key in keys_of(objects, id):
+        lock = objects.s3.get_object_retention(Bucket=objects.bucket, Key=key)["Retention"]
+        found.add((lock["Mode"], int(lock["RetainUntilDate"].timestamp() * 1000)))
+    return found
+
+
+def holds(objects: Objects, *ids: str) -> dict[str, set[str]]:
+    def status(key: str) -> str:
+        try:
+            return objects.s3.get_object_legal_hold(Bucket=objects.bucket, Key=key)["LegalHold"]["Status"]
+        except ClientError as error:
+            return "OFF" if error.response["Error"]["Code"] == "NoSuchObjectLockConfiguration" else str(error)
+
+    return {id: {status(key) for key in keys_of(objects, id)} for id in ids}
+
+
+def near(found: set[tuple[str, int]], mode: str, until: int) -> bool:
+    """S3 keeps seconds."""
+    return len(found) == 1 and all((each, abs(end - until) <= 1000) == (mode, True) for each, end in found)
+
+
+@pytest.mark.parametrize("locked", ["GOVERNANCE", "COMPLIANCE"], indirect=True)
+def test_a_backup_and_what_it_continues_are_locked_as_long_as_the_newest(store, runs, objects, monkeypatch):
+    mode = os.environ["BACKUP_LOCK_MODE"]
+    first, second, third, full = back_up(store, runs, monkeypatch, 5, 4, 3, 2)
+    assert [each.base for each in (first, second, third, full)] == [None, "r5", "r4", None]
+    for each, last in ((first, third), (second, third), (third, third), (full, full)):
+        assert last.finished_at
+        assert near(locks(objects, each.id), mode, last.finished_at + 10 * DAY)
+        assert each.locked_until == (each.finished_at or 0) + 10 * DAY
+        for key in keys_of(objects, each.id):
+            (version,) = objects.s3.list_object_versions(Bucket=objects.bucket, Prefix=key)["Versions"]
+            with pytest.raises(ClientError, match="AccessDenied"):
+                objects.s3.delete_object(Bucket=objects.bucket, Key=key, VersionId=version["VersionId"])
+
+
+def test_a_lock_that_was_made_in_another_mode_is_made_longer_as_it_is(store, runs, objects, monkeypatch) -> None:
+    back_up(store, runs, monkeypatch, 5)
+    monkeypatch.setenv("BACKUP_LOCK_MODE", "COMPLIANCE")
+    forget_aws()
+    first, second = back_up(store, backup_runs(PROJECT, CLUSTER), monkeypatch, 4)
+    assert second.finished_at
+    assert near(locks(objects, first.id), "GOVERNANCE", second.finished_at + 10 * DAY)
+    assert near(locks(objects, second.id), "COMPLIANCE", second.finished_at + 10 * DAY)
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+def test_a_worker_killed_anywhere_leaves_no_success_without_its_lock(after, store, runs, objects) -> None:
+    for number in range(100):
+        fill()
+        begin(store, f"k{number:03d}", 1000 + number)
+        try:
+            with killed_at(number, after=after):
+                runs.go_on(TIME)
+            break
+        except Killed:
+            (newest, *_) = store.records()
+            if newest.status is Status.SUCCESS:
+                assert locks(objects, newest.id)
+        if store.items.get("active"):
+            expire(store)
+            assert not runs.go_on(TIME)
+    oldest_first = list(store.records())[::-1]
+    assert len(oldest_first) > 12
+    for each in oldest_first:
+        assert each.status is Status.SUCCESS
+        assert min(end for _, end in locks(objects, each.id)) >= (each.locked_until or 0)
+    assert restored(objects, *oldest_first) == stored()
+
+
+def test_what_is_locked_does_not_expire_and_its_bytes_outlive_its_record(store, runs, keeper, objects, monkeypatch):
+    back_up(store, runs, monkeypatch, 16, 15, 9, 8, 7)
+    sweep(keeper)
+    assert shown(store) == {"r16", "r15", "r9", "r8", "r7"}, "the newest of the chain is locked"
+    later = now_ms() + 2 * DAY
+    keeper.sweep(later, TIME)
+    assert shown(store) == {"r8", "r7"}
+    versions = objects.s3.list_object_versions(Bucket=objects.bucket, Prefix="backups/")
+    gone = {each["Key"]: each["VersionId"] for each in versions["Versions"] if "/r9." in each["Key"]}
+    ((key, version),) = gone.items()
+    assert {each["Key"] for each in versions["DeleteMarkers"]} >= {key}
+    with pytest.raises(ClientError, match="AccessDenied"):
+        objects.s3.delete_object(Bucket=objects.bucket, Key=key, VersionId=version)
+
+
+def test_a_hold_is_a_legal_hold_of_the_chain_until_the_last_that_needs_it_is_let_go(
+    store, runs, keeper, objects, monkeypatch
+) -> None:
+    back_up(store, runs, monkeypatch, 5, 4, 3)
+    assert holds(objects, "r5", "r4", "r3") == {"r5": {"OFF"}, "r4": {"OFF"}, "r3": {"OFF"}}
+    keeper.hold("r3")
+    keeper.hold("r4")
+    assert holds(objects, "r5", "r4", "r3") == {"r5": {"ON"}, "r4": {"ON"}, "r3": {"ON"}}
+    keeper.let_go("r3")
+    assert holds(objects, "r5", "r4", "r3") == {"r5": {"ON"}, "r4": {"ON"}, "r3": {"OFF"}}
+    keeper.let_go("r4")
+    assert holds(objects, "r5", "r4", "r3") == {"r5": {"OFF"}, "r4": {"OFF"}, "r3": {"OFF"}}
+
+
+def test_a_chain_that_is_held_by_one_and_let_go_by_another_at_once_is_locked(
+    store, runs, keeper, objects, monkeypatch
+) -> None:
+    back_up(store, runs, monkeypatch, 5, 4, 3)
+    for _ in range(5):
+        keeper.hold("r3")
+        at_once(lambda: keeper.let_go("r3"), lambda: keeper.hold("r4"))
+        assert holds(objects, "r5", "r4") == {"r5": {"ON"}, "r4": {"ON"}}
+        keeper.let_go("r4")
+
+
+def test_a_failure_has_nothing_to_be_locked_and_is_held_as_a_record(store, keeper) -> None:
+    record = begin(store)
+    lease = store.claim(now_ms(), 60)
+    assert lease
+    store.finish(lease, record.failed("for the test", now_ms()), None)
+    keeper.hold("first")
+    assert store.record("first").hold
+    keeper.let_go("first")
