@@ -5,6 +5,7 @@ import pytest
 from logkeep.aws.backups import BackupStore, backup_store
 from logkeep.aws.logs import log_store
 from logkeep.clock import now_ms
+from logkeep.schedule import DAY
 from tests.calls import BACKUP, CLUSTER, PROJECT, event, send
 
 pytestmark = pytest.mark.usefixtures("aws")
@@ -29,6 +30,8 @@ def test_a_record_is_held_and_let_go_however_often_that_is_said(store) -> None:
             answer = send(name)
             assert (answer.status, answer.json) == (200, {"id": BACKUP, "hold": held})
             assert bool(store.record(BACKUP).hold) == held
+        shown = send("show_backup_record").json
+        assert (shown["hold"], shown["expires_at"]) == (held, None if held else 2000 + 3650 * DAY)
 
 
 def test_a_record_that_runs_is_a_conflict(store) -> None:

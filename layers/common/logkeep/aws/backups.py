@@ -170,6 +170,10 @@ class BackupStore:
                 record = self.record(record.base)
                 yield record
 
+    def keep_days(self) -> int:
+        """How long the cluster's backups are kept."""
+        return int((self.items.get("cluster") or {}).get("keep_days", settings().backup_keep_days))
+
     def last_success(self) -> BackupRecord | None:
         last = (self.items.get("cluster") or {}).get("last_record")
         return self.record(last) if last else None

@@ -19,6 +19,7 @@ from logkeep.identity import Scope
 from logkeep.logid import is_segment
 from logkeep.rendition import Facts
 from logkeep.restores import RestoreReport, RestoreRequest
+from logkeep.retention import expires_at
 from logkeep.settings import settings
 from logkeep.verification import Verification, VerifyRequest
 from logkeep.web.backups import BODY_MAX
@@ -39,6 +40,9 @@ class ArchiveFacts(BaseModel):
 class BackupDetail(ClusterLogRecord):
     """A record as it is listed, and what only Logkeep tells; null where there is none."""
 
+    hold: bool
+    locked_until: int | None  # by S3 Object Lock, epoch ms, as expires_at
+    expires_at: int | None  # unless one that is younger continues it
     archive: ArchiveFacts | None
     verification: dict[str, Any] | None
     restore: dict[str, Any] | None
@@ -51,9 +55,13 @@ class _Report(RootModel[dict[str, Any]]):
 def show_record(app: App, cluster_id: str, record_id: str) -> Answer:
     _check(cluster_id, record_id)
     project, now = app.caller.project, now_ms()
-    record = backup_store(project, cluster_id).shown(record_id)
+    store = backup_store(project, cluster_id)
+    record = store.shown(record_id)
     detail = BackupDetail(
         **record.seen_at(now).model_dump(),
+        hold=bool(record.hold),
+        locked_until=record.locked_until,
+        expires_at=expires_at(record, store.keep_days()),
         archive=_facts(project, record),
         verification=_shown(Verification, record.verification, now),
         restore=_shown(RestoreReport, record.restore, now),
