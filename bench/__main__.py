@@ -8,6 +8,7 @@ from pathlib import Path
 
 from bench import prices
 from bench.appending import appending
+from bench.backing_up import backing_up
 from bench.eventing import eventing
 from bench.identifying import identifying
 from bench.memory import memory
@@ -32,6 +33,7 @@ def main() -> None:
         appending(dynamodb)
         eventing(dynamodb)
         memory()
+        backing_up()
         identifying(values_of(template, emulator.endpoint)["CredentialsKey"])
     print(f"\n{time.monotonic() - started:.0f} s")
 
