@@ -8,18 +8,21 @@ import random
 import time
 import uuid
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final
 
+from logkeep.aws.backup_runs import backup_runs
 from logkeep.aws.backups import backup_store
 from logkeep.aws.credentials import credential_store
 from logkeep.aws.events import event_store
 from logkeep.aws.logs import LogStore, log_store
 from logkeep.backup_settings import LogSettings
 from logkeep.backups import BackupRecord, Status
-from logkeep.errors import LogNotFound
+from logkeep.clock import now_ms
+from logkeep.errors import BackupRuns, LogNotFound
 from logkeep.events import DAY, HOUR, MINUTE, Event, EventBatch, EventType
 from logkeep.identity import Credential, Kind, Scope, access_key_place, token_place, user_id, user_place
 from logkeep.log import Totals
@@ -52,10 +55,12 @@ SUB_JOBS: Final = [f"a777ff00d3cf4d369d87066806ae{number:04d}" for number in (1,
 CLUSTER: Final = "4213d908-f5dc-4633-8401-cfd7175fca0c"
 INSTANCE: Final = "css-logs-ess-esn-1-1"
 LOG_PATH: Final = "css-backup-1610678043608/css/log"
+BACKUP: Final = str(uuid.uuid5(uuid.NAMESPACE_URL, f"{CLUSTER} archive"))
 
 _AGE_SECONDS: Final = 7200  # nothing in it lies in the future
 _EVENT_DAYS: Final = 6
 _BACKUP_DAYS: Final = 22
+_BACKUP_SECONDS: Final = 120  # less is left of it, as of a Lambda
 # What the logs of a kind are registered under.
 _REGISTERED: Final = {
     "build": Registration(JOB, str(BUILD_NO)),
@@ -84,6 +89,7 @@ def write_sample(kms_key: str) -> None:
         backups.put(record)
     if not backups.cluster(logs).settings_id:
         backups.open(LogSettings(agency="css_obs_agency", log_base_path=LOG_PATH), since)
+    _back_up(logs, since - 2 * HOUR)
 
 
 def demo(endpoint: str) -> dict[str, Any]:
@@ -106,6 +112,7 @@ def demo(endpoint: str) -> dict[str, Any]:
         "container": CONTAINER,
         "sub_job_ids": SUB_JOBS,
         "cluster_id": CLUSTER,
+        "backup_id": BACKUP,
         "instance_name": INSTANCE,
         "job_id": JOB,
         "build_no": BUILD_NO,
@@ -315,12 +322,21 @@ def _event_batches(since: int) -> Iterator[EventBatch]:
 
 
 def _backups(since: int) -> Iterator[BackupRecord]:
-    """A run a day, every seventh of which failed; three manual ones; and one that runs."""
+    """A run a day, every seventh of which failed; three manual ones; and one that runs. None has an archive."""
     for day in range(_BACKUP_DAYS, 0, -1):
         failed = day % 7 == 3
         yield _backup(since - day * DAY, "Auto", Status.FAIL if failed else Status.SUCCESS)
     for hours, status in ((50, Status.SUCCESS), (26, Status.FAIL), (1, Status.RUNNING)):
         yield _backup(since - hours * HOUR - MINUTE, "Manual", status)
+
+
+def _back_up(logs: LogStore, created_at: int) -> None:
+    """Make the backup that has an archive."""
+    backups = backup_store(PROJECT, CLUSTER)
+    record = backups.cluster(logs).new_record(BACKUP, created_at, "Manual")
+    with suppress(BackupRuns):  # one of the user's
+        if backups.start(record, now_ms()) or backups.record(BACKUP).status is Status.RUNNING:
+            backup_runs(PROJECT, CLUSTER).go_on(_BACKUP_SECONDS)
 
 
 def _backup(created_at: int, job_type: Any, status: Status) -> BackupRecord:

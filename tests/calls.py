@@ -25,6 +25,7 @@ OTHER_PROJECT: Final = "f" * 32
 RECORD: Final = "5c77b71c-5b35-4f50-8984-76387e42451a"
 SERVICE: Final = "35de3ca9-1bca-4ae7-9cb0-914f30fa7d3e"
 CLUSTER: Final = "4213d908-f5dc-4633-8401-cfd7175fca0c"
+BACKUP: Final = str(uuid.uuid5(uuid.NAMESPACE_URL, f"{CLUSTER} archive"))
 TASK: Final = "secretflow-task-20241101160338-single-psi"
 JOB: Final = "b59137c75cc44d0b8e1f2ee58b0fdc1f"
 BUILD_NO: Final = 27

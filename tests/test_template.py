@@ -168,10 +168,10 @@ def test_the_indexes_that_the_code_reads_exist() -> None:
         assert (index["IndexName"], index["Projection"]) == (name, {"ProjectionType": "KEYS_ONLY"})
 
 
-def test_the_download_role_reads_renders_and_nothing_else() -> None:
-    (statement,) = statements("DownloadRole")
-    assert statement["Action"] == "s3:GetObject"
-    assert statement["Resource"] == {"Fn::Sub": "${Bucket.Arn}/renders/*"}
+def test_the_download_role_reads_renders_and_archives_and_nothing_else() -> None:
+    granted = [(each["Action"], each["Resource"]) for each in statements("DownloadRole")]
+    files = [{"Fn::Sub": f"${{Bucket.Arn}}/{folder}/*"} for folder in ("renders", "backups")]
+    assert granted == [("s3:GetObject", each) for each in files]
 
 
 def test_the_environment_is_what_the_settings_read() -> None:

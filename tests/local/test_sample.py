@@ -39,7 +39,7 @@ def test_every_api_has_something_to_show(aws: None) -> None:
     kinds = Counter(head.log_id.kind for head in logs.page("", "", 1000))
     assert kinds == {"build": 3, "task": 6, "check": 5, "cluster": 8}
     records = backup_store(sample.PROJECT, sample.CLUSTER).page(RecordQuery(limit=1000), logs)
-    assert records.totalSize == 25
+    assert records.totalSize == 26
     assert {(each.status, each.jobTypes) for each in records.clusterLogRecord} == {
         (Status.SUCCESS, "Auto"),
         (Status.FAIL, "Auto"),

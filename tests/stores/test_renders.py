@@ -52,7 +52,7 @@ def store(aws) -> Renders:
 
 
 def content(store: Renders, made: Rendition, facts: Facts) -> bytes:
-    return b"".join(store.content(made, facts))
+    return b"".join(store.stored(made, facts).content())
 
 
 def test_a_large_render_is_built_in_parts_and_found_again(store, made, noise) -> None:
@@ -168,7 +168,7 @@ def test_a_render_that_the_lifecycle_may_take_is_built_again(store, monkeypatch)
 
 def test_a_link_gives_the_file_with_its_name_and_encoding_and_says_when_it_ends(store, made, noise) -> None:
     facts = built(store, made)
-    link = store.link(made, facts)
+    link = store.stored(made, facts).link()
     assert abs(link.expires_at / 1000 - time.time() - 900) < 5
     assert (link.size, link.raw_size, link.crc32) == (facts.size, len(noise), f"{zlib.crc32(noise):08x}")
     with httpx.stream("GET", link.url, trust_env=False) as answer:
@@ -192,9 +192,9 @@ def test_links_are_signed_by_one_session_until_it_nears_its_end(store, made, mon
         return answer
 
     monkeypatch.setattr(clients.sts(), "assume_role", counting)
-    store.link(made, facts)
-    store.link(made, facts)
-    store.link(made, facts)
+    store.stored(made, facts).link()
+    store.stored(made, facts).link()
+    store.stored(made, facts).link()
     assert calls == 2
 
 

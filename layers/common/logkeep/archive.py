@@ -61,6 +61,10 @@ class Entry:
         return cls(name=name, raw=size, crc32=crc, packed=size, packed_crc32=crc, method=_STORED)
 
     @property
+    def is_deflated(self) -> bool:
+        return self.method == _DEFLATED
+
+    @property
     def _zip64(self) -> bool:
         return max(self.raw, self.packed) >= _MAX32
 
@@ -113,6 +117,10 @@ class ZipLayout:
         for each in entries:
             crc = combine_crc32(isal_zlib.crc32(each.local_header(), crc), each.packed_crc32, each.packed)
         self.crc32 = isal_zlib.crc32(self._directory, crc)
+
+    def content_start(self, index: int) -> int:
+        """Where the packed bytes of an entry begin."""
+        return self.starts[index] + len(self.entries[index].local_header())
 
     def extents(self, content: Callable[[int], Iterable[Extent]]) -> Iterator[Extent]:
         """The ZIP, with content(i) as the packed bytes of entry i."""

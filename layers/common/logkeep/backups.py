@@ -54,6 +54,8 @@ class BackupRecord:
     logs: int | None = None  # files in it
     raw_size: int | None = None  # bytes of text in it
     read_back: dict[str, int] | None = None  # of a verification that is not finished: bytes read, their CRC-32
+    verification: dict[str, Any] | None = None  # of the archive, the last one that was asked for
+    restore: dict[str, Any] | None = None  # the last one
 
     def failed(self, message: str, now: int) -> "BackupRecord":
         return replace(

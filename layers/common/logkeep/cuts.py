@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict
 from logkeep.archive import MANIFEST, Entry, ZipLayout, entry_names
 from logkeep.errors import Corrupt
 from logkeep.fragment import END, combine_crc32
-from logkeep.log import Certificate, Head, State
+from logkeep.log import Certificate, Head, State, Totals
 from logkeep.logid import LogId
 from logkeep.parts import Extent
 from logkeep.rendition import Facts, LogReader, Row
@@ -52,6 +52,11 @@ class Slice(BaseModel):
     begin: Mark
     mark: Mark
     last_time: int | None
+    expected: dict[str, int] | None = None  # of its seal
+
+    @property
+    def totals(self) -> Totals | None:
+        return None if self.expected is None else Totals.of_stored(self.expected)
 
     @property
     def raw(self) -> int:
@@ -136,6 +141,7 @@ def _slice(head: Head, held: Slice | None) -> Slice:
         begin=begin,
         mark=Mark.of(head),
         last_time=head.last_time,
+        expected=head.expected.stored() if head.expected else None,
     )
 
 
@@ -175,8 +181,7 @@ class Archive:
 
     def content_of(self, index: int) -> tuple[int, int]:
         """Where the packed bytes of a slice lie in the archive: first byte and size."""
-        start, entry = self.layout.starts[index + 1], self.layout.entries[index + 1]
-        return start + len(entry.local_header()), entry.packed
+        return self.layout.content_start(index + 1), self.layout.entries[index + 1].packed
 
     def _manifest_of(self, names: Mapping[str, str]) -> bytes:
         rows = [

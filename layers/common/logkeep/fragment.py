@@ -23,7 +23,7 @@ GZIP_OVERHEAD: Final = len(GZIP_HEADER) + len(END) + 8
 LEVEL: Final = 2  # of isal's 0 to 3
 _RAW_DEFLATE: Final = -15
 _WINDOW: Final = 1 << 16  # bytes of a gzip body handed over at once: what follows a member is copied
-_NotDeflate: Final[type[Exception]] = isal_zlib.error  # type: ignore[assignment]  # the stubs call it an instance
+NotDeflate: Final[type[Exception]] = isal_zlib.error  # type: ignore[assignment]  # the stubs call it an instance
 
 
 def combine_crc32(first: int, second: int, second_size: int) -> int:
@@ -61,7 +61,7 @@ def inflate(packed: bytes, fragment: Fragment) -> bytes:
     """The raw bytes of a fragment; raise Corrupt unless they are what was stored."""
     try:
         raw = isal_zlib.decompress(packed + END, _RAW_DEFLATE, fragment.raw + 1)
-    except _NotDeflate as error:
+    except NotDeflate as error:
         raise Corrupt(f"fragment at {fragment.offset}: {error}") from error
     if len(raw) != fragment.raw or isal_zlib.crc32(raw) != fragment.crc32:
         raise Corrupt(f"fragment at {fragment.offset}: the checksum does not match")
@@ -119,7 +119,7 @@ def inflate_gzip(body: bytes, raw_max: int) -> Iterator[bytes]:
                 rest, taken = body[taken : taken + _WINDOW], taken + _WINDOW
             try:
                 piece = member.decompress(rest, RAW_MAX)
-            except _NotDeflate as error:
+            except NotDeflate as error:
                 raise Invalid("body", f"not gzip: {error}") from error
             rest = member.unconsumed_tail
             if not piece and not rest and taken >= len(body) and not member.eof:
@@ -130,6 +130,17 @@ def inflate_gzip(body: bytes, raw_max: int) -> Iterator[bytes]:
             if piece:
                 yield piece
         rest = member.unused_data
+
+
+def inflated(packed: Iterable[bytes]) -> Iterator[bytes]:
+    """The text of fragments in pieces of at most RAW_MAX, as far as there are bytes; raise NotDeflate in the end."""
+    stream = isal_zlib.decompressobj(_RAW_DEFLATE)
+    for chunk in packed:
+        rest, text = chunk, b""
+        while rest or len(text) == RAW_MAX:
+            text = stream.decompress(rest, RAW_MAX)
+            rest = stream.unconsumed_tail
+            yield text
 
 
 def gzip_trailer(crc32: int, raw: int) -> bytes:

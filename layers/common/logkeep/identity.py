@@ -37,6 +37,10 @@ NEEDED: Final[Mapping[str, Scope | Access]] = {
     "change_log_policy": Scope.BACKUPS_MANAGE,
     "collect_logs": Scope.BACKUPS_MANAGE,
     "check_log_connectivity": Scope.BACKUPS_MANAGE,
+    "show_backup_record": Scope.LOGS_READ,
+    "download_backup": Scope.LOGS_READ,
+    "verify_backup": Scope.BACKUPS_MANAGE,
+    "restore_backup": Scope.BACKUPS_MANAGE,  # and logs:write, which its code asks for
     "download_check_logs": Scope.LOGS_READ,
     "show_check_log": Scope.LOGS_READ,
     "put_service_events": Scope.EVENTS_WRITE,

@@ -16,6 +16,7 @@ class Settings:
     token_keys: str  # name or ARN of the secret
     backup_queue_url: str
     build_queue_url: str
+    restore_queue_url: str
     download_role_arn: str
     event_retention_days: int
     build_seconds: float  # a request waits so long for a file to be put together
@@ -37,6 +38,7 @@ class Settings:
             token_keys=env["TOKEN_KEYS"],
             backup_queue_url=env["BACKUP_QUEUE_URL"],
             build_queue_url=env["BUILD_QUEUE_URL"],
+            restore_queue_url=env["RESTORE_QUEUE_URL"],
             download_role_arn=env["DOWNLOAD_ROLE_ARN"],
             event_retention_days=int(env["EVENT_RETENTION_DAYS"]),
             build_seconds=float(env["BUILD_SECONDS"]),

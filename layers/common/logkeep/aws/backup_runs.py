@@ -13,7 +13,6 @@ from itertools import islice
 from typing import Final
 
 from botocore.exceptions import ClientError
-from isal import isal_zlib
 
 from logkeep.aws import clients
 from logkeep.aws.backups import BackupStore, backup_store
@@ -123,11 +122,11 @@ class BackupRuns:
     def _work(self, record: BackupRecord, archive: Archive, deadline: float) -> Unfinished | None:
         """Put the archive together and verify it; Unfinished if the time was not enough."""
         key, steps = self._files.archive(record), 0
-        if self._size_of(key) != archive.layout.size:
+        if self.bucket.size(key) != archive.layout.size:
             try:
                 built = assemble(self.bucket, key, Making(archive.make(self._logs), deadline), archive.layout.size)
             except UploadGone as gone:
-                if self._size_of(key) != archive.layout.size:
+                if self.bucket.size(key) != archive.layout.size:
                     return Unfinished(gone.new_parts)
             else:
                 if isinstance(built, Unfinished):
@@ -170,9 +169,7 @@ class BackupRuns:
         return "its checksum differs"
 
     def _crc32(self, key: str, start: int, size: int, before: int = 0) -> int:
-        for chunk in self.bucket.read([ObjectRange(key, start, size)]):
-            before = isal_zlib.crc32(chunk, before)
-        return before
+        return self.bucket.crc32(ObjectRange(key, start, size), before)
 
     def _succeeded(self, record: BackupRecord, archive: Archive) -> BackupRecord:
         return replace(
@@ -188,14 +185,6 @@ class BackupRuns:
             raw_size=archive.raw_size,
             read_back=None,
         )
-
-    def _size_of(self, key: str) -> int | None:
-        try:
-            return self.bucket.s3.head_object(Bucket=self.bucket.name, Key=key)["ContentLength"]
-        except ClientError as error:
-            if is_absent(error):
-                return None
-            raise
 
 
 def backup_runs(project: str, cluster: str) -> BackupRuns:

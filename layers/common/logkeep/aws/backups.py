@@ -145,13 +145,11 @@ class BackupStore:
         if not self.cluster(logs).enabled:
             raise NotEnabled("log backup was never enabled for the cluster")
         active = self.items.get("active") or {}
-        records = (
-            replace(each, lease_until=active["due_at"] + GIVEN_UP_AFTER)
-            if each.status is Status.RUNNING and _sort_key(each) == active.get("record")
-            else each
-            for each in self.records()
-        )
-        return page_of(records, wanted, now_ms())
+        return page_of((_leased(each, active) for each in self.records()), wanted, now_ms())
+
+    def shown(self, id: str) -> BackupRecord:
+        """A record with the lease of its worker, if it runs; raise RecordNotFound."""
+        return _leased(self.record(id), self.items.get("active") or {})
 
     def records(self) -> Iterator[BackupRecord]:
         """Newest first."""
@@ -265,6 +263,13 @@ def due_items(now: int) -> Iterator[tuple[str, str, str]]:
         ):
             project, _, cluster = key["pk"].partition("/")
             yield project, cluster, key["sk"]
+
+
+def _leased(record: BackupRecord, active: Mapping[str, Any]) -> BackupRecord:
+    """A record that runs has its lease in `active`."""
+    if record.status is Status.RUNNING and _sort_key(record) == active.get("record"):
+        return replace(record, lease_until=active["due_at"] + GIVEN_UP_AFTER)
+    return record
 
 
 def _sort_key(record: BackupRecord) -> str:

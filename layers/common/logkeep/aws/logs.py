@@ -109,11 +109,12 @@ class LogStore:
         body: Callable[[], Iterator[bytes]],
         offset: int | None,
         registration: Registration | None = None,
+        generation: int | None = None,
     ) -> tuple[Head, bool]:
         """Make the log hold body at offset (None: at its end); the head after it, and whether anything was new.
 
         What the log already holds there must be equal, and so must its registration, else Conflict. Raises
-        OffsetBeyondEnd on a gap.
+        OffsetBeyondEnd on a gap. A generation is told where the bytes are not packed as they were before.
         """
         for _ in attempts():
             before = self._head(log_id)
@@ -127,6 +128,8 @@ class LogStore:
                 return head, False
             cursor = packed[-1][2] if packed else head.cursor
             after = head.advance((each for each, _, _ in packed), cursor)
+            if generation is not None:
+                after = replace(after, generation=generation)
             head.check_room(after.end)
             if self._commit(before, after, [(each, data) for each, data, _ in packed]):
                 return after, True

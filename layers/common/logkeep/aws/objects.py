@@ -7,6 +7,7 @@ from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Final
 
 from botocore.exceptions import ClientError, IncompleteReadError, ReadTimeoutError, ResponseStreamingError
+from isal import isal_zlib
 
 from logkeep.errors import Corrupt
 from logkeep.parts import Extent, ObjectRange, merged
@@ -51,11 +52,28 @@ class Bucket:
             except ClientError as error:
                 if is_absent(error):
                     raise Corrupt(f"the object {source.key} is missing") from error
+                if error.response["Error"]["Code"] == "InvalidRange":
+                    raise Corrupt(f"the object {source.key} ends before byte {position}") from error
                 raise
             except _BROKEN_OFF:
                 # botocore retries requests, but not a body that ends in the middle: go on from there.
                 if attempt == _ATTEMPTS - 1:
                     raise
+
+    def crc32(self, source: ObjectRange, before: int = 0) -> int:
+        """The CRC-32 of a range, or of what `before` is of and the range behind it."""
+        for chunk in self.read([source]):
+            before = isal_zlib.crc32(chunk, before)
+        return before
+
+    def size(self, key: str) -> int | None:
+        """Bytes of an object; None if there is none."""
+        try:
+            return self.s3.head_object(Bucket=self.name, Key=key)["ContentLength"]
+        except ClientError as error:
+            if is_absent(error):
+                return None
+            raise
 
     def delete(self, key: str) -> None:
         """Remove what nothing refers to; where that fails, `sweep` will."""

@@ -5,25 +5,21 @@ A small JSON beside a render says what it is and is written last: where it exist
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Final
-from urllib.parse import quote
 
 from botocore.exceptions import ClientError
 from pydantic import BaseModel
 
 from logkeep.aws import clients
-from logkeep.aws.download_role import download_signer
 from logkeep.aws.objects import Bucket, is_absent
+from logkeep.aws.stored import StoredFile
 from logkeep.aws.uploads import Making, Unfinished, UploadGone, assemble
-from logkeep.delivery import Link
-from logkeep.parts import Extent, ObjectRange
+from logkeep.parts import Extent
 from logkeep.rendition import Facts, Rendition
 from logkeep.settings import settings
 
-LINK_SECONDS: Final = 15 * 60
 KEPT_DAYS: Final = 2  # by the bucket's lifecycle
 ORDER_LIVES: Final = timedelta(minutes=16)  # as long as a message is hidden from a second worker
 
@@ -57,10 +53,6 @@ class Renders:
         found = _Sidecar.model_validate_json(answer["Body"].read())
         return Facts(found.size, found.raw_size, found.crc32)
 
-    def content(self, rendition: Rendition, facts: Facts) -> Iterator[bytes]:
-        """The bytes of a built render."""
-        return self.read([ObjectRange(self._key(rendition), 0, facts.size)])
-
     def build(self, rendition: Rendition, deadline: float) -> Facts | Unfinished:
         """Build a render, or continue one, until the deadline (time.monotonic())."""
         key = self._key(rendition)
@@ -87,24 +79,12 @@ class Renders:
     def mark_ordered(self, rendition: Rendition) -> None:
         self._bucket.s3.put_object(Bucket=self._bucket.name, Key=f"{self._key(rendition)}.ordered", Body=b"")
 
-    def link(self, rendition: Rendition, facts: Facts) -> Link:
-        """A link to a built render, which lives LINK_SECONDS."""
-        expires_at = int(time.time()) + LINK_SECONDS
-        parameters = {
-            "Bucket": self._bucket.name,
-            "Key": self._key(rendition),
-            "ResponseContentType": rendition.content_type,
-            "ResponseContentDisposition": disposition(rendition.filename),
-            "ResponseCacheControl": "private, max-age=900",
-        }
-        if rendition.content_encoding:
-            parameters["ResponseContentEncoding"] = rendition.content_encoding
-        return Link(
-            url=download_signer().generate_presigned_url("get_object", Params=parameters, ExpiresIn=LINK_SECONDS),
-            expires_at=expires_at * 1000,
-            size=facts.size,
-            raw_size=facts.raw_size,
-            crc32=f"{facts.crc32:08x}",
+    def stored(self, rendition: Rendition, facts: Facts) -> StoredFile:
+        """A built render, to be handed out."""
+        return StoredFile(
+            bucket=self._bucket,
+            key=self._key(rendition),
+            facts=facts,
             filename=rendition.filename,
             content_type=rendition.content_type,
             content_encoding=rendition.content_encoding,
@@ -116,9 +96,3 @@ class Renders:
 
 def renders(project: str) -> Renders:
     return Renders(Bucket(clients.s3(), settings().bucket), project)
-
-
-def disposition(filename: str) -> str:
-    """A Content-Disposition that every client understands (RFC 6266)."""
-    plain = "".join(c if c.isascii() and c.isprintable() and c not in '"\\' else "_" for c in filename)
-    return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(filename, safe='')}"

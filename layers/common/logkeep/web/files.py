@@ -9,12 +9,13 @@ from aws_lambda_powertools.event_handler import Response, content_types
 
 from logkeep.aws.build_queue import order_file
 from logkeep.aws.logs import log_store
-from logkeep.aws.renders import Renders, disposition, renders
+from logkeep.aws.renders import renders
+from logkeep.aws.stored import StoredFile, disposition
 from logkeep.aws.uploads import Making, TimeUp, Unfinished
 from logkeep.delivery import INLINE_MAX, Link, Pending, Way, way
 from logkeep.errors import Busy, TooLarge
 from logkeep.files import AnyFile, FileOrder
-from logkeep.rendition import Facts, Rendition
+from logkeep.rendition import Rendition
 from logkeep.settings import settings
 from logkeep.web.http import Answer, App
 
@@ -31,7 +32,7 @@ def deliver(app: App, file: AnyFile) -> Answer:
     rendition = file.rendition(log_store(project), gzip=ask.takes_gzip)
     tag = {"ETag": f'"{rendition.identity}"'}
     if app.headers.get("if-none-match") == tag["ETag"]:
-        return Response(HTTPStatus.NOT_MODIFIED, None, "", {**_VARY, **tag})
+        return _not_modified(tag)
 
     if way(ask, rendition.estimate) is Way.ANSWER:
         content = _collect(store.read(Making(rendition.make(), deadline)))
@@ -48,7 +49,19 @@ def deliver(app: App, file: AnyFile) -> Answer:
             store.mark_ordered(rendition)
         else:
             facts = built
-    return _pending(app) if facts is None else _hand_out(app, store, rendition, facts, tag)
+    return _pending(app) if facts is None else _hand_out(app, store.stored(rendition, facts), tag)
+
+
+def deliver_stored(app: App, file: StoredFile, identity: str) -> Answer:
+    """The same for a file that is there already; `identity` is equal only for equal bytes."""
+    tag = {"ETag": f'"{identity}"'}
+    if app.headers.get("if-none-match") == tag["ETag"]:
+        return _not_modified(tag)
+    return _hand_out(app, file, tag)
+
+
+def _not_modified(tag: dict[str, str]) -> Answer:
+    return Response(HTTPStatus.NOT_MODIFIED, None, "", {**_VARY, **tag})
 
 
 def _pending(app: App) -> Answer:
@@ -58,31 +71,32 @@ def _pending(app: App) -> Answer:
     return app.answer_json(Pending(retry_after=_RETRY_AFTER), HTTPStatus.ACCEPTED, headers)
 
 
-def _hand_out(app: App, store: Renders, rendition: Rendition, facts: Facts, tag: dict[str, str]) -> Answer:
-    match way(app.ask, facts.size):
+def _hand_out(app: App, file: StoredFile, tag: dict[str, str]) -> Answer:
+    size = file.facts.size
+    match way(app.ask, size):
         case Way.ANSWER:
-            return _answer(rendition, b"".join(store.content(rendition, facts)), tag)
+            return _answer(file, b"".join(file.content()), tag)
         case Way.REFUSE:
-            raise _too_large(facts.size)
+            raise _too_large(size)
         case Way.LINK:
-            app.outcome.linked = facts.size
-            return _link(store.link(rendition, facts), HTTPStatus.OK, {})
+            app.outcome.linked = size
+            return _link(file.link(), HTTPStatus.OK, {})
         case Way.REDIRECT:
-            app.outcome.linked = facts.size
-            link = store.link(rendition, facts)
+            app.outcome.linked = size
+            link = file.link()
             return _link(link, HTTPStatus.SEE_OTHER, {"Location": link.url})
 
 
-def _answer(rendition: Rendition, content: bytes, tag: dict[str, str]) -> Answer:
+def _answer(file: Rendition | StoredFile, content: bytes, tag: dict[str, str]) -> Answer:
     headers = {
         **_VARY,
         **tag,
-        "Content-Disposition": disposition(rendition.filename),
+        "Content-Disposition": disposition(file.filename),
         "Content-Length": str(len(content)),
     }
-    if rendition.content_encoding:
-        headers["Content-Encoding"] = rendition.content_encoding
-    return Response(HTTPStatus.OK, rendition.content_type, content, headers)
+    if file.content_encoding:
+        headers["Content-Encoding"] = file.content_encoding
+    return Response(HTTPStatus.OK, file.content_type, content, headers)
 
 
 def _link(link: Link, status: HTTPStatus, headers: dict[str, str]) -> Answer:

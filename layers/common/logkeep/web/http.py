@@ -137,8 +137,9 @@ class App(APIGatewayHttpResolver):
             raise TooLarge(f"the body is larger than {limit} bytes")
         return data
 
-    def json_body[M: BaseModel](self, model: type[M], limit: int) -> M:
-        data = self.body(limit)
+    def json_body[M: BaseModel](self, model: type[M], limit: int, *, optional: bool = False) -> M:
+        """The body as a model, which may have none where it is optional."""
+        data = self.body(limit) or (b"{}" if optional else b"")
         return _validated(lambda: model.model_validate_json(data))
 
     def log_id(self) -> LogId:

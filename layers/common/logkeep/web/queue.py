@@ -13,7 +13,12 @@ from logkeep.aws.backups import backup_store
 from logkeep.aws.build_queue import order_file
 from logkeep.aws.logs import log_store
 from logkeep.aws.renders import renders
+from logkeep.aws.restore_queue import ORDERS as RESTORE_ORDERS
+from logkeep.aws.restore_queue import RestoreOrder
+from logkeep.aws.restore_queue import send as send_restore
+from logkeep.aws.restores import restores
 from logkeep.aws.uploads import Unfinished
+from logkeep.aws.verifications import verifications
 from logkeep.clock import now_ms
 from logkeep.errors import BackupRuns, Busy, ClusterNotFound, NotEnabled, NotFound
 from logkeep.files import FileOrder
@@ -74,6 +79,15 @@ def _start_due(order: DueOrder) -> None:
         store.start(record, now)
     except BackupRuns:
         store.put(record.failed("overlapped: another backup of the cluster was running", now))
+
+
+def work_on_archive(body: str, seconds_left: float) -> None:
+    """Go on with a restore, or with a verification in full, as with a backup."""
+    order = RESTORE_ORDERS.validate_json(body)
+    jobs = restores if isinstance(order, RestoreOrder) else verifications
+    deadline = time.monotonic() + seconds_left - _RESERVE_SECONDS
+    if jobs(order.project, order.cluster).go_on(order.record, order.run, deadline):
+        send_restore(order)
 
 
 def queue_entrypoint(work: Callable[[str, float], None]) -> Callable[[dict[str, Any], LambdaContext], None]:

@@ -1,0 +1,15 @@
+"""GET …/logs/records/{record_id}/archive: the ZIP of a backup."""
+
+from logkeep.web.http import Answer, App, entrypoint
+from logkeep.web.restores import hand_out_archive
+from logkeep.web.services import CSS
+
+app = App(CSS, "download_backup")
+
+
+@app.get("/v1.0/<project_id>/clusters/<cluster_id>/logs/records/<record_id>/archive")
+def download_backup(project_id: str, cluster_id: str, record_id: str) -> Answer:
+    return hand_out_archive(app, cluster_id, record_id)
+
+
+lambda_handler = entrypoint(app)

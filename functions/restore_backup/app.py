@@ -1,0 +1,15 @@
+"""POST …/logs/records/{record_id}/restore: write the logs of a backup back, or tell what that would do."""
+
+from logkeep.web.http import Answer, App, entrypoint
+from logkeep.web.restores import restore
+from logkeep.web.services import CSS
+
+app = App(CSS, "restore_backup")
+
+
+@app.post("/v1.0/<project_id>/clusters/<cluster_id>/logs/records/<record_id>/restore")
+def restore_backup(project_id: str, cluster_id: str, record_id: str) -> Answer:
+    return restore(app, cluster_id, record_id)
+
+
+lambda_handler = entrypoint(app)

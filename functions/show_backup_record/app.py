@@ -1,0 +1,15 @@
+"""GET …/logs/records/{record_id}: a backup with its archive, its last verification and its last restore."""
+
+from logkeep.web.http import Answer, App, entrypoint
+from logkeep.web.restores import show_record
+from logkeep.web.services import CSS
+
+app = App(CSS, "show_backup_record")
+
+
+@app.get("/v1.0/<project_id>/clusters/<cluster_id>/logs/records/<record_id>")
+def show_backup_record(project_id: str, cluster_id: str, record_id: str) -> Answer:
+    return show_record(app, cluster_id, record_id)
+
+
+lambda_handler = entrypoint(app)

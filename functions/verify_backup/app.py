@@ -1,0 +1,15 @@
+"""POST …/logs/records/{record_id}/verify: whether the archives of a backup hold what they should."""
+
+from logkeep.web.http import Answer, App, entrypoint
+from logkeep.web.restores import verify
+from logkeep.web.services import CSS
+
+app = App(CSS, "verify_backup")
+
+
+@app.post("/v1.0/<project_id>/clusters/<cluster_id>/logs/records/<record_id>/verify")
+def verify_backup(project_id: str, cluster_id: str, record_id: str) -> Answer:
+    return verify(app, cluster_id, record_id)
+
+
+lambda_handler = entrypoint(app)

@@ -1,0 +1,59 @@
+"""The archives of finished backups, and the chains that they make."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from logkeep.aws.backup_runs import BackupRuns, backup_runs
+from logkeep.aws.backups import BackupStore, backup_store
+from logkeep.aws.objects import Bucket
+from logkeep.backups import BackupRecord, Status
+from logkeep.cuts import Cut
+from logkeep.errors import Conflict, RecordNotFound
+
+
+class Archives:
+    """Those of one project's cluster."""
+
+    def __init__(self, bucket: Bucket, store: BackupStore, runs: BackupRuns) -> None:
+        self.bucket = bucket
+        self.store = store
+        self._runs = runs
+
+    def finished(self, id: str) -> BackupRecord:
+        """A record that has an archive. Raise RecordNotFound, or Conflict where it has none."""
+        record = self.store.record(id)
+        if record.status is not Status.SUCCESS:
+            raise Conflict(f"the backup {id} is {record.status}: only one that succeeded has an archive")
+        if record.key is None:
+            raise Conflict(f"the backup {id} has no archive")
+        return record
+
+    def chain(self, record: BackupRecord) -> list[BackupRecord]:
+        """A backup and those that it continues, to the full one; raise Conflict where one of them is gone."""
+        chain = [record]
+        while base := chain[-1].base:
+            try:
+                chain.append(self.finished(base))
+            except (RecordNotFound, Conflict) as error:
+                raise Conflict(f"the backup {base}, which {chain[-1].id} continues, is gone") from error
+        return chain
+
+    def there(self, chain: Sequence[BackupRecord]) -> None:
+        """Raise Conflict where an archive of a chain is missing."""
+        for each in chain:
+            if self.bucket.size(each.key or "") is None:
+                raise Conflict(f"the archive of the backup {each.id} is missing")
+
+    def cuts(self, chain: Sequence[BackupRecord]) -> Iterator[Cut]:
+        """What each holds, read one at a time; raise Conflict where it is not known any more."""
+        for each in chain:
+            cut = self._runs.cut_of(each.id)
+            if cut is None:
+                raise Conflict(f"the cut of the backup {each.id} is missing, which tells what its archive holds")
+            yield cut
+
+
+def archives(project: str, cluster: str) -> Archives:
+    runs = backup_runs(project, cluster)
+    return Archives(runs.bucket, backup_store(project, cluster), runs)

@@ -1,0 +1,272 @@
+"""Restoring a cluster's logs out of archives: appended at their own offsets, so that doing it again changes nothing.
+
+Two workers at one restore do no harm: what one has written, the other finds held. The record says how far it is.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from functools import partial
+from itertools import islice
+from typing import Final
+
+from isal import isal_zlib
+
+from logkeep.aws.archives import Archives, archives
+from logkeep.aws.dynamo import attempts
+from logkeep.aws.logs import LogStore, log_store
+from logkeep.aws.progress import Progress, Superseded, TimeUp, job_of
+from logkeep.backups import BackupRecord
+from logkeep.clock import now_ms
+from logkeep.errors import Busy, Conflict, Corrupt, LogNotFound
+from logkeep.fragment import RAW_MAX, NotDeflate, combine_crc32, inflated
+from logkeep.log import Head, State
+from logkeep.parts import ObjectRange
+from logkeep.restores import Checked, Outcome, Piece, RestoreReport, RestoreRequest, Target, plan, targets
+
+_AT_ONCE: Final = 8 * RAW_MAX  # bytes of text that are appended at once
+_KEPT_MAX: Final = 8 << 20  # packed bytes of a piece that is read once; a larger one is checked, then read again
+_STEP: Final = 64 << 20  # bytes that are checked between two looks at the clock
+_ROWS_MAX: Final = 20_000  # of a log that are read to compare its beginning
+_COMPARED_MAX: Final = 500  # logs of which a dry run compares the beginning
+
+
+type _Running = Progress[RestoreReport]
+
+
+class Restores:
+    """Restores of one project's cluster."""
+
+    def __init__(self, archives: Archives, logs: LogStore) -> None:
+        self._archives = archives
+        self._bucket = archives.bucket
+        self._logs = logs
+
+    def begin(self, record_id: str, asked: RestoreRequest, now: int) -> tuple[RestoreReport, bool]:
+        """The report of a restore that is new, or that runs already; and whether go_on() is to be asked for.
+
+        Raises RecordNotFound, or Conflict where archives are missing or another restore runs.
+        """
+        for _ in attempts():
+            record = self._archives.finished(record_id)
+            running = job_of(record, "restore", RestoreReport)
+            if running and running.is_running(now):
+                if running.prefix != asked.prefix:
+                    raise Conflict(f"a restore with the prefix {running.prefix!r} is running; wait for its end")
+                return running, running.is_untouched
+            self._archives.there(self._archives.chain(record))
+            report = RestoreReport.begin(uuid.uuid4().hex, asked.prefix, now)
+            if self._archives.store.amend(record, {"restore": report.model_dump()}):
+                return report, True
+        raise Busy("too many restores are asked for at once", retry_after=1)
+
+    def planned(self, record_id: str, asked: RestoreRequest, now: int, deadline: float) -> RestoreReport:
+        """What a restore would do, without writing; beginnings are compared until the deadline (time.monotonic())."""
+        record = self._archives.finished(record_id)
+        chain = self._archives.chain(record)
+        self._archives.there(chain)
+        wanted = targets(self._archives.cuts(chain), asked.prefix)
+        heads = {head.log_id: head for head in self._logs.heads(wanted[0].log_id.owner)} if wanted else {}
+        report = RestoreReport.begin("", asked.prefix, now, dry=True, logs=len(wanted))
+        compared = 0
+        for each in wanted:
+            head = heads.get(each.log_id)
+            outcome, sure = plan(each, head)
+            why = ""
+            if head and not sure and compared < _COMPARED_MAX and time.monotonic() < deadline:
+                compared += 1
+                try:
+                    outcome, sure = self._compared(each, head, chain, outcome)
+                except Corrupt as error:
+                    outcome, sure, why = Outcome.FAILED, True, f"{each.log_id}: {error}"
+            missing = each.end - (head.end if head else 0)
+            adds = missing if outcome in {Outcome.NEW, Outcome.GROW} else 0
+            report = report.with_log(each.log_id, outcome, adds, sure=sure, why=why)
+        return report
+
+    def go_on(self, record_id: str, run: str, deadline: float) -> bool:
+        """Restore what is left, until the deadline (time.monotonic()); whether there is more to do.
+
+        Raises Busy where the time was not enough for any step.
+        """
+        try:
+            progress = Progress(self._archives.store, "restore", RestoreReport, record_id, run, deadline)
+            try:
+                self._restore_all(progress)
+                progress.job = progress.job.ended(now_ms())
+            except Conflict as error:  # with the chain
+                progress.job = progress.job.ended(now_ms(), str(error))
+            progress.note()
+        except Superseded:
+            return False
+        except TimeUp:
+            return True
+        return False
+
+    def _restore_all(self, progress: _Running) -> None:
+        chain = self._archives.chain(progress.record)
+        self._archives.there(chain)
+        try:
+            wanted = targets(self._archives.cuts(chain), progress.job.prefix)
+        except Corrupt as error:
+            raise Conflict(str(error)) from error
+        progress.change(logs=len(wanted))
+        try:
+            while progress.job.done < len(wanted):
+                if progress.is_late:
+                    raise TimeUp
+                self._restore(wanted[progress.job.done], chain, progress)
+        except TimeUp:
+            progress.note()
+            if not progress.steps:
+                raise Busy("no step of the restore could be finished in time", retry_after=0) from None
+            raise
+
+    def _restore(self, target: Target, chain: Sequence[BackupRecord], progress: _Running) -> None:
+        """Make a log hold what it held, if it holds nothing else."""
+        number, head, begun = progress.job.done, self._head(target), progress.job.begun
+        outcome, sure = plan(target, head)
+        try:
+            if outcome in {Outcome.NEW, Outcome.GROW}:
+                outcome, sure = self._write(target, head, chain, progress, begun or outcome), True
+            elif head and outcome is Outcome.HELD:
+                outcome, sure = (begun, True) if begun else self._begins_with(target, head)
+            if outcome is not Outcome.DIFFERS:
+                self._seal(target)
+        except Corrupt as error:
+            behind = progress.job.with_log(target.log_id, Outcome.FAILED, why=f"{target.log_id}: {error}")
+        else:
+            behind = progress.job.with_log(target.log_id, outcome, sure=sure)
+        if progress.job.done == number:  # else another worker has come further
+            progress.job = behind
+            progress.step()
+
+    def _write(
+        self,
+        target: Target,
+        head: Head | None,
+        chain: Sequence[BackupRecord],
+        progress: _Running,
+        begun: Outcome,
+    ) -> Outcome:
+        """Append what a log lacks; `begun` is what is done by that, if it holds no other bytes."""
+        held, generation = head.end if head else 0, progress.job.started_at
+        progress.change(begun=begun)
+        if target.end - held > _AT_ONCE:
+            progress.note()  # for those who go on with it
+        try:
+            if not target.pieces:
+                self._logs.append(target.log_id, lambda: iter(()), 0)
+            for number, piece in enumerate(target.pieces):
+                if piece.end <= held:
+                    continue
+                content = self._checked(target, number, chain, progress)
+                crc32 = piece.crc32
+                for offset, text in _texts(piece, content()):
+                    known, new = text[: max(0, held - offset)], text[max(0, held - offset) :]
+                    if known and head:
+                        crc32 = isal_zlib.crc32(known, crc32)
+                        if offset + len(known) == held and crc32 != head.crc32:
+                            return Outcome.DIFFERS
+                    if new:
+                        self._logs.append(target.log_id, (new,).__iter__, offset + len(known), generation=generation)
+                        progress.step(bytes=progress.job.bytes + len(new))
+        except Conflict:
+            return Outcome.DIFFERS
+        after = self._logs.head(target.log_id)
+        if after.end == target.end and after.crc32 != target.crc32:
+            raise Corrupt("its CRC-32 is another than it was")
+        return begun
+
+    def _checked(
+        self, target: Target, number: int, chain: Sequence[BackupRecord], progress: _Running
+    ) -> Callable[[], Iterable[bytes]]:
+        """What gives the packed bytes of a piece; raise Corrupt where the archive does not hold what it should."""
+        piece = target.pieces[number]
+        record, log = chain[piece.archive], progress.job.done
+        where = ObjectRange(record.key or "", piece.start, piece.size)
+        content: Callable[[], Iterable[bytes]]
+        if piece.size <= _KEPT_MAX:
+            data = b"".join(self._bucket.read([where]))
+            crc32, content = isal_zlib.crc32(data), lambda: (data,)
+        else:
+            noted = progress.job.checked
+            done, crc32 = (noted.done, noted.crc32) if noted and (noted.log, noted.piece) == (log, number) else (0, 0)
+            while done < piece.size:
+                step = min(_STEP, piece.size - done)
+                crc32 = self._bucket.crc32(ObjectRange(where.key, where.start + done, step), crc32)
+                done += step
+                progress.step(checked=Checked(log=log, piece=number, done=done, crc32=crc32))
+            content = partial(self._bucket.read, [where])
+        if crc32 != piece.packed_crc32:
+            raise Corrupt(f"the archive of the backup {record.id} does not hold its bytes {piece.begin} to {piece.end}")
+        return content
+
+    def _seal(self, target: Target) -> None:
+        """Seal a log again that ends where it was sealed."""
+        totals = target.totals()
+        head = self._logs.head(target.log_id)
+        if totals and head.end == target.end and head.state is State.OPEN:
+            with suppress(Conflict):  # it has grown since
+                self._logs.seal(target.log_id, totals)
+
+    # Comparing
+
+    def _head(self, target: Target) -> Head | None:
+        try:
+            return self._logs.head(target.log_id)
+        except LogNotFound:
+            return None
+
+    def _begins_with(self, target: Target, head: Head) -> tuple[Outcome, bool]:
+        """Whether a longer log begins with what was backed up; not sure where it has too many fragments."""
+        crc32, end = 0, 0
+        for row in islice(self._logs.rows(head, 0, target.end), _ROWS_MAX):
+            each = row.fragment
+            end = min(each.end, target.end)
+            if each.end <= target.end:
+                crc32 = combine_crc32(crc32, each.crc32, each.raw)
+            else:
+                crc32 = isal_zlib.crc32(self._logs.text(row)[: end - each.offset], crc32)
+        sure = end == target.end
+        return Outcome.DIFFERS if sure and crc32 != target.crc32 else Outcome.HELD, sure
+
+    def _compared(
+        self, target: Target, head: Head, chain: Sequence[BackupRecord], outcome: Outcome
+    ) -> tuple[Outcome, bool]:
+        """What restoring would do to a log whose bytes must be compared; not sure where they are too many."""
+        if outcome is Outcome.HELD:
+            return self._begins_with(target, head)
+        (piece,) = (each for each in target.pieces if each.begin < head.end < each.end)
+        if piece.size > _KEPT_MAX:
+            return outcome, False
+        where = ObjectRange(chain[piece.archive].key or "", piece.start, piece.size)
+        crc32 = piece.crc32
+        for offset, text in _texts(piece, self._bucket.read([where])):
+            crc32 = isal_zlib.crc32(text[: max(0, head.end - offset)], crc32)
+        return outcome if crc32 == head.crc32 else Outcome.DIFFERS, True
+
+
+def _texts(piece: Piece, packed: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
+    """The text of a piece with its offset in the log, as much at once as is appended at once."""
+    buffer, offset = bytearray(), piece.begin
+    try:
+        for text in inflated(packed):
+            buffer += text
+            if len(buffer) >= _AT_ONCE:
+                yield offset, bytes(buffer)
+                offset += len(buffer)
+                buffer.clear()
+    except NotDeflate as error:
+        raise Corrupt(f"its bytes from {offset} on are not deflated: {error}") from error
+    if buffer:
+        yield offset, bytes(buffer)
+    if offset + len(buffer) != piece.end:
+        raise Corrupt(f"its archive holds it to byte {offset + len(buffer)} and not to {piece.end}")
+
+
+def restores(project: str, cluster: str) -> Restores:
+    return Restores(archives(project, cluster), log_store(project))

@@ -1,0 +1,192 @@
+"""How the logs of a backup are put together again out of its archive and those that it continues."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Annotated, Any, Final, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from logkeep.cuts import Cut, Mark, Slice
+from logkeep.errors import Corrupt, Invalid
+from logkeep.jobs import Job
+from logkeep.log import Head, State, Totals
+from logkeep.logid import LogId, is_segment
+
+SHOWN_MAX: Final = 50  # logs that a report names, of each sort
+
+
+def _prefix(text: str) -> str:
+    if text and not is_segment(text):
+        raise ValueError("must be of A-Z a-z 0-9 . _ -")
+    return text
+
+
+class RestoreRequest(BaseModel):
+    """Where to restore to: `prefix` goes before the cluster's id. A dry run only tells what would be done."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    dry_run: bool = False
+    prefix: Annotated[str, Field(max_length=64), AfterValidator(_prefix)] = ""
+
+    def check(self, cluster: str) -> None:
+        """Raise Invalid where the cluster's id would be none with the prefix."""
+        if not is_segment(self.prefix + cluster):
+            raise Invalid("prefix", "is too long for the cluster's id")
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A stretch of a log in an archive, which is counted from the newest of a chain; sizes in bytes."""
+
+    archive: int
+    start: int  # of its packed bytes
+    size: int
+    packed_crc32: int
+    begin: int  # in the log
+    end: int
+    crc32: int  # of the log up to `begin`
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A log to be restored: what it was at the cut, and its pieces from the first byte on."""
+
+    log_id: LogId
+    end: int
+    crc32: int
+    state: State
+    expected: Totals | None  # of its seal
+    pieces: tuple[Piece, ...]
+
+    def totals(self) -> Totals | None:
+        """What it is to be sealed with again; None if it was open, or if its cut does not tell."""
+        told = self.expected.stored() if self.expected else {}
+        if self.state is State.SEALED:
+            return Totals.of_stored(told | {"bytes": self.end, "crc32": self.crc32})
+        return self.expected if self.state is State.TRUNCATED else None
+
+
+def targets(cuts: Iterable[Cut], prefix: str) -> list[Target]:
+    """The logs of the first of some cuts, each of which continues the one after it; the last one is full.
+
+    One cut at a time is held. Raises Corrupt where they do not hold every byte.
+    """
+    newest: list[Slice] = []
+    missing: dict[str, Mark] = {}
+    found: dict[str, list[Piece]] = {}
+    for number, cut in enumerate(cuts):
+        if number == 0:
+            newest = cut.logs
+            missing = {each.log_id: each.mark for each in newest if each.mark.end}
+        archive = cut.archive
+        for index, each in enumerate(archive.slices):
+            if each.raw and missing.get(each.log_id) == each.mark:
+                start, size = archive.content_of(index)
+                crc32 = each.entry("").packed_crc32
+                piece = Piece(number, start, size, crc32, each.begin.end, each.mark.end, each.begin.crc32)
+                found.setdefault(each.log_id, []).append(piece)
+                missing[each.log_id] = each.begin
+                if not each.begin.end:
+                    del missing[each.log_id]
+    for log_id, mark in missing.items():
+        raise Corrupt(f"no backup holds the first {mark.end} bytes of {log_id}")
+    return [_target(each, prefix, found.get(each.log_id, [])) for each in newest]
+
+
+def _target(source: Slice, prefix: str, newest_first: list[Piece]) -> Target:
+    kind, cluster, *rest = source.log_id.split("/")
+    return Target(
+        log_id=LogId.parse("/".join((kind, prefix + cluster, *rest))),
+        end=source.mark.end,
+        crc32=source.mark.crc32,
+        state=source.state,
+        expected=source.totals,
+        pieces=tuple(reversed(newest_first)),
+    )
+
+
+class Outcome(StrEnum):
+    """What restoring does to a log."""
+
+    NEW = "new"
+    GROW = "grow"
+    HELD = "held"
+    DIFFERS = "differs"  # it holds other bytes, and stays
+    FAILED = "failed"
+
+
+def plan(target: Target, head: Head | None) -> tuple[Outcome, bool]:
+    """What restoring does to a log as it is, and whether that is sure without comparing bytes."""
+    if head is None:
+        return Outcome.NEW, True
+    if head.end == target.end:
+        return Outcome.HELD if head.crc32 == target.crc32 else Outcome.DIFFERS, True
+    if head.end > target.end:
+        return Outcome.HELD, not target.end
+    limit = head.end if head.state is State.SEALED else head.expected.bytes if head.expected else None
+    if limit is not None and limit < target.end:
+        return Outcome.DIFFERS, True
+    known = {each.begin: each.crc32 for each in target.pieces}
+    if head.end in known:
+        return Outcome.GROW if known[head.end] == head.crc32 else Outcome.DIFFERS, True
+    return Outcome.GROW, False
+
+
+class Checked(BaseModel):
+    """How far a piece of a log was read to be checked."""
+
+    log: int  # counted from 0, as the piece
+    piece: int
+    done: int
+    crc32: int
+
+
+class RestoreReport(Job):
+    """What a restore did, or would do."""
+
+    state: Literal["planned", "running", "done", "failed"]
+    prefix: str
+    logs: int
+    done: int = 0  # of the logs
+    bytes: int = 0  # written, or to be written
+    counts: dict[Outcome, int] = Field(default_factory=dict)  # of logs
+    unchecked: int = 0  # logs that were too long to compare their beginning with the backup's
+    differs: list[str] = Field(default_factory=list)  # ids, the first of them
+    failures: list[str] = Field(default_factory=list)
+    failed_msg: str | None = None
+    begun: Outcome | None = None  # what is being done to the log that comes next
+    checked: Checked | None = None
+
+    @classmethod
+    def begin(cls, run: str, prefix: str, now: int, *, dry: bool = False, logs: int = 0) -> Self:
+        return cls(
+            state="planned" if dry else "running", run=run, prefix=prefix, logs=logs, started_at=now, updated_at=now
+        )
+
+    def with_log(self, log_id: LogId, outcome: Outcome, written: int = 0, *, sure: bool = True, why: str = "") -> Self:
+        """The report behind the next log."""
+        changes: dict[str, Any] = {
+            "done": self.done + 1,
+            "bytes": self.bytes + written,
+            "counts": self.counts | {outcome: self.counts.get(outcome, 0) + 1},
+            "unchecked": self.unchecked + (not sure),
+            "begun": None,
+            "checked": None,
+        }
+        if outcome is Outcome.DIFFERS:
+            changes["differs"] = [*self.differs, str(log_id)][:SHOWN_MAX]
+        if outcome is Outcome.FAILED:
+            changes["failures"] = [*self.failures, why][:SHOWN_MAX]
+        return self.model_copy(update=changes)
+
+    def ended(self, now: int, why: str | None = None) -> Self:
+        """The report of a restore that is through, or that cannot go on."""
+        if why is None and (failed := self.counts.get(Outcome.FAILED)):
+            why = f"{failed} of {self.logs} logs could not be restored"
+        state = "failed" if why else "done"
+        return self.model_copy(update={"state": state, "failed_msg": why, "finished_at": now, "checked": None})
+
+    def shown(self) -> dict[str, Any]:
+        return self.model_dump(exclude={"run", "begun", "checked"})
