@@ -1,7 +1,6 @@
-"""A cluster's backup, or downloading its logs and zipping them: each case is a process, `python -m bench.backing_up CASE`."""
+"""A cluster's backup, or downloading its logs and zipping them: each case is a process, `-m bench.backing_up CASE`."""
 
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -77,8 +76,8 @@ def backing_up() -> None:
         costs,
     )
     print(
-        f"  Of the large logs one is downloaded and zipped. The emulator tells no checksum of an archive in parts, which\n"
-        f"  is therefore read back; S3 tells it: the requests for that are left out here, the time is not."
+        "  Of the large logs one is downloaded and zipped. The emulator tells no checksum of an archive in parts,\n"
+        "  which is therefore read back; S3 tells it: the requests for that are left out here, the time is not."
     )
 
 

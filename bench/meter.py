@@ -65,7 +65,8 @@ class Meter:
                 raise LookupError(other)
 
     def _written(self, write: Mapping[str, Any]) -> int:
-        """Units of one write; what is updated here only grows, so its size is the one it has now. What is deleted is small.
+        """Units of one write; what is updated here only grows, so its size is the one it has now; what is deleted
+        is small.
 
         The index of logs holds nothing but keys: it is written once for a log, which is left out.
         """

@@ -13,6 +13,8 @@ from logkeep.aws import clients
 from logkeep.aws.backup_queue import DueOrder, RunOrder, send
 from logkeep.aws.backups import backup_store
 from logkeep.aws.logs import log_store
+from logkeep.aws.restore_queue import RestoreOrder
+from logkeep.aws.restore_queue import send as order_restore
 from logkeep.backup_settings import LogSettings
 from logkeep.backups import BackupRecord, Status
 from logkeep.clock import now_ms
@@ -92,6 +94,51 @@ class Cluster:
         """Let the lease of whoever works on the backup run out."""
         if active := self.store.items.get("active"):
             self.store.items.try_update("active", {"lease_until": 0}, {"record": active["record"]})
+
+    # Restoring
+
+    def restore(self, prefix: str, messages: int = 2) -> str:
+        """Ask for a restore of the newest backup to logs under a prefix; the record's id."""
+        newest = self._newest()
+        path = f"/v1.0/{PROJECT}/clusters/{self.name}/logs/records/{newest.id}/restore"
+        places = {"project_id": PROJECT, "cluster_id": self.name, "record_id": newest.id}
+        body = json.dumps({"prefix": prefix})
+        answer = call("restore_backup", event("restore_backup", rawPath=path, pathParameters=places, body=body))
+        assert answer.status == 202, answer
+        run = (self._newest().restore or {})["run"]
+        for _ in range(messages - 1):  # the first was sent by the function
+            order_restore(RestoreOrder(project=PROJECT, cluster=self.name, record=newest.id, run=run))
+        return newest.id
+
+    def restore_state(self) -> str:
+        return str((self._newest().restore or {})["state"])
+
+    def check_restoring(self, prefix: str) -> int:
+        """What there is of the restored logs is what they begin with; its bytes."""
+        return sum(map(len, self._restored(prefix).values()))
+
+    def check_restored(self, prefix: str) -> Counter[str]:
+        """Every log of the newest backup is there byte for byte, and no other."""
+        newest = self._newest()
+        report = newest.restore or {}
+        assert (report["state"], report["prefix"]) == ("done", prefix), report
+        assert (report["done"], report["differs"], report["failures"]) == (report["logs"], [], []), report
+        restored = self._restored(prefix)
+        assert {log_id: len(text) for log_id, text in restored.items()} == self._seen[newest.id]
+        return Counter({"restores": 1, "bytes restored": sum(map(len, restored.values()))})
+
+    def _newest(self) -> BackupRecord:
+        return max(self.store.records(), key=lambda each: each.finished_at or 0)
+
+    def _restored(self, prefix: str) -> dict[str, bytes]:
+        """The restored logs by the ids of their sources."""
+        logs, found = log_store(PROJECT), {}
+        for head in logs.heads(f"cluster/{prefix}{self.name}"):
+            source = str(head.log_id).replace(f"cluster/{prefix}", "cluster/", 1)
+            found[source] = b"".join(logs.texts(head))
+            assert found[source] == self.texts[source][: len(found[source])], source
+            assert (head.end, head.crc32) == (len(found[source]), zlib.crc32(found[source]))
+        return found
 
     # What must be true
 

@@ -1,11 +1,9 @@
 """Workers of backups that are killed, doubled and passed over, over and over: every record ends verified, or failed."""
 
-import os
 import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from signal import SIGSTOP
@@ -14,15 +12,14 @@ from typing import Any
 import pytest
 
 from functions.schedule_backups.app import lambda_handler as schedule_backups
-from logkeep.aws import backups, clients
-from logkeep.web.http import logger
+from logkeep.aws import backups
 from tests.calls import Context
 from tests.soak.clusters import Cluster
-from tests.soak.processes import LONG, Boundary, Life, Moment, live
+from tests.soak.crews import WORKERS, employ, put_back, sums
+from tests.soak.processes import LONG, Boundary, Life, live
 from tests.soak.workers import QUEUED_FOR, Pace, serve
 
 KILLS = 200 if LONG else 20
-WORKERS = 3
 
 CLUSTERS = 3
 # Minutes are seconds here: a lease ends before its message comes again.
@@ -33,13 +30,6 @@ WAYS = {
 } | ({"in parts": Pace(small=True)} if LONG else {})
 
 pytestmark = [pytest.mark.soak, pytest.mark.usefixtures("aws")]
-
-
-@pytest.fixture(autouse=True)
-def quiet() -> Iterator[None]:
-    logger.setLevel("ERROR")
-    yield
-    logger.setLevel("INFO")
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -109,7 +99,7 @@ def test_workers_killed_at_random_end_every_backup_verified_or_failed(objects, m
     over = threading.Event()
     counts: Counter[str] = Counter()
     with ThreadPoolExecutor(WORKERS) as pool:
-        workers = [pool.submit(_employ, random.Random(100 + number), lives, over) for number in range(WORKERS)]
+        workers = [pool.submit(employ, HURRIED, random.Random(100 + number), lives, over) for number in range(WORKERS)]
         try:
             while sum(life.killed for life in lives) < KILLS:
                 for cluster in clusters:
@@ -135,20 +125,6 @@ def test_workers_killed_at_random_end_every_backup_verified_or_failed(objects, m
     print(f"\n{dict(counts)}\nkilled after: {dict(steps.most_common())}")
 
 
-def _employ(chance: random.Random, lives: list[Life], over: threading.Event) -> None:
-    """One worker after the other: most are killed, some are passed over, some are left alone."""
-    while not over.is_set():
-        until: Moment | Boundary | None = None
-        fate = chance.random()
-        if fate < 0.4:
-            until = Moment(seconds=chance.uniform(0, 0.5), since="messages")
-        elif fate < 0.8:
-            until = Boundary(chance.randrange(25), chance.random() < 0.5)
-        elif fate < 0.9:
-            until = Boundary(chance.randrange(30), chance.random() < 0.5, SIGSTOP)
-        lives.append(live(serve, HURRIED, until=until, meanwhile=lambda: time.sleep(3)))
-
-
 def _wait(clusters: list[Cluster], chance: random.Random) -> int:
     """Wait until every backup has ended; logs grow, and schedules run. How many dead letters were put back."""
     dead = 0
@@ -157,24 +133,6 @@ def _wait(clusters: list[Cluster], chance: random.Random) -> int:
         assert time.monotonic() < until, [list(cluster.store.records())[:3] for cluster in clusters]
         chance.choice(clusters).drip()
         schedule_backups({}, Context())  # type: ignore[arg-type]
-        dead += _put_back()
+        dead += put_back("Backup")
         time.sleep(0.2)
     return dead
-
-
-def _put_back() -> int:
-    """Put the dead letters back, as people do."""
-    sqs, queue = clients.sqs(), os.environ["BACKUP_QUEUE_URL"]
-    dead = queue.replace("BackupQueue", "BackupDeadLetters")
-    letters = sqs.receive_message(QueueUrl=dead, MaxNumberOfMessages=10).get("Messages", [])
-    for letter in letters:
-        sqs.send_message(QueueUrl=queue, MessageBody=letter["Body"])
-        sqs.delete_message(QueueUrl=dead, ReceiptHandle=letter["ReceiptHandle"])
-    return len(letters)
-
-
-def sums(lives: list[Life]) -> Counter[str]:
-    counts: Counter[str] = Counter(workers=len(lives), kills=sum(life.killed for life in lives))
-    for life in lives:
-        counts += life.told
-    return counts

@@ -10,10 +10,12 @@ from typing import Any, Final
 import boto3
 
 import functions.run_backup.app as run_backup
+import functions.run_restore.app as run_restore
 from local.queues import record_of
 from logkeep import parts
-from logkeep.aws import backup_runs, backups, clients, uploads
+from logkeep.aws import backup_runs, backups, clients, progress, restores, uploads
 from logkeep.errors import Busy
+from logkeep.web import queue as web_queue
 from tests.calls import Context
 from tests.soak.processes import Tell
 
@@ -32,6 +34,7 @@ class Pace:
     time: float = 900.0  # of an invocation
     reserve: float = 45.0
     lease_over: float = 30.0
+    restores: bool = False  # of restores instead of backups
     small: bool = False  # parts and steps of a thousandth of their size, so that there are several
     part: float = 0.0  # what a part, or a read from S3, seems to take
     visibility: int = 0  # how long a message is kept from the others
@@ -42,7 +45,8 @@ class Pace:
 def serve(tell: Tell, pace: Pace) -> None:
     """Call the function with the messages of the queue, one at a time, until there are none for some time."""
     _set(pace)
-    sqs, queue = clients.sqs(), os.environ["BACKUP_QUEUE_URL"]
+    function = run_restore if pace.restores else run_backup
+    sqs, queue = clients.sqs(), os.environ["RESTORE_QUEUE_URL" if pace.restores else "BACKUP_QUEUE_URL"]
     end = time.monotonic() + pace.serves
     idle_until = time.monotonic() + pace.idle
     while time.monotonic() < end:
@@ -58,7 +62,7 @@ def serve(tell: Tell, pace: Pace) -> None:
         for message in messages:
             tell("messages", 1)
             try:
-                run_backup.lambda_handler({"Records": [record_of(message, queue)]}, Context(pace.time))  # type: ignore[arg-type]
+                function.lambda_handler({"Records": [record_of(message, queue)]}, Context(pace.time))
             except Busy:
                 tell("busy", 1)  # and the message comes again
                 continue
@@ -81,11 +85,15 @@ def _set(pace: Pace) -> None:
         backups: {"QUEUED_FOR": QUEUED_FOR},
         backup_runs: {"time": clock, "_RESERVE": pace.reserve, "_LEASE_OVER": pace.lease_over},
         uploads: {"time": clock},
+        web_queue: {"time": clock, "_RESERVE_SECONDS": pace.reserve},
+        restores: {"time": clock},
+        progress: {"time": clock, "_NOTED_EVERY": 0 if pace.small else 2},
     }
     if pace.small:
         changes[backup_runs] |= {"_STEP": 64 << 10}
         changes[uploads] |= {"part_size_for": lambda _: 16 << 10}
         changes[parts] = {"PART_MIN": 5 << 10}
+        changes[restores] |= {"_AT_ONCE": 32 << 10, "_KEPT_MAX": 16 << 10, "_STEP": 16 << 10}
     for module, values in changes.items():
         for name, value in values.items():
             setattr(module, name, value)
