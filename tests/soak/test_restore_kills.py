@@ -42,7 +42,7 @@ def test_a_worker_killed_at_any_call_has_a_successor_that_ends_its_restore(way, 
     cluster, pace = backed_up("c", objects, 2), WAYS[way]
     counts: Counter[str] = Counter()
     steps = []
-    for number in range(0, 400, 1 if LONG else 5):
+    for number in range(0, 400, 1 if LONG else 12):
         cluster.restore(f"r{number}-")
         lives = [live(serve, pace, until=Boundary(number))]
         if lives[0].killed:
@@ -61,7 +61,7 @@ def test_a_worker_that_was_passed_over_writes_nothing_twice(way, objects) -> Non
     """It stands still behind a call while another restores all, and goes on then."""
     cluster, pace = backed_up("c", objects, 2), WAYS[way]
     counts: Counter[str] = Counter()
-    for number in range(1, 400, 1 if LONG else 15):
+    for number in range(1, 400, 1 if LONG else 40):
         cluster.restore(f"r{number}-")
         lives: list[Life] = []
 
