@@ -1,4 +1,4 @@
-"""Everything, in one run of less than three minutes, on loopback and in a temporary directory."""
+"""Everything, in one run of a few minutes, on loopback and in a temporary directory."""
 
 import os
 import platform

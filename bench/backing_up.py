@@ -79,7 +79,7 @@ def backing_up() -> None:
     )
     show(
         "The same: requests and list price",
-        ("", "S3: read", "written or copied", "other", "DynamoDB: read units", "write units", "$ per GB of text"),
+        ("", "S3: read", "written or copied", "other", "DynamoDB: read units", "write units", "cents per GB of text"),
         costs,
     )
     print(
@@ -105,7 +105,7 @@ def _cost(name: str, told: dict[str, Any]) -> tuple[object, ...]:
         sum(requests[each] for each in prices.S3_CALLS) - read - written,
         told["read_units"],
         told["write_units"],
-        told["dollars"] / (told["text"] / prices.GB),
+        100 * told["dollars"] / (told["text"] / prices.GB),
     )
 
 
