@@ -1,4 +1,4 @@
-"""Everything, in one run of less than three minutes, on loopback and in a temporary directory."""
+"""Everything, in one run of a few minutes, on loopback and in a temporary directory."""
 
 import os
 import platform
@@ -8,6 +8,7 @@ from pathlib import Path
 
 from bench import prices
 from bench.appending import appending
+from bench.backing_up import backing_up
 from bench.eventing import eventing
 from bench.identifying import identifying
 from bench.memory import memory
@@ -34,6 +35,7 @@ def main() -> None:
         eventing(dynamodb)
         searching(dynamodb)
         memory()
+        backing_up()
         identifying(values_of(template, emulator.endpoint)["CredentialsKey"])
     print(f"\n{time.monotonic() - started:.0f} s")
 

@@ -89,7 +89,7 @@ CASES: Final[dict[str, Callable[[LogStore, Head], int]]] = {
 }
 
 
-def _peak() -> int:
+def peak() -> int:
     """Bytes that this process has held at most.
 
     Linux starts ru_maxrss with what the parent had when it started us (exec keeps it), VmHWM with zero.
@@ -104,4 +104,4 @@ def _peak() -> int:
 if __name__ == "__main__":
     logs = log_store(PROJECT)
     made = CASES[sys.argv[1]](logs, logs.head(LOG))
-    print(json.dumps({"size": made, "peak": _peak()}))
+    print(json.dumps({"size": made, "peak": peak()}))

@@ -37,8 +37,7 @@ class Meter:
         return (
             self.write_units * prices.WRITE_UNIT
             + self.read_units * prices.READ_UNIT
-            + self.requests["PutObject"] * prices.S3_PUT
-            + self.requests["GetObject"] * prices.S3_GET
+            + sum(self.requests[name] * price for name, price in prices.S3_CALLS.items())
         )
 
     def per(self, number: int) -> str:
@@ -66,12 +65,13 @@ class Meter:
                 raise LookupError(other)
 
     def _written(self, write: Mapping[str, Any]) -> int:
-        """Units of one write; what is updated here only grows, so its size is the one it has now.
+        """Units of one write; what is updated here only grows, so its size is the one it has now; what is deleted
+        is small.
 
         The index of logs holds nothing but keys: it is written once for a log, which is left out.
         """
         table, key = write["TableName"], write.get("Key")
-        item = self._dynamodb.get_item(TableName=table, Key=key)["Item"] if key else write["Item"]
+        item = self._dynamodb.get_item(TableName=table, Key=key).get("Item", {}) if key else write["Item"]
         return prices.write_units(prices.item_size(item))
 
 

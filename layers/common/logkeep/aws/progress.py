@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Final, Literal
 
 from logkeep.aws.backups import BackupStore
 from logkeep.backups import BackupRecord
 from logkeep.clock import now_ms
+from logkeep.errors import Busy, Conflict, RecordNotFound
 from logkeep.jobs import Job
 
 _NOTED_EVERY: Final = 2.0  # seconds
@@ -21,7 +24,11 @@ class TimeUp(Exception):
 
 
 class Superseded(Exception):
-    """Another job has taken the place of this one, or it has ended."""
+    """Another job has taken the place of this one, it has ended, or its record is gone."""
+
+
+class _Overtaken(Exception):
+    """Another worker has noted something, from where to go on."""
 
 
 class Progress[J: Job]:
@@ -37,6 +44,33 @@ class Progress[J: Job]:
         self.steps = 0
         self.record, self.job = self._read(record_id)
 
+    def run(self, work: Callable[[], None]) -> bool:
+        """Work to the end of the job, or until TimeUp; whether there is more to do. Work that is overtaken begins anew.
+
+        A Conflict ends the job. Raises Busy where the time was not enough for any step.
+        """
+        while True:
+            try:
+                self._to_end(work)
+            except _Overtaken:
+                continue
+            except TimeUp:
+                with suppress(_Overtaken):
+                    self.note()
+                if not self.steps:
+                    raise Busy("no step could be finished in time", retry_after=0) from None
+                return True
+            return False
+
+    def _to_end(self, work: Callable[[], None]) -> None:
+        why = None
+        try:
+            work()
+        except Conflict as error:
+            why = str(error)
+        self.job = self.job.ended(now_ms(), why)
+        self.note()
+
     def change(self, **changes: Any) -> None:
         self.job = self.job.model_copy(update=changes)
 
@@ -50,20 +84,25 @@ class Progress[J: Job]:
             self.note()
 
     def note(self) -> None:
-        """Write the job, or take over what another worker has written meanwhile; raise Superseded where it is over."""
+        """Write the job as it is; where another worker has done so, take that over and leave what was being done."""
         self._noted_at = time.monotonic()
         noted = self.job.model_copy(update={"updated_at": now_ms()}).model_dump()
         if self._store.amend(self.record, {self._field: noted}):
             self.record = replace(self.record, **{self._field: noted})  # type: ignore[arg-type]  # either of two fields
         else:
             self.record, self.job = self._read(self.record.id)
+            raise _Overtaken
 
     @property
     def is_late(self) -> bool:
         return time.monotonic() > self._deadline
 
     def _read(self, record_id: str) -> tuple[BackupRecord, J]:
-        record = self._store.record(record_id)
+        """Raise Superseded where there is nothing to go on with."""
+        try:
+            record = self._store.record(record_id)
+        except RecordNotFound as error:
+            raise Superseded from error
         job = job_of(record, self._field, self._kind)
         if job is None or (job.run, job.state) != (self._run, "running"):
             raise Superseded

@@ -20,7 +20,6 @@ from logkeep.aws.dynamo import attempts
 from logkeep.aws.logs import LogStore, log_store
 from logkeep.aws.progress import Progress, Superseded, TimeUp, job_of
 from logkeep.backups import BackupRecord
-from logkeep.clock import now_ms
 from logkeep.errors import Busy, Conflict, Corrupt, LogNotFound
 from logkeep.fragment import RAW_MAX, NotDeflate, combine_crc32, inflated
 from logkeep.log import Head, State
@@ -94,17 +93,9 @@ class Restores:
         """
         try:
             progress = Progress(self._archives.store, "restore", RestoreReport, record_id, run, deadline)
-            try:
-                self._restore_all(progress)
-                progress.job = progress.job.ended(now_ms())
-            except Conflict as error:  # with the chain
-                progress.job = progress.job.ended(now_ms(), str(error))
-            progress.note()
+            return progress.run(lambda: self._restore_all(progress))
         except Superseded:
             return False
-        except TimeUp:
-            return True
-        return False
 
     def _restore_all(self, progress: _Running) -> None:
         chain = self._archives.chain(progress.record)
@@ -114,20 +105,14 @@ class Restores:
         except Corrupt as error:
             raise Conflict(str(error)) from error
         progress.change(logs=len(wanted))
-        try:
-            while progress.job.done < len(wanted):
-                if progress.is_late:
-                    raise TimeUp
-                self._restore(wanted[progress.job.done], chain, progress)
-        except TimeUp:
-            progress.note()
-            if not progress.steps:
-                raise Busy("no step of the restore could be finished in time", retry_after=0) from None
-            raise
+        while progress.job.done < len(wanted):
+            if progress.is_late:
+                raise TimeUp
+            self._restore(wanted[progress.job.done], chain, progress)
 
     def _restore(self, target: Target, chain: Sequence[BackupRecord], progress: _Running) -> None:
         """Make a log hold what it held, if it holds nothing else."""
-        number, head, begun = progress.job.done, self._head(target), progress.job.begun
+        head, begun = self._head(target), progress.job.begun
         outcome, sure = plan(target, head)
         try:
             if outcome in {Outcome.NEW, Outcome.GROW}:
@@ -140,9 +125,8 @@ class Restores:
             behind = progress.job.with_log(target.log_id, Outcome.FAILED, why=f"{target.log_id}: {error}")
         else:
             behind = progress.job.with_log(target.log_id, outcome, sure=sure)
-        if progress.job.done == number:  # else another worker has come further
-            progress.job = behind
-            progress.step()
+        progress.job = behind
+        progress.step()
 
     def _write(
         self,

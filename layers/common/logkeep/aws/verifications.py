@@ -68,18 +68,9 @@ class Verifications:
         """
         try:
             progress = Progress(self._archives.store, "verification", Verification, record_id, run, deadline)
-            try:
-                self._read_all(progress)
-            except TimeUp:
-                progress.note()
-                if not progress.steps:
-                    raise Busy("no step of the verification could be finished in time", retry_after=0) from None
-                return True
-            progress.job = progress.job.ended(now_ms())
-            progress.note()
+            return progress.run(lambda: self._read_all(progress))
         except Superseded:
             return False
-        return False
 
     def _free(self, record_id: str, now: int) -> BackupRecord:
         record = self._archives.finished(record_id)
@@ -157,11 +148,12 @@ class Verifications:
                 raise TimeUp
             record = chain[progress.job.archive]
             wrong = list(self._attributes(record))
-            if not wrong:
-                crc32 = self._crc32(record, progress)
-                wrong = [] if crc32 == record.crc32 else self._culprits(record, progress)
+            if wrong or self._crc32(record, progress) != record.crc32:
+                wrong += self._culprits(record, progress)
             job = progress.job.failed(*wrong)
-            progress.job = job.model_copy(update={"archive": job.archive + 1, "offset": 0, "crc32": 0})
+            rest = (record.size or 0) - job.offset
+            behind = {"archive": job.archive + 1, "offset": 0, "crc32": 0, "done": job.done + rest}
+            progress.job = job.model_copy(update=behind)
             progress.step()
 
     def _crc32(self, record: BackupRecord, progress: _Running) -> int:
@@ -175,17 +167,23 @@ class Verifications:
 
     def _culprits(self, record: BackupRecord, progress: _Running) -> list[str]:
         """Which files of an archive are not what they should be, as far as the time allows."""
-        wrong: list[str] = []
+        if self._bucket.size(record.key or "") is None:
+            return []
         try:
             (cut,) = self._archives.cuts([record])
         except Conflict as error:
             return [str(error)]
+        wrong: list[str] = []
         layout = cut.archive.layout
         for index, entry in enumerate(layout.entries):
             if progress.is_late or len(wrong) == FAILURES_MAX:
                 break
             where = ObjectRange(record.key or "", layout.content_start(index), entry.packed)
-            if self._bucket.crc32(where) != entry.packed_crc32:
+            try:
+                is_held = self._bucket.crc32(where) == entry.packed_crc32
+            except Corrupt:
+                is_held = False  # it ends before
+            if not is_held:
                 wrong.append(_wrong(entry.name, record))
         return wrong or [f"the archive of the backup {record.id} does not have its CRC-32"]
 

@@ -1,0 +1,47 @@
+"""Several workers at once, each followed by another, and what they did."""
+
+import os
+import random
+import threading
+import time
+from collections import Counter
+from signal import SIGSTOP
+from typing import Final, Literal
+
+from logkeep.aws import clients
+from tests.soak.processes import Boundary, Life, Moment, live
+from tests.soak.workers import Pace, serve
+
+WORKERS: Final = 3
+
+
+def employ(pace: Pace, chance: random.Random, lives: list[Life], over: threading.Event) -> None:
+    """One worker after the other: most are killed, some are passed over, some are left alone."""
+    while not over.is_set():
+        until: Moment | Boundary | None = None
+        fate = chance.random()
+        if fate < 0.4:
+            until = Moment(seconds=chance.uniform(0, 0.5), since="messages")
+        elif fate < 0.8:
+            until = Boundary(chance.randrange(25), chance.random() < 0.5)
+        elif fate < 0.9:
+            until = Boundary(chance.randrange(30), chance.random() < 0.5, SIGSTOP)
+        lives.append(live(serve, pace, until=until, meanwhile=lambda: time.sleep(3)))
+
+
+def put_back(queue: Literal["Backup", "Restore"]) -> int:
+    """Put the dead letters back, as people do."""
+    sqs, url = clients.sqs(), os.environ[f"{queue.upper()}_QUEUE_URL"]
+    dead = url.replace(f"{queue}Queue", f"{queue}DeadLetters")
+    letters = sqs.receive_message(QueueUrl=dead, MaxNumberOfMessages=10).get("Messages", [])
+    for letter in letters:
+        sqs.send_message(QueueUrl=url, MessageBody=letter["Body"])
+        sqs.delete_message(QueueUrl=dead, ReceiptHandle=letter["ReceiptHandle"])
+    return len(letters)
+
+
+def sums(lives: list[Life]) -> Counter[str]:
+    counts: Counter[str] = Counter(workers=len(lives), kills=sum(life.killed for life in lives))
+    for life in lives:
+        counts += life.told
+    return counts

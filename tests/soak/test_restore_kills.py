@@ -1,0 +1,108 @@
+"""Workers of restores that are killed and passed over, over and over: the logs come back byte for byte, once."""
+
+import random
+import threading
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from signal import SIGSTOP
+
+import pytest
+
+from tests.conftest import Objects
+from tests.soak.clusters import Cluster
+from tests.soak.crews import WORKERS, employ, put_back, sums
+from tests.soak.processes import LONG, Boundary, Life, live
+from tests.soak.workers import Pace, serve
+
+KILLS = 100 if LONG else 10
+HURRIED = Pace(restores=True, small=True, time=1.2, reserve=0.2, visibility=2, idle=60, serves=4)
+WAYS = {"in several invocations": Pace(restores=True, small=True, part=300)} | (
+    {"at once": Pace(restores=True)} if LONG else {}
+)
+
+pytestmark = [pytest.mark.soak, pytest.mark.usefixtures("aws")]
+
+
+def backed_up(name: str, objects: Objects, backups: int) -> Cluster:
+    """A cluster with a chain of backups."""
+    cluster = Cluster(name, random.Random(name), objects)
+    for _ in range(backups):
+        cluster.grow()
+        cluster.come_due(1)
+        live(serve, Pace())
+    cluster.check()
+    return cluster
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_worker_killed_at_any_call_has_a_successor_that_ends_its_restore(way, objects) -> None:
+    """A restore after the other, each with two messages, its worker killed a call later, until one gets through."""
+    cluster, pace = backed_up("c", objects, 2), WAYS[way]
+    counts: Counter[str] = Counter()
+    steps = []
+    for number in range(0, 400, 1 if LONG else 12):
+        cluster.restore(f"r{number}-")
+        lives = [live(serve, pace, until=Boundary(number))]
+        if lives[0].killed:
+            steps.append(lives[0].last_step.split()[0])
+            cluster.check_restoring(f"r{number}-")
+            lives.append(live(serve, pace))
+        counts += sums(lives) + cluster.check_restored(f"r{number}-")
+        if len(lives) == 1:
+            break
+    assert counts["restores"] == counts["kills"] + 1 > 5
+    print(f"\n{dict(counts)}\nkilled after: {steps}")
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_worker_that_was_passed_over_writes_nothing_twice(way, objects) -> None:
+    """It stands still behind a call while another restores all, and goes on then."""
+    cluster, pace = backed_up("c", objects, 2), WAYS[way]
+    counts: Counter[str] = Counter()
+    for number in range(1, 400, 1 if LONG else 40):
+        cluster.restore(f"r{number}-")
+        lives: list[Life] = []
+
+        def meanwhile(lives: list[Life] = lives) -> None:
+            lives.append(live(serve, pace))
+
+        slow = live(serve, pace, until=Boundary(number, signal=SIGSTOP), meanwhile=meanwhile)
+        counts += sums([slow, *lives]) + cluster.check_restored(f"r{number}-")
+        if not lives:
+            break
+    assert counts["restores"] == counts["stops"] + 1
+    print(f"\n{dict(counts)}")
+
+
+def test_workers_killed_at_random_restore_everything(objects) -> None:
+    clusters = [backed_up(f"c{number}", objects, 3) for number in range(2)]
+    lives: list[Life] = []
+    over = threading.Event()
+    counts: Counter[str] = Counter()
+    with ThreadPoolExecutor(WORKERS) as pool:
+        workers = [pool.submit(employ, HURRIED, random.Random(200 + number), lives, over) for number in range(WORKERS)]
+        try:
+            while sum(life.killed for life in lives) < KILLS:
+                prefix = f"r{counts['rounds']}-"
+                for cluster in clusters:
+                    cluster.restore(prefix)
+                until = time.monotonic() + 120
+                while any(cluster.restore_state() == "running" for cluster in clusters):
+                    assert time.monotonic() < until
+                    counts["dead letters"] += put_back("Restore")
+                    time.sleep(0.2)
+                for cluster in clusters:
+                    counts += cluster.check_restored(prefix)
+                counts["rounds"] += 1
+        finally:
+            over.set()
+    for worker in workers:
+        worker.result()
+    lives.append(live(serve, replace(HURRIED, idle=3, serves=60)))
+    for cluster in clusters:
+        for number in range(counts["rounds"]):
+            cluster.check_restoring(f"r{number}-")
+    counts += sums(lives)
+    print(f"\n{dict(counts)}\nkilled after: {Counter(life.last_step for life in lives if life.killed).most_common()}")
