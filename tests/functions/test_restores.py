@@ -198,6 +198,14 @@ def test_a_dry_run_answers_the_plan_and_orders_nothing(backup) -> None:
     assert asked("show_backup_record").json["restore"] is None
 
 
+def test_what_a_request_has_no_time_to_look_at_is_a_413_that_says_what_to_do(backup, monkeypatch) -> None:
+    monkeypatch.setattr("logkeep.aws.archives.FILES_MAX", 0)
+    assert "ask for mode full" in asked("verify_backup").json["error_msg"]
+    assert asked("restore_backup", {"dry_run": True}).status == 413
+    assert asked("verify_backup", {"mode": "full"}).status == 202
+    assert asked("restore_backup").status == 202
+
+
 def test_while_one_restore_runs_another_prefix_is_a_409(backup) -> None:
     first = asked("restore_backup", {"prefix": "a"})
     assert asked("restore_backup", {"prefix": "a"}).json == first.json

@@ -1,5 +1,6 @@
 """What is restored, and from where: compared with a naive model that keeps every text."""
 
+import zlib
 from collections import defaultdict
 from dataclasses import replace
 
@@ -19,8 +20,6 @@ GENERATIONS = st.lists(st.sampled_from([None, *NAMES]), min_size=4, max_size=4)
 
 def text_of(target: Target, archives: list[bytes]) -> bytes:
     """What its pieces hold, by zlib."""
-    import zlib
-
     text = b""
     for piece in target.pieces:
         assert len(text) == piece.begin
@@ -73,7 +72,8 @@ def head_of(text: bytes, **changes) -> Head:
 
 def target_of(*texts: bytes) -> Target:
     """A log that each of some backups holds a text of."""
-    logs, cuts = MemoryLogs(), []
+    logs = MemoryLogs()
+    cuts: list[Cut] = []
     for number, text in enumerate(texts):
         logs.append(NAMES[0], text)
         cuts.append(Cut.take(str(number), "c", number, logs.heads("cluster/c"), cuts[-1] if cuts else None))

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Final
 
 from logkeep.aws.backup_runs import BackupRuns, backup_runs
 from logkeep.aws.backups import BackupStore, backup_store
 from logkeep.aws.objects import Bucket
 from logkeep.backups import BackupRecord, Status
 from logkeep.cuts import Cut
-from logkeep.errors import Conflict, RecordNotFound
+from logkeep.errors import Conflict, RecordNotFound, TooLarge
+
+FILES_MAX: Final = 50_000  # of a chain: a cut and its layout take a fifth of a millisecond for each
 
 
 class Archives:
@@ -38,6 +41,12 @@ class Archives:
             except (RecordNotFound, Conflict) as error:
                 raise Conflict(f"the backup {base}, which {chain[-1].id} continues, is gone") from error
         return chain
+
+    def check_size(self, chain: Sequence[BackupRecord], instead: str) -> None:
+        """Raise TooLarge where a request has not the time to look at what a chain holds."""
+        files = sum(each.logs or 0 for each in chain)
+        if files > FILES_MAX:
+            raise TooLarge(f"the backup and those that it continues hold {files} files; {instead}")
 
     def there(self, chain: Sequence[BackupRecord]) -> None:
         """Raise Conflict where an archive of a chain is missing."""

@@ -66,6 +66,7 @@ class Restores:
         """What a restore would do, without writing; beginnings are compared until the deadline (time.monotonic())."""
         record = self._archives.finished(record_id)
         chain = self._archives.chain(record)
+        self._archives.check_size(chain, "restore them under a prefix, which harms nothing")
         self._archives.there(chain)
         wanted = targets(self._archives.cuts(chain), asked.prefix)
         heads = {head.log_id: head for head in self._logs.heads(wanted[0].log_id.owner)} if wanted else {}
