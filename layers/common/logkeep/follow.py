@@ -144,9 +144,9 @@ class Follower:
 def records(follower: Follower, room: int) -> Iterator[bytes]:
     """A followed log as JSON lines of at most `room` bytes in all, of which the client joins `text` or decodes `data`.
 
-    Each is `{"cursor", "offset", "text"}`, or with `data` (base64) where the bytes are no UTF-8. The last is `{"cursor",
-    "offset", "end": true, "more", "state"}`: if there is more, it begins at the cursor. A character is never cut, so half
-    of one waits for its rest, or for the seal.
+    Each is `{"cursor", "offset", "text"}`, or with `data` (base64) where the bytes are no UTF-8. The last one is
+    `{"cursor", "offset", "end": true, "more", "state"}`: if there is more, it begins at the cursor. No character is
+    cut: half of one waits for its rest, or for the seal.
     """
     log_id, held = follower.head.log_id, b""
     offset = follower.position  # of held

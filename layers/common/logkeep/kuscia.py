@@ -3,8 +3,8 @@
 Texts and codes are those of Kuscia's Autonomy node. Its `log` joins up to 100 lines without a trailing newline, so a
 reader puts a newline between messages.
 
-A Kuscia node has a task's pods as {task}-{idx}, or {task}-{role}-{idx} where parties have roles. Their logs are
-task/{task}/{idx}/{container}/{restart}, with a role task/{task}/{idx}/{role}_{container}/{restart}: Kubernetes' names have no
+A task's pods are {task}-{idx}, or {task}-{role}-{idx} where parties have roles. Their logs are
+task/{task}/{idx}/{container}/{restart} and task/{task}/{idx}/{role}_{container}/{restart}: no name in Kubernetes has an
 underscore.
 """
 
@@ -189,13 +189,13 @@ def _container(log_id: LogId) -> str:
 
 
 def _of_one_role(heads: Iterable[Head]) -> list[Head]:
-    """The logs without a role if there are any, else those of the only one; raise QueryRefused where there are several."""
+    """The logs without a role if there are any, else those of the only one; raise QueryRefused if there are several."""
     by_role: dict[str, list[Head]] = {}
     for head in heads:
         by_role.setdefault(_role(head.log_id), []).append(head)
     if "" not in by_role and len(by_role) > 1:
-        roles = ", ".join(sorted(by_role))
-        raise QueryRefused(_VALIDATE, f"task's role larger than 1, please specify task_id as {{task_id}}-{{role}}: {roles}")
+        text = f"task's role larger than 1, please query {{task_id}}-{{role}}, role {' or '.join(sorted(by_role))}"
+        raise QueryRefused(_VALIDATE, text)
     return by_role.get("") or next(iter(by_role.values()), [])
 
 
@@ -210,8 +210,8 @@ def messages(texts: Iterable[bytes]) -> Iterator[bytes]:
     """NDJSON of a log: messages of at most MESSAGE_LINES lines and MESSAGE_BYTES bytes, however long its lines are.
 
     A line that is longer than a message goes on in the next one. Bytes that are not UTF-8 become U+FFFD. Where there is
-    nothing more for now (b""), the lines that are whole are sent, and b"" is handed on. A line without its newline waits
-    for it, since a message would end the line: at most until the text ends.
+    nothing more for now (b""), the lines that are whole are sent, and b"" is handed on. A line without a newline waits
+    for it, at most until the text ends: sent before, its rest would become a line of its own.
     """
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     message = _Message()

@@ -13,7 +13,7 @@ HEARTBEAT: Final = 15.0  # seconds without content after which a blank line show
 
 
 def dumps(value: Any) -> str:
-    """JSON in one line for every reader of lines: some, str.splitlines among them, also split at U+0085, U+2028, U+2029."""
+    """JSON in one line for every reader: some, str.splitlines is one, also split at U+0085, U+2028 and U+2029."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     return text.replace("\x85", "\\u0085").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
 
@@ -23,12 +23,14 @@ def line(**values: Any) -> bytes:
 
 
 def with_heartbeats(chunks: Iterator[bytes], clock: Clock) -> Iterator[bytes]:
-    """The chunks that have content; and a blank line, white space in JSON, after every HEARTBEAT without any."""
+    """The chunks; where none has had content for HEARTBEAT, a blank line, which is white space in JSON."""
     sent = clock.now()
     for chunk in chunks:
-        if chunk or clock.now() - sent >= HEARTBEAT:
-            yield chunk or b"\n"
+        if not chunk and clock.now() - sent >= HEARTBEAT:
+            chunk = b"\n"
+        if chunk:
             sent = clock.now()
+        yield chunk
 
 
 def within(chunks: Iterator[bytes], room: int, last: bytes) -> Iterator[bytes]:
