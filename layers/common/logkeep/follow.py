@@ -165,7 +165,8 @@ def records(follower: Follower, room: int) -> Iterator[bytes]:
         held, offset = held[sent:], offset + sent
         if is_full:
             break
-        yield b""
+        if not text:
+            yield b""
     has_all = follower.has_all and not is_full
     if held and has_all:
         yield _record(log_id, offset, held, is_whole=True)[0]
