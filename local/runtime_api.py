@@ -36,7 +36,7 @@ class Invocation:
         self.headers: Headers = {}  # of the answer
         self._chunks: asyncio.Queue[bytes | InvocationFailed | None] = asyncio.Queue(_AHEAD)
         self._sender: asyncio.StreamWriter | None = None
-        self._left = False
+        self.left = False
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """Raise InvocationFailed behind what was sent before the failure."""
@@ -45,51 +45,56 @@ class Invocation:
                 raise each
             yield each
 
-    def leave(self) -> None:
-        """Take no more: the runtime's request breaks."""
-        self._left = True
+    def leave(self, reason: str = "its client has left") -> None:
+        """Take no more: the runtime's request breaks, and so does who takes the chunks."""
+        self.left = True
         if self._sender:
             self._sender.transport.abort()
-
-    def fail(self, reason: str) -> None:
-        """End it, where nothing can come any more; what was not taken yet is lost."""
-        while self._chunks.full():
+        while not self._chunks.empty():
             self._chunks.get_nowait()
         self._chunks.put_nowait(InvocationFailed({"errorType": "Runtime.ExitError", "errorMessage": reason}))
 
     async def take(self, headers: Headers, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Read the request that the answer comes with."""
         self.headers, self._sender = headers, writer
-        if self._left:
-            self.leave()
-            return
+        if self.left:
+            raise ConnectionAbortedError
         try:
             trailers = await self._body(headers, reader)
         except (asyncio.IncompleteReadError, ConnectionError):
-            told: Any = {"errorType": "Runtime.TruncatedResponse", "errorMessage": "the answer broke off"}
-            await self._chunks.put(InvocationFailed(told))
+            await self.fail({"errorType": "Runtime.TruncatedResponse", "errorMessage": "the answer broke off"})
             raise
-        told = trailers.get(_ERROR_BODY)
-        await self._chunks.put(InvocationFailed(json.loads(base64.b64decode(told))) if told else None)
+        if told := trailers.get(_ERROR_BODY):
+            await self.fail(json.loads(base64.b64decode(told)))
+        else:
+            await self._put(None)
+
+    async def fail(self, told: Mapping[str, Any]) -> None:
+        await self._put(InvocationFailed(told))
+
+    async def _put(self, each: bytes | InvocationFailed | None) -> None:
+        if not self.left:
+            await self._chunks.put(each)
 
     async def _body(self, headers: Headers, reader: asyncio.StreamReader) -> Headers:
         if headers.get("transfer-encoding") != "chunked":
-            await self._chunks.put(await reader.readexactly(int(headers["content-length"])))
+            await self._put(await reader.readexactly(int(headers["content-length"])))
             return {}
         while size := int(await reader.readline() or b"0", 16):
             chunk = await reader.readexactly(size + 2)
-            await self._chunks.put(chunk[:-2])
+            await self._put(chunk[:-2])
         return await _headers(reader)
 
 
 class RuntimeApi:
     """Listens on 127.0.0.1 for one runtime."""
 
-    def __init__(self, function: str = "function") -> None:
+    def __init__(self, function: str) -> None:
         self._function = function
         self._next: asyncio.Queue[Invocation] = asyncio.Queue()
         self._current: Invocation | None = None
         self._server: asyncio.Server | None = None
+        self.waits = False  # whether the runtime has asked for an invocation
         self.init_error: dict[str, Any] | None = None
 
     async def start(self) -> str:
@@ -103,13 +108,14 @@ class RuntimeApi:
             self._server.close_clients()
 
     def invoke(self, event: Mapping[str, Any], seconds: float) -> Invocation:
-        invocation = Invocation(event, seconds)
-        self._next.put_nowait(invocation)
-        return invocation
+        self.waits = False
+        self._current = Invocation(event, seconds)
+        self._next.put_nowait(self._current)
+        return self._current
 
     def runtime_ended(self) -> None:
         if self._current:
-            self._current.fail("the runtime ended")
+            self._current.leave("the runtime ended")
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -127,8 +133,8 @@ class RuntimeApi:
         self, asked: str, headers: Headers, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> bytes:
         if asked == "GET invocation/next":
-            self._current = await self._next.get()
-            return _next_of(self._current, self._function)
+            self.waits = self._next.empty()
+            return _next_of(await self._next.get(), self._function)
         current = self._current
         match asked.split("/"):
             case ["POST init", "error"]:
@@ -136,8 +142,7 @@ class RuntimeApi:
             case ["POST invocation", id_, "response"] if current and current.id == id_:
                 await current.take(headers, reader, writer)
             case ["POST invocation", id_, "error"] if current and current.id == id_:
-                told = json.loads(await reader.readexactly(int(headers["content-length"])))
-                await current._chunks.put(InvocationFailed(told))
+                await current.fail(json.loads(await reader.readexactly(int(headers["content-length"]))))
             case _:
                 return _of("404 Not Found", {})
         return _of("202 Accepted", {})

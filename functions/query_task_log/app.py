@@ -3,7 +3,7 @@
 from logkeep.aws.logs import log_store
 from logkeep.identity import Kind
 from logkeep.kuscia import find, task_owner
-from logkeep.web.http import Answer, App, entrypoint
+from logkeep.web.http import Answer, App, entrypoint, stream_entrypoint
 from logkeep.web.kuscia import answer_error, answer_log, query_of
 from logkeep.web.services import LOGKEEP
 
@@ -18,3 +18,4 @@ def query_task_log() -> Answer:
 
 
 lambda_handler = entrypoint(app)
+stream_handler = stream_entrypoint(app)

@@ -2,7 +2,7 @@
 
 from logkeep.files import text_file
 from logkeep.web.files import deliver
-from logkeep.web.http import Answer, App, entrypoint
+from logkeep.web.http import Answer, App, entrypoint, stream_entrypoint
 from logkeep.web.services import LOGKEEP
 
 app = App(LOGKEEP, "read_log")
@@ -14,3 +14,4 @@ def read_log() -> Answer:
 
 
 lambda_handler = entrypoint(app)
+stream_handler = stream_entrypoint(app)

@@ -1,8 +1,12 @@
 """The runtime of the streaming functions, against a Runtime API that sees each chunk as it is sent."""
 
 import asyncio
+import base64
 import json
 import os
+import platform
+import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -12,16 +16,18 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from local import ROOT
+from local.emulator import free_port
 from local.runtime_api import Invocation, InvocationFailed, RuntimeApi
+from tests.local.service import eventually
 
 WRAPPER = ROOT / "layers" / "common" / "stream-runtime"
 PAUSE = 0.2  # seconds between two chunks of a handler
 HANDLERS = f"""
 import os
-import socket
 import time
 from logkeep_runtime import Streamed
 
@@ -228,3 +234,60 @@ def test_a_handler_that_cannot_be_loaded_is_an_error_of_the_start(tmp_path: Path
         assert runtime.api.init_error["errorType"] == "ModuleNotFoundError"
 
     with_runtime(scenario, tmp_path, "nothing.handler")
+
+
+def emulator_of(root: Path, tmp_path: Path) -> Path:
+    """Lambda's Runtime Interface Emulator, out of sam."""
+    name = "aws-lambda-rie-" + {"x86_64": "x86_64", "aarch64": "arm64"}[platform.machine()]
+    (found,) = (root / ".venv-sam").glob(f"lib/*/site-packages/samcli/local/rapid/{name}")
+    emulator = tmp_path / "rie"
+    shutil.copy(found, emulator)
+    emulator.chmod(0o755)
+    return emulator
+
+
+def invoke_in_emulator(root: Path, tmp_path: Path, *kinds: str, **environment: str) -> list[bytes]:
+    """What Lambda's emulator answers to invocations of those kinds, one after the other."""
+    (tmp_path / "streaming.py").write_text(HANDLERS)
+    front, api = free_port(), f"127.0.0.1:{free_port()}"
+    command, variables = wrapped(tmp_path, api, "streaming.handler")
+    command = [
+        str(emulator_of(root, tmp_path)), "--log-level", "error",
+        "--runtime-interface-emulator-address", f"127.0.0.1:{front}", "--runtime-api-address", api, *command,
+    ]  # fmt: skip
+    url = f"http://127.0.0.1:{front}/2015-03-31/functions/function/invocations"
+    process = subprocess.Popen(command, env=variables | environment, cwd=tmp_path, stdout=subprocess.DEVNULL)  # noqa: S603
+    try:
+        assert eventually(lambda: listens(front))
+        return [httpx.post(url, json={"kind": kind}, trust_env=False, timeout=10).content for kind in kinds]
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def listens(port: int) -> bool:
+    with socket.socket() as tried:
+        return tried.connect_ex(("127.0.0.1", port)) == 0
+
+
+def test_lambdas_own_emulator_takes_the_framing(root: Path, tmp_path: Path) -> None:
+    answers = invoke_in_emulator(root, tmp_path, "pauses", "empty", "dict", "pauses")
+    assert answers == [
+        PRELUDE + b"0\n1\n2\n3\n",
+        PRELUDE,
+        b'{"statusCode": 200, "body": "plain"}',
+        PRELUDE + b"0\n1\n2\n3\n",
+    ]
+
+
+def test_lambdas_own_emulator_goes_on_behind_failures(root: Path, tmp_path: Path) -> None:
+    answers = invoke_in_emulator(root, tmp_path, "breaks", "raises", "pauses")
+    assert answers[0] == PRELUDE + b"so far\n"
+    assert json.loads(answers[1])["errorType"] == "KeyError"
+    assert answers[2] == PRELUDE + b"0\n1\n2\n3\n"
+
+
+def test_sam_local_is_answered_in_json(root: Path, tmp_path: Path) -> None:
+    (answer,) = invoke_in_emulator(root, tmp_path, "pauses", AWS_SAM_LOCAL="true")
+    told = json.loads(answer)
+    assert (told["statusCode"], base64.b64decode(told["body"])) == (201, b"0\n1\n2\n3\n")
