@@ -5,8 +5,12 @@ from typing import NamedTuple
 
 
 class Streamed(NamedTuple):
-    """What a handler returns to have it streamed; the chunks are closed when nobody takes them any more."""
+    """What a handler returns to have it streamed.
+
+    The chunks are closed once nobody takes them. An empty one sends nothing, but lets the runtime look whether anybody
+    still does: yield one before waiting.
+    """
 
     status: int
-    headers: Mapping[str, str]  # without Content-Length and Transfer-Encoding
+    headers: Mapping[str, str]
     chunks: Iterator[bytes]

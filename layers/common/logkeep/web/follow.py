@@ -1,6 +1,7 @@
 """Streams of logs that grow, and the notes by which their producers hear of them."""
 
-from typing import Annotated, Final, Self
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Final, Self
 
 from pydantic import BaseModel, Field, model_validator
 
@@ -47,13 +48,20 @@ def follow_log(app: App, log_id: LogId, query: FollowQuery) -> Answer:
             raise Invalid("cursor", f"is beyond the end of the log, which holds {head.end} bytes")
     elif query.tail is not None:
         position = tail_at(logs, head, query.tail)
-    follower = Follower(logs, head, app.seconds, CLOCK, position=position, seen=lambda head: note(logs, head))
-    return app.stream(
-        "application/x-ndjson", with_heartbeats(records(follower, app.room), CLOCK), _HEADERS, resumable=True
-    )
+    follower = follower_of(app, logs, head, position=position)
+    return stream(app, "application/x-ndjson", records(follower, app.room), _HEADERS)
 
 
-def note(logs: LogStore, head: Head) -> None:
+def follower_of(app: App, logs: LogStore, head: Head, **options: Any) -> Follower:
+    """One who follows for as long as an answer may take, and whom the log's producers hear of."""
+    return Follower(logs, head, app.seconds, CLOCK, seen=lambda seen: _note(logs, seen), **options)
+
+
+def stream(app: App, content_type: str, chunks: Iterator[bytes], headers: Mapping[str, str]) -> Answer:
+    return app.stream(content_type, with_heartbeats(chunks, CLOCK), headers)
+
+
+def _note(logs: LogStore, head: Head) -> None:
     """Tell the writers of a log that it is followed, unless they know; that this fails is no failure of a reader."""
     now = now_ms()
     if head.state is State.SEALED or (head.followed_until or 0) - now >= _RENEWED:

@@ -43,6 +43,7 @@ type ErrorAnswer = Callable[[LogkeepError], Answer]
 _COMPRESSED_FROM: Final = 1 << 20
 _BUFFERED_SECONDS: Final = 25  # an HTTP API gives up at 30
 _STREAM_MAX: Final = 190_000_000  # bytes; Lambda ends a stream at 200 MB
+_HEARTBEATS_MAX: Final = 100  # bytes
 _REQUEST_ID: Final = ("X-Request-Id", "X-Openstack-Request-Id")  # where Huawei's and OpenStack's clients look for it
 
 logger = Logger()
@@ -110,7 +111,7 @@ class App(APIGatewayHttpResolver):
     @property
     def room(self) -> int:
         """How many bytes the body of an answer may have."""
-        return _STREAM_MAX if self.streams else INLINE_MAX
+        return _STREAM_MAX if self.streams else INLINE_MAX - _HEARTBEATS_MAX
 
     @property
     def base_url(self) -> str:

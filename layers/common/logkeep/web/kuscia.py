@@ -19,7 +19,6 @@ from logkeep.errors import (
     Unauthenticated,
     UnsupportedBody,
 )
-from logkeep.follow import Follower
 from logkeep.kuscia import (
     UNEXPECTED,
     LogQuery,
@@ -33,8 +32,8 @@ from logkeep.kuscia import (
 )
 from logkeep.log import Head
 from logkeep.logid import LogId
-from logkeep.ndjson import with_heartbeats, within
-from logkeep.web.follow import CLOCK, note
+from logkeep.ndjson import within
+from logkeep.web.follow import follower_of, stream
 from logkeep.web.http import Answer, App
 
 BODY_MAX: Final = 1 << 20
@@ -61,7 +60,7 @@ def answer_log(app: App, query: LogQuery, logs: LogStore) -> Answer:
     """The messages of the log that is meant; raise QueryRefused where there is none."""
     head = find(query, task_heads(query, logs.heads), namespace=app.caller.project)
     if query.follow:
-        return app.stream(_JSON, _within(app, with_heartbeats(_followed(app, logs, head), CLOCK)), _HEADERS)
+        return stream(app, _JSON, _within(app, _followed(app, logs, head)), _HEADERS)
     if app.streams:
         return app.stream(_JSON, _within(app, messages(logs.texts(head))), _HEADERS)
     return _answer_whole(app, head, logs.texts(head))
@@ -73,8 +72,7 @@ def _followed(app: App, logs: LogStore, head: Head) -> Iterator[bytes]:
     def line(log_id: LogId) -> list[Head]:
         return from_restart(log_id, logs.heads(log_id.owner, restarts_of(log_id)))
 
-    follower = Follower(logs, head, app.seconds, CLOCK, line=line, seen=lambda head: note(logs, head))
-    return messages(follower.texts())
+    return messages(follower_of(app, logs, head, line=line).texts())
 
 
 def _within(app: App, chunks: Iterator[bytes]) -> Iterator[bytes]:
