@@ -126,8 +126,8 @@ def test_a_follower_gets_the_text_once_and_ends_at_the_seal_or_the_cap(world: Wo
 @given(worlds)
 def test_a_line_is_seen_within_half_a_second_while_lines_come_and_within_five_else(world: World):
     seen = {0: 0.0}  # by length of the text
-    for when, text in world.taken(world.follower(130).texts()):
-        seen.setdefault(max(seen) + len(text), when)
+    for when, piece in world.taken(world.follower(130).texts()):
+        seen.setdefault(max(seen) + len(piece), when)
     written = 0
     quiet_since = 0.0  # when the follower last saw something new
     for when, _, text in world.writes:
