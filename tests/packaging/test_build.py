@@ -59,9 +59,11 @@ def test_every_function_is_built_with_its_handler(built: tuple[str, Path]) -> No
     _, target = built
     template = yaml.safe_load((target / "template.yaml").read_text())
     functions = {n: r for n, r in template["Resources"].items() if r["Type"] == "AWS::Serverless::Function"}
-    for name in functions:
-        assert sorted(path.name for path in (target / name).iterdir()) == ["app.py"]
-    assert len(functions) == len(list((Path(__file__).parents[2] / "functions").glob("*/app.py")))
+    folders = {target / each["Properties"]["CodeUri"] for each in functions.values()}
+    for folder in folders:
+        assert sorted(path.name for path in folder.iterdir()) == ["app.py"]
+    # A function that streams is built with the one that it has its code from.
+    assert len(folders) == len(list((Path(__file__).parents[2] / "functions").glob("*/app.py")))
 
 
 def test_the_layer_that_sam_uploads_holds_valid_bytecode_and_no_boto3(
@@ -83,11 +85,13 @@ def test_the_layer_that_sam_uploads_holds_valid_bytecode_and_no_boto3(
     layer = zipfile.ZipFile(uploaded)
     names = set(layer.namelist())
 
-    assert {name.split("/")[0] for name in names} == {"python"}
+    assert {name.split("/")[0] for name in names} == {"python", "stream-runtime"}
+    assert layer.getinfo("stream-runtime").external_attr >> 16 & 0o111 == 0o111, "Lambda runs it"
     assert not [name for name in names if name.startswith(("python/boto", "python/s3transfer", "python/bin/"))]
     sources = {name for name in names if name.endswith(".py")}
     assert {
         "python/logkeep/fragment.py",
+        "python/logkeep_runtime/__main__.py",
         "python/aws_lambda_powertools/__init__.py",
         "python/pydantic/main.py",
     } <= sources

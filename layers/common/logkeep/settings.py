@@ -19,6 +19,7 @@ class Settings:
     download_role_arn: str
     event_retention_days: int
     build_seconds: float  # a request waits so long for a file to be put together
+    follow_seconds: float  # a streamed answer may take so long
     backup_full_every: int  # of so many backups of a cluster one is full
     project_rate: float  # requests a second that a project may send in the long run
     project_burst: int  # and at once
@@ -40,6 +41,7 @@ class Settings:
             download_role_arn=env["DOWNLOAD_ROLE_ARN"],
             event_retention_days=int(env["EVENT_RETENTION_DAYS"]),
             build_seconds=float(env["BUILD_SECONDS"]),
+            follow_seconds=float(env["FOLLOW_SECONDS"]),
             backup_full_every=int(env["BACKUP_FULL_EVERY"]),
             project_rate=float(env["PROJECT_RATE"]),
             project_burst=int(float(env["PROJECT_BURST"])),

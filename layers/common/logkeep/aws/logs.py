@@ -53,13 +53,13 @@ class LogStore:
             raise LogNotFound(f"no log {log_id}")
         return head
 
-    def heads(self, owner: str) -> Iterator[Head]:
-        """The logs of an owner such as `task/{task_id}`, in order of their ids."""
+    def heads(self, owner: str, rest: str = "") -> Iterator[Head]:
+        """The logs of an owner such as `task/{task_id}`, the rest of whose ids begins so, in order of their ids."""
         items = query(
             self._dynamodb,
             TableName=self._table,
             KeyConditionExpression="pk = :pk AND begins_with(sk, :head)",
-            ExpressionAttributeValues=encode({":pk": f"{self._project}/{owner}", ":head": "head/"}),
+            ExpressionAttributeValues=encode({":pk": f"{self._project}/{owner}", ":head": f"head/{rest}"}),
         )
         return map(head_of, items)
 

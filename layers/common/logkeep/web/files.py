@@ -11,7 +11,7 @@ from logkeep.aws.build_queue import order_file
 from logkeep.aws.logs import log_store
 from logkeep.aws.renders import Renders, disposition, renders
 from logkeep.aws.uploads import Making, TimeUp, Unfinished
-from logkeep.delivery import INLINE_MAX, Link, Pending, Way, way
+from logkeep.delivery import INLINE_MAX, STREAM_MAX, Link, Pending, Way, way
 from logkeep.errors import Busy, TooLarge
 from logkeep.files import AnyFile, FileOrder
 from logkeep.rendition import Facts, Rendition
@@ -28,10 +28,15 @@ def deliver(app: App, file: AnyFile) -> Answer:
     deadline = time.monotonic() + settings().build_seconds
     project, ask = app.caller.project, app.ask
     store = renders(project)
+    if app.streams and not ask.wants_json:
+        # Without a Content-Encoding, which none of the ways to a streaming function is documented to leave alone.
+        plain = file.rendition(log_store(project), gzip=False)
+        if plain.estimate <= STREAM_MAX:
+            return _stream(app, store, plain)
     rendition = file.rendition(log_store(project), gzip=ask.takes_gzip)
-    tag = {"ETag": f'"{rendition.identity}"'}
-    if app.headers.get("if-none-match") == tag["ETag"]:
-        return Response(HTTPStatus.NOT_MODIFIED, None, "", {**_VARY, **tag})
+    tag = _tag(rendition)
+    if _is_held(app, tag):
+        return _not_modified(tag)
 
     if way(ask, rendition.estimate) is Way.ANSWER:
         content = _collect(store.read(Making(rendition.make(), deadline)))
@@ -49,6 +54,27 @@ def deliver(app: App, file: AnyFile) -> Answer:
         else:
             facts = built
     return _pending(app) if facts is None else _hand_out(app, store, rendition, facts, tag)
+
+
+def _stream(app: App, store: Renders, rendition: Rendition) -> Answer:
+    tag = _tag(rendition)
+    if _is_held(app, tag):
+        return _not_modified(tag)
+    content = store.read(Making(rendition.make(), time.monotonic() + app.seconds))
+    headers = {**_VARY, **tag, "Content-Disposition": disposition(rendition.filename)}
+    return app.stream("application/octet-stream", content, headers)
+
+
+def _tag(rendition: Rendition) -> dict[str, str]:
+    return {"ETag": f'"{rendition.identity}"'}
+
+
+def _is_held(app: App, tag: dict[str, str]) -> bool:
+    return app.headers.get("if-none-match") == tag["ETag"]
+
+
+def _not_modified(tag: dict[str, str]) -> Answer:
+    return Response(HTTPStatus.NOT_MODIFIED, None, "", {**_VARY, **tag})
 
 
 def _pending(app: App) -> Answer:
