@@ -9,6 +9,7 @@ from pathlib import Path
 from bench import prices
 from bench.appending import appending
 from bench.eventing import eventing
+from bench.following import following
 from bench.identifying import identifying
 from bench.memory import memory
 from bench.packing import packing
@@ -32,6 +33,7 @@ def main() -> None:
         appending(dynamodb)
         eventing(dynamodb)
         memory()
+        following(emulator)
         identifying(values_of(template, emulator.endpoint)["CredentialsKey"])
     print(f"\n{time.monotonic() - started:.0f} s")
 
