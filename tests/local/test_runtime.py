@@ -288,6 +288,7 @@ def test_lambdas_own_emulator_goes_on_behind_failures(root: Path, tmp_path: Path
 
 
 def test_sam_local_is_answered_in_json(root: Path, tmp_path: Path) -> None:
-    (answer,) = invoke_in_emulator(root, tmp_path, "pauses", AWS_SAM_LOCAL="true")
+    told_as = {"_HANDLER": "", "AWS_LAMBDA_FUNCTION_HANDLER": "streaming.handler"}
+    (answer,) = invoke_in_emulator(root, tmp_path, "pauses", AWS_SAM_LOCAL="true", **told_as)
     told = json.loads(answer)
     assert (told["statusCode"], base64.b64decode(told["body"])) == (201, b"0\n1\n2\n3\n")
