@@ -32,7 +32,7 @@ from logkeep.settings import settings
 
 PROJECT: Final = "0f5f3d6c1b6a4d5a8f4e1a2b3c4d5e6f"
 FOLLOWERS: Final = 50
-APPENDS: Final = 40  # of which the latency is measured
+APPENDS: Final = 30  # of which the latency is measured
 BURST_LINES: Final = 2500
 _WARM: Final = b"warm\n"
 _MEMORY_GB: Final = 0.5
