@@ -79,12 +79,13 @@ def test_killed_agents_and_killed_services_lose_and_repeat_nothing(tmp_path: Pat
     path.parent.mkdir()
     writer = Writer(path, seed=11)
     with running(tmp_path / "service") as service:
-        writer.start()
+        # What is rotated before an agent ever had an answer is not its own.
         agents = tmp_path / "agents"
+        path.touch()
+        with agent(service, path, agents):
+            assert eventually(lambda: "goes on" in agents.read_text(), seconds=60)
+        writer.start()
         try:
-            # What is rotated before an agent ever had an answer is not its own.
-            with agent(service, path, agents):
-                assert eventually(lambda: "goes on" in agents.read_text(), seconds=60)
             service_dies = set(chance.sample(range(5, KILLS), SERVICE_KILLS))
             for number in range(KILLS):
                 with agent(service, path, agents) as killed:
