@@ -115,6 +115,17 @@ def test_a_role_has_exact_actions_on_exact_resources(role: str) -> None:
         assert statement["Resource"].get("Fn::Sub", "").count("*") <= 1
 
 
+def test_a_reader_may_change_nothing_of_a_log_but_the_note_of_its_followers() -> None:
+    for name in ("QueryTaskLog", "QueryTaskLogStream", "ReadLog", "ReadLogStream"):
+        writes = [
+            each
+            for each in statements(f"{name}Role")
+            if each["Resource"] == {"Fn::GetAtt": ["LogsTable", "Arn"]} and each["Action"] == "dynamodb:UpdateItem"
+        ]
+        allowed = [each["Condition"]["ForAllValues:StringEquals"]["dynamodb:Attributes"] for each in writes]
+        assert allowed == [["pk", "sk", "followed_until"]]
+
+
 def test_http_functions_end_before_the_gateway_gives_up() -> None:
     assert all(TEMPLATE.functions[route.function].timeout == 29 for route in TEMPLATE.routes)
 

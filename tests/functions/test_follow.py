@@ -1,11 +1,10 @@
 """Following through the functions: the answers, what they cost, and how they end."""
 
 import base64
-import importlib
 import json
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -21,7 +20,6 @@ from tests.calls import (
     RECORD,
     TASK,
     Answer,
-    Context,
     HurriedClock,
     append,
     call,
@@ -29,6 +27,8 @@ from tests.calls import (
     log_request,
     seal,
     send,
+    stream,
+    streamed,
 )
 from tests.conformance.kuscia_messages import QueryLogResponse, parse
 from tests.faults import counted
@@ -53,12 +53,6 @@ def at(monkeypatch: pytest.MonkeyPatch) -> Callable[..., HurriedClock]:
 def follow(log: str = LOG, **query: Any) -> Answer:
     text = "&".join(["follow=true", *(f"{name}={value}" for name, value in query.items())])
     return call("read_log", log_request("read_log", log, text))
-
-
-def streamed(function: str, request: dict[str, Any]) -> Iterator[bytes]:
-    made = importlib.import_module(f"functions.{function}.app").stream_handler(request, Context(900))
-    assert made.status == 200
-    return made.chunks
 
 
 def records(body: bytes) -> tuple[bytes, list[dict[str, Any]], dict[str, Any]]:
@@ -127,7 +121,7 @@ def test_a_stream_lasts_as_long_as_the_parameter_says_and_costs_little(monkeypat
     settings.cache_clear()
     append(LOG, b"one\n")
     with counted() as requests:
-        body = b"".join(streamed("read_log", log_request("read_log", LOG, "follow=true")))
+        body = streamed("read_log", log_request("read_log", LOG, "follow=true")).body
     assert records(body)[0] == b"one\n"
     # To prove the caller and to find the log: two. Then two a second while it may grow, and one in five.
     assert requests["GetItem"] <= 2 + 10 * 2 + 110 / 5
@@ -236,7 +230,7 @@ def test_a_note_that_fails_breaks_no_stream(monkeypatch) -> None:
 
 def test_a_reader_that_leaves_ends_the_reading() -> None:
     append(LOG, b"one\n")
-    chunks = streamed("read_log", log_request("read_log", LOG, "follow=true"))
+    chunks = stream("read_log", log_request("read_log", LOG, "follow=true")).chunks
     assert json.loads(next(filter(None, chunks)))["text"] == "one\n"
     chunks.close()  # type: ignore[attr-defined]  # as the runtime does
     with counted() as requests:
@@ -284,7 +278,7 @@ def test_a_quiet_task_costs_one_read_in_five_seconds_restarts_included(monkeypat
     settings.cache_clear()
     append(f"{MAIN}/0", b"one\n")
     with counted() as requests:
-        body = b"".join(streamed("query_task_log", query()))
+        body = streamed("query_task_log", query()).body
     assert logs(body) == ["one"]
     assert body.endswith(b"}\n" + b"\n" * 40), "a heartbeat every fifteen seconds"
     assert requests["GetItem"] + requests["Query"] <= 4 + 10 * 2 + 590 / 5
@@ -316,7 +310,7 @@ def test_a_streamed_answer_holds_what_a_collected_one_does_not() -> None:
         append(f"{MAIN}/0", whole[offset:], offset)
     for following in (False, True):
         seal(f"{MAIN}/0")
-        body = b"".join(streamed("query_task_log", query(follow=following)))
+        body = streamed("query_task_log", query(follow=following)).body
         assert len("".join(logs(body)).replace("\n", "")) == len(whole.replace(b"\n", b""))
 
 

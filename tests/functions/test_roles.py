@@ -24,6 +24,7 @@ from logkeep.aws.renders import Renders
 from logkeep.aws.token_keys import token_keys
 from logkeep.aws.uploads import Unfinished
 from logkeep.backups import Cluster
+from logkeep.clock import now_ms
 from logkeep.errors import Busy, Corrupt
 from logkeep.fragment import pack
 from logkeep.identity import NEEDED, Access, user_id
@@ -41,6 +42,7 @@ from tests.calls import (
     TASK,
     Answer,
     Context,
+    HurriedClock,
     append,
     call,
     event,
@@ -181,6 +183,18 @@ def test_its_other_routes_succeed_too(role: str) -> None:
     assert others
     for name in others:
         assert send(name, headers={"accept": "application/json"}).status == 200
+
+
+@as_role(*(f"{name}{how}" for name in ("ReadLog", "QueryTaskLog") for how in ("", "Stream")))
+def test_a_follower_leaves_a_note_on_the_log(role: str, monkeypatch) -> None:
+    monkeypatch.setattr("logkeep.web.follow.CLOCK", HurriedClock())
+    folder = folder_of(role)
+    followed = STAGE if folder == "read_log" else LogId.parse(f"task/{TASK}/0/secretflow/0")
+    store = log_store(PROJECT)
+    monkeypatch.setattr("logkeep.web.follow.now_ms", lambda: now_ms() + (store.head(followed).followed_until or 0))
+    noted = store.head(followed).followed_until or 0
+    assert answered(role, event(f"{folder}-follow")).status == 200
+    assert (store.head(followed).followed_until or 0) > noted
 
 
 @as_role("AppendLog")

@@ -1,10 +1,14 @@
 """`sam build` for both processors, and what `sam package` would upload of it."""
 
+import asyncio
 import importlib.util
+import json
 import os
+import platform
 import shutil
 import struct
 import subprocess
+import sys
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +18,7 @@ import pytest
 import yaml
 
 from local.emulator import Emulator, variables_of
+from local.runtime_api import RuntimeApi
 
 ARCHITECTURES = {"arm64": "aarch64", "x86_64": "x86_64"}
 EM_AARCH64, EM_X86_64 = 183, 62  # e_machine of an ELF file
@@ -64,6 +69,43 @@ def test_every_function_is_built_with_its_handler(built: tuple[str, Path]) -> No
         assert sorted(path.name for path in folder.iterdir()) == ["app.py"]
     # A function that streams is built with the one that it has its code from.
     assert len(folders) == len(list((Path(__file__).parents[2] / "functions").glob("*/app.py")))
+
+
+def test_a_streaming_function_starts_as_it_was_built(built: tuple[str, Path], root: Path) -> None:
+    """By the wrapper in the layer, with nothing of this folder in its way; boto3 is the managed runtime's."""
+    architecture, target = built
+    if ARCHITECTURES[architecture] != platform.machine():
+        return  # this machine runs the other one
+    template = yaml.safe_load((target / "template.yaml").read_text())["Resources"]
+    code = target / template["ReadLogStream"]["Properties"]["CodeUri"]
+    layer = target / template["CommonLayer"]["Properties"]["ContentUri"]
+    answer = asyncio.run(answer_of(code, layer, root))
+    assert answer.startswith(b'{"statusCode": 401')
+    assert b"LOGKEEP" in answer.partition(bytes(8))[2]
+
+
+async def answer_of(code: Path, layer: Path, root: Path) -> bytes:
+    api = RuntimeApi("ReadLogStream")
+    (runtime_dir,) = (root / ".venv").glob("lib/*/site-packages")
+    environment = {
+        "PATH": os.environ["PATH"],
+        "AWS_LAMBDA_RUNTIME_API": await api.start(),
+        "_HANDLER": "app.stream_handler",
+        "LAMBDA_TASK_ROOT": str(code),
+        "LAMBDA_RUNTIME_DIR": str(runtime_dir),
+        "POWERTOOLS_SERVICE_NAME": "logkeep",
+        "PROJECT_METRICS": "false",
+    }
+    command = [str(layer / "stream-runtime"), sys._base_executable, "/var/runtime/bootstrap.py"]
+    process = await asyncio.create_subprocess_exec(*command, env=environment, cwd=code)
+    try:
+        async with asyncio.timeout(60):
+            asked = json.loads((root / "events" / "read_log-no_token.json").read_text())
+            return b"".join([chunk async for chunk in api.invoke(asked, 60).chunks()])
+    finally:
+        process.kill()
+        await process.wait()
+        api.stop()
 
 
 def test_the_layer_that_sam_uploads_holds_valid_bytecode_and_no_boto3(

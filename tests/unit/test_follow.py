@@ -197,6 +197,13 @@ def test_a_reader_far_behind_gets_fragments_one_by_one():
     assert world.looks == []
 
 
+def test_time_ends_a_reader_far_behind_between_two_fragments_and_says_that_there_is_more():
+    world = World([*(at(0, b"x" * 10) for _ in range(50)), at(0, None)])
+    told = [json.loads(line) for _, line in world.taken(records(world.follower(9), 1 << 20), lambda: 1) if line]
+    assert (told[-1]["end"], told[-1]["more"], told[-1]["state"]) == (True, True, "sealed")
+    assert told[-1]["offset"] == 10 * (len(told) - 1) <= 100
+
+
 def test_an_ended_client_ends_the_reading():
     world = World([at(0, b"x")])
     pieces = world.follower(600).texts()
@@ -263,6 +270,18 @@ def test_restarts_are_looked_for_every_five_seconds_and_at_the_end(world: World)
 def test_what_the_older_log_gained_until_its_successor_was_seen_comes_first():
     world = World([at(0, b"a\n"), at(7.2, b"b"), at(7.4, b"new\n", restart(1)), at(7.4, None, restart(1))])
     assert b"".join(world.follower(600, line=world.line).texts()) == b"a\nb\nnew\n"
+
+
+def test_what_the_older_log_gained_while_the_heads_were_read_is_not_left_behind():
+    world = World([at(0, b"a\n"), at(7, b"b\n"), at(7, b"new\n", restart(1)), at(8, None, restart(1))])
+    stale = world.logs.head(LogId.parse(LOG))
+
+    def line(log_id: LogId) -> list[Head]:
+        return [stale if head.log_id == stale.log_id else head for head in world.line(log_id)]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(follow, "BUSY_PAUSE", 4.0)  # so that nothing but the turn reads the head in between
+        assert b"".join(world.follower(600, line=line).texts()) == b"a\nb\nnew\n"
 
 
 def test_a_container_that_has_not_started_again_is_waited_for():

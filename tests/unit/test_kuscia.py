@@ -9,8 +9,19 @@ from hypothesis import strategies as st
 
 from logkeep import kuscia
 from logkeep.errors import Invalid
-from logkeep.kuscia import MESSAGE_BYTES, MESSAGE_LINES, LogQuery, QueryRefused, find, messages, refusal, task_owner
+from logkeep.kuscia import (
+    MESSAGE_BYTES,
+    MESSAGE_LINES,
+    LogQuery,
+    QueryRefused,
+    find,
+    messages,
+    refusal,
+    task_heads,
+    task_owner,
+)
 from logkeep.log import Head, Totals
+from logkeep.logid import LogId
 from tests.unit.memory import MemoryLogs
 from tests.unit.samples import any_bytes, cut, cuts_of
 
@@ -181,6 +192,78 @@ def test_a_query_that_finds_nothing_is_refused_as_the_server_does(
     with pytest.raises(QueryRefused) as caught:
         find(LogQuery(task_id="t", **query), iter(heads), "alice")
     assert (caught.value.code, str(caught.value)) == (code, text)
+
+
+def logs_with(*names: str) -> MemoryLogs:
+    logs = MemoryLogs()
+    for name in names:
+        logs.append(f"task/{name}", b"x")
+    return logs
+
+
+def found(logs: MemoryLogs, task_id: str, **query: Any) -> str:
+    asked = LogQuery(task_id=task_id, **query)
+    return str(find(asked, task_heads(asked, logs.heads), "alice").log_id).removeprefix("task/")
+
+
+ONE_ROLE = logs_with("psi-1/0/server_main/0", "psi-1/0/server_main/2", "psi-1/1/server_main/0")
+TWO_ROLES = logs_with("psi-1/0/server_main/0", "psi-1/0/edge-client_main/0", "psi-1/0/edge-client_side/0")
+MIXED = logs_with("psi-1/0/main/0", "psi-1/0/server_main/0", "psi-1-server/0/main/7")
+
+
+@pytest.mark.parametrize(
+    ("logs", "task_id", "query", "name"),
+    [
+        (ONE_ROLE, "psi-1", {}, "psi-1/0/server_main/2"),
+        (ONE_ROLE, "psi-1-server", {}, "psi-1/0/server_main/2"),
+        (ONE_ROLE, "psi-1", {"container": "main", "replica_idx": 1}, "psi-1/1/server_main/0"),
+        (ONE_ROLE, "psi-1", {"container": "server_main"}, "psi-1/0/server_main/2"),
+        (TWO_ROLES, "psi-1-server", {}, "psi-1/0/server_main/0"),
+        (TWO_ROLES, "psi-1-edge-client", {"container": "side"}, "psi-1/0/edge-client_side/0"),
+        (MIXED, "psi-1", {}, "psi-1/0/main/0"),
+        (MIXED, "psi-1-server", {}, "psi-1-server/0/main/7"),
+    ],
+)
+def test_a_task_whose_pods_have_a_role_is_found_by_its_own_name_and_by_that_of_its_pods(
+    logs: MemoryLogs, task_id: str, query: dict[str, Any], name: str
+):
+    assert found(logs, task_id, **query) == name
+
+
+@pytest.mark.parametrize(
+    ("logs", "task_id", "query", "code", "text"),
+    [
+        (TWO_ROLES, "psi-1", {}, 11100,
+         "task's role larger than 1, please query {task_id}-{role}, role edge-client or server"),
+        (TWO_ROLES, "psi-1-client", {}, 13200, 'kusciatasks.kuscia.secretflow "psi-1-client" not found'),
+        (TWO_ROLES, "psi", {}, 13200, 'kusciatasks.kuscia.secretflow "psi" not found'),
+        (TWO_ROLES, "psi-1-", {}, 13200, 'kusciatasks.kuscia.secretflow "psi-1-" not found'),
+        (TWO_ROLES, "psi-1-edge-client", {}, 11100, CHOOSE),
+        (ONE_ROLE, "psi-1-server", {"replica_idx": 2}, 11100, "replicate index invalid"),
+        (logs_with("t/0/a_b/0", "t/0/c_b/0"), "t", {"container": "b"}, 11100,
+         "task's role larger than 1, please query {task_id}-{role}, role a or c"),
+    ],
+)  # fmt: skip
+def test_what_a_role_does_not_tell_is_refused(
+    logs: MemoryLogs, task_id: str, query: dict[str, Any], code: int, text: str
+):
+    with pytest.raises(QueryRefused) as caught:
+        found(logs, task_id, **query)
+    assert (caught.value.code, str(caught.value)) == (code, text)
+
+
+@pytest.mark.parametrize("task_id", ["-" * 128, "a-" * 64, "x", "--", "a-b-c-d-e-f-g-h"])
+def test_a_task_is_looked_for_in_at_most_five_places(task_id: str):
+    asked: list[str] = []
+
+    def heads_of(owner: str) -> list[Head]:
+        asked.append(owner)
+        return []
+
+    with pytest.raises(QueryRefused, match="not found"):
+        task_heads(LogQuery(task_id=task_id), heads_of)
+    assert 1 <= len(asked) <= 5
+    assert all(LogId.parse(f"{owner}/0/c/0") for owner in asked)
 
 
 def test_a_refusal_is_one_message_with_the_text_where_the_server_and_where_the_seed_have_it():

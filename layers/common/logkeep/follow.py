@@ -15,7 +15,7 @@ from logkeep.logid import LogId
 BUSY_PAUSE: Final = 0.5  # seconds between two looks at a log that grows
 IDLE_PAUSE: Final = 5.0  # and at one that has not grown for IDLE_AFTER
 IDLE_AFTER: Final = 10.0
-TICK: Final = 1.0  # who consumes a stream hears of it at least so often
+TICK: Final = 0.25  # who consumes a stream hears of it at least so often, and may end it
 MESSAGE_RAW: Final = 64 * 1024  # bytes of text in one record
 _LAST_MAX: Final = 256  # bytes of the record that ends a stream
 _CURSOR: Final = re.compile(r"([0-9a-f]{1,13})-([0-9a-f]{8})")

@@ -17,7 +17,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from pydantic import BaseModel, ValidationError
 
 from logkeep.aws.limits import project_limiter
-from logkeep.delivery import INLINE_MAX, Ask
+from logkeep.delivery import INLINE_MAX, STREAM_MAX, Ask
 from logkeep.errors import (
     Busy,
     Invalid,
@@ -42,8 +42,7 @@ type ErrorAnswer = Callable[[LogkeepError], Answer]
 
 _COMPRESSED_FROM: Final = 1 << 20
 _BUFFERED_SECONDS: Final = 25  # an HTTP API gives up at 30
-_STREAM_MAX: Final = 190_000_000  # bytes; Lambda ends a stream at 200 MB
-_HEARTBEATS_MAX: Final = 100  # bytes
+_HEARTBEATS_MAX: Final = 1000  # bytes
 _REQUEST_ID: Final = ("X-Request-Id", "X-Openstack-Request-Id")  # where Huawei's and OpenStack's clients look for it
 
 logger = Logger()
@@ -111,7 +110,7 @@ class App(APIGatewayHttpResolver):
     @property
     def room(self) -> int:
         """How many bytes the body of an answer may have."""
-        return _STREAM_MAX if self.streams else INLINE_MAX - _HEARTBEATS_MAX
+        return (STREAM_MAX if self.streams else INLINE_MAX) - _HEARTBEATS_MAX
 
     @property
     def base_url(self) -> str:
