@@ -26,16 +26,15 @@ from logkeep.aws.logs import LogStore, log_store
 from logkeep.aws.objects import Bucket
 from logkeep.clock import Clock
 from logkeep.follow import Follower
-from logkeep.log import Head
+from logkeep.log import Head, Totals
 from logkeep.logid import LogId
 from logkeep.settings import settings
 
 PROJECT: Final = "0f5f3d6c1b6a4d5a8f4e1a2b3c4d5e6f"
 FOLLOWERS: Final = 50
-APPENDS: Final = 40  # of which the latency is measured
-BURSTS: Final = {1: 40, FOLLOWERS: 8}  # appends that are made as fast as they are answered, by number of followers
+APPENDS: Final = 30  # of which the latency is measured
 BURST_LINES: Final = 2500
-_WARM: Final = "warm"
+_WARM: Final = b"warm\n"
 _MEMORY_GB: Final = 0.5
 _SMALL, _LARGE = 100_000, 10_000_000  # bytes of a log that is followed
 
@@ -51,17 +50,35 @@ def following(emulator: Any) -> None:
 def _latency() -> None:
     rows: list[tuple[object, ...]] = []
     with tempfile.TemporaryDirectory(prefix="logkeep-bench-") as directory, _service(Path(directory)) as told:
-        for number in BURSTS:
-            delays, rate = _followed(told, number)
-            cut = quantiles(delays, n=20)
-            rows.append((f"{number} followers" if number > 1 else "one follower", cut[9], cut[18], max(delays), rate))
-        cut = quantiles(_polled(told), n=20)
-        rows.append(("one that polls the whole log every second", cut[9], cut[18], "", ""))
+        path = f"/v1/{told['project_id']}/logs/build/bench-follow/one"
+        with _client(told["endpoint"], told) as writer:
+
+            def append(body: bytes) -> None:
+                writer.patch(path, content=body).raise_for_status()
+
+            append(_WARM)
+            one = _Streaming(_client(told["streams"], told), f"{path}?follow=true")
+            rows.append(_row("one follower, over HTTP", *_followed([one], append, lambda: writer.put(path), 40)))
+        rows.append(_row("one that polls the whole log every second, over HTTP", _polled(told), None))
+    store, log_id = log_store(PROJECT), LogId.parse("build/bench-follow/fifty")
+
+    def append_directly(body: bytes) -> None:
+        store.append(log_id, lambda: iter((body,)), None)
+
+    append_directly(_WARM)
+    fifty = [_Direct(store, store.head(log_id)) for _ in range(FOLLOWERS)]
+    followed = _followed(fifty, append_directly, lambda: store.seal(log_id, Totals()), 8)
+    rows.append(_row(f"{FOLLOWERS} followers, in one process over the stores", *followed))
     show(
         f"From the start of an append to the line at its reader, {APPENDS} appends, on this machine",
-        ("", "p50, seconds", "p95", "slowest", "lines/s read while writing at once"),
+        ("", "p50, seconds", "p95", "slowest", "lines read a second"),
         rows,
     )
+
+
+def _row(name: str, delays: list[float], rate: float | None) -> tuple[object, ...]:
+    cut = quantiles(delays, n=20)
+    return name, cut[9], cut[18], max(delays), "" if rate is None else rate
 
 
 @contextmanager
@@ -94,50 +111,66 @@ def _service(directory: Path) -> Iterator[dict[str, Any]]:
 class _Reader(threading.Thread):
     """Follows a log until it is sealed; notes when each line came."""
 
-    def __init__(self, told: dict[str, Any], log_id: str) -> None:
+    def __init__(self) -> None:
         super().__init__(daemon=True)
-        self.arrived: dict[str, float] = {}
+        self.arrived: dict[bytes, float] = {}
         self.lines = 0
-        self._client = _client(told["streams"], told)
-        self._path = f"/v1/{told['project_id']}/logs/{log_id}?follow=true"
 
     def run(self) -> None:
+        for text in self.texts():
+            self.lines += text.count(b"\n")
+            if len(text) < 1000:
+                self.arrived |= dict.fromkeys(text.splitlines(), time.monotonic())
+
+    def texts(self) -> Iterator[bytes]:
+        raise NotImplementedError
+
+
+class _Streaming(_Reader):
+    def __init__(self, client: httpx.Client, path: str) -> None:
+        super().__init__()
+        self._client, self._path = client, path
+
+    def texts(self) -> Iterator[bytes]:
         with self._client, self._client.stream("GET", self._path) as answer:
             for record in filter(str.strip, answer.iter_lines()):
-                text = json.loads(record).get("text", "")
-                now = time.monotonic()
-                self.lines += text.count("\n")
-                if len(text) < 1000:
-                    self.arrived |= dict.fromkeys(text.split("\n"), now)
+                yield json.loads(record).get("text", "").encode()
 
 
-def _followed(told: dict[str, Any], number: int) -> tuple[list[float], float]:
-    """The delays of single lines, and how many lines all readers together get in a second of a burst."""
-    log_id = f"build/bench-follow/{number}"
-    burst = list(lines_of(log_text(24 << 20), BURST_LINES))[: BURSTS[number]]
-    with _client(told["endpoint"], told) as writer:
-        url = f"/v1/{told['project_id']}/logs/{log_id}"
-        _append(writer, url, _WARM)
-        readers = [_Reader(told, log_id) for _ in range(number)]
-        for reader in readers:
-            reader.start()
-        _until(lambda: all(_WARM in reader.arrived for reader in readers))
-        sent = {}
-        for line in (f"line {n}" for n in range(APPENDS)):
-            sent[line] = time.monotonic()
-            _append(writer, url, line)
-            time.sleep(_gap(len(sent)))
-        _until(lambda: all(reader.arrived.keys() >= sent.keys() for reader in readers))
-        before = sum(reader.lines for reader in readers)
-        started = time.monotonic()
-        for body in burst:
-            writer.patch(url, content=body).raise_for_status()
-        writer.put(url).raise_for_status()
-        for reader in readers:
-            reader.join()
-        seconds = time.monotonic() - started
+class _Direct(_Reader):
+    def __init__(self, store: LogStore, head: Head) -> None:
+        super().__init__()
+        self._follower = Follower(store, head, 120, Clock())
+
+    def texts(self) -> Iterator[bytes]:
+        return self._follower.texts()
+
+
+def _followed(
+    readers: Sequence[_Reader], append: Callable[[bytes], None], seal: Callable[[], object], appends: int
+) -> tuple[list[float], float]:
+    """The delays of single lines; and how many lines the readers together get in a second of large appends."""
+    burst = list(lines_of(log_text(24 << 20), BURST_LINES))[:appends]
+    for reader in readers:
+        reader.start()
+    _until(lambda: all(reader.lines for reader in readers))
+    sent = {}
+    for number in range(APPENDS):
+        line = b"line %d" % number
+        sent[line] = time.monotonic()
+        append(line + b"\n")
+        time.sleep(_gap(number))
+    _until(lambda: all(reader.arrived.keys() >= sent.keys() for reader in readers))
+    before = sum(reader.lines for reader in readers)
+    started = time.monotonic()
+    for body in burst:
+        append(body)
+    seal()
+    for reader in readers:
+        reader.join()
+    seconds = time.monotonic() - started
     lines = sum(reader.lines for reader in readers) - before
-    if lines != number * sum(body.count(b"\n") for body in burst):
+    if lines != len(readers) * sum(body.count(b"\n") for body in burst):
         raise RuntimeError(f"{lines} lines were read")
     return [reader.arrived[line] - at for reader in readers for line, at in sent.items()], lines / seconds
 
@@ -157,12 +190,12 @@ def _polled(told: dict[str, Any]) -> list[float]:
                         arrived.setdefault(line, now)
                 time.sleep(1)
 
-        _append(writer, url, _WARM)
+        writer.patch(url, content=_WARM).raise_for_status()
         polling = threading.Thread(target=poll, daemon=True)
         polling.start()
         for line in (f"line {n}" for n in range(APPENDS)):
             sent[line] = time.monotonic()
-            _append(writer, url, line)
+            writer.patch(url, content=f"{line}\n".encode()).raise_for_status()
             time.sleep(_gap(len(sent)))
         polling.join()
     return [arrived[line] - at for line, at in sent.items()]
@@ -178,12 +211,8 @@ def _client(endpoint: str, told: dict[str, Any]) -> httpx.Client:
     return httpx.Client(base_url=endpoint, headers=headers, trust_env=False, follow_redirects=True, timeout=60)
 
 
-def _append(writer: httpx.Client, url: str, line: str) -> None:
-    writer.patch(url, content=f"{line}\n".encode()).raise_for_status()
-
-
 def _until(holds: Callable[[], bool]) -> None:
-    end = time.monotonic() + 180  # every follower begins with a process, and machines are small
+    end = time.monotonic() + 60
     while not holds():
         if time.monotonic() > end:
             raise RuntimeError("a line did not come")

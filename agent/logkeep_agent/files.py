@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
 from typing import Final
 
@@ -29,7 +30,8 @@ class Source:
     def __init__(self, path: Path) -> None:
         """Raise OSError, or Refused for what is no file."""
         self.path = path
-        self._file = path.open("rb", buffering=0)
+        # A pipe without a writer would keep who opens it.
+        self._file = FileIO(path, opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK))
         found = os.fstat(self._file.fileno())
         if not stat.S_ISREG(found.st_mode):
             self._file.close()
@@ -102,10 +104,10 @@ class Entry:
     modified: int
 
     def open(self) -> Source | None:
-        """None if the name has become another file's meanwhile."""
+        """None if the name has become another file's meanwhile; raise OSError if it cannot be read."""
         try:
             source = Source(self.path)
-        except OSError:
+        except FileNotFoundError:
             return None
         if source.identity == self.identity:
             return source

@@ -1,6 +1,6 @@
 """The files that follow the one that is shipped, held open so that their bytes outlive their names."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -15,8 +15,9 @@ _OPEN_MAX: Final = 64  # files that wait; more are found in the directory when i
 class Rotation:
     """What followed a path's file, oldest first."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, tell: Callable[[str], None]) -> None:
+        self._path, self._tell = path, tell
+        self._unreadable: set[Path] = set()
         self.waiting: list[Source] = []
 
     def look(self, source: Source) -> None:
@@ -54,7 +55,7 @@ class Rotation:
         if sent:
             entries += [each for each in chain(self._path) if each.modified // second >= state.written // second]
         for entry in entries:
-            source = entry.open()
+            source = self._opened(entry)
             with suppress(Refused):  # one that is damaged
                 if source and source.crc32(sent, state.base.crc32) == end.crc32:
                     return source
@@ -74,7 +75,7 @@ class Rotation:
         have = {source.identity: source for source in self.waiting}
         opened: list[Source] = []
         for entry in entries:
-            source = have.get(entry.identity) or entry.open()
+            source = have.get(entry.identity) or self._opened(entry)
             if not source:
                 for each in opened:
                     if each not in self.waiting:
@@ -82,6 +83,15 @@ class Rotation:
                 return None
             opened.append(source)
         return opened
+
+    def _opened(self, entry: Entry) -> Source | None:
+        try:
+            return entry.open()
+        except OSError as error:
+            if entry.path not in self._unreadable:
+                self._tell(f"{entry.path}: {error.strerror}; it has to be read before what follows it")
+            self._unreadable.add(entry.path)
+            return None
 
     def _replace(self, waiting: list[Source]) -> None:
         for source in self.waiting:

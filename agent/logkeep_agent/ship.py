@@ -20,6 +20,7 @@ ONCE_PATIENCE: Final = 300.0  # seconds without an answer after which an agent t
 STOP_PATIENCE: Final = 10.0
 _INTERVAL: Final = (3.0, 30.0)  # seconds between two requests, at least and at most
 _BACK_OFF_MAX: Final = 30.0
+_WAIT_MAX: Final = 300.0  # whatever the service asks for
 _TOLD_AGAIN: Final = 60.0  # seconds after which a service that stays away is told of again
 _OTHERS: Final = "someone else writes to this log"
 
@@ -71,7 +72,7 @@ class Shipper:
     ) -> None:
         self._service, self._path, self._state_path, self._options, self._tell = service, path, state, options, tell
         self._clock = clock or Clock()
-        self._rotation = Rotation(path)
+        self._rotation = Rotation(path, tell)
         self.stopping = False
         self._end = Mark()  # of the log
         self._reading: _Reading | None = None
@@ -88,8 +89,11 @@ class Shipper:
         was_stopping = False
         while True:
             now = self._clock.monotonic()
-            if not self._failures or self.stopping > was_stopping:
-                answered, was_stopping = now, self.stopping
+            if not self._failures:
+                answered = now
+            if self.stopping and not was_stopping:
+                answered = self._due = now
+                was_stopping = True
             ending = self._options.once or self.stopping
             self._look()
             if now >= self._due or (not self._failures and (ending or self._is_behind())):
@@ -127,8 +131,12 @@ class Shipper:
         elif piece:
             self._send(reading, piece)
         elif self._rotation.waiting and self._is_settled(reading.source):
-            self._leave(reading)
-            self._reading = self._begin(self._rotation.waiting.pop(0))
+            following = self._rotation.waiting.pop(0)
+            if following.is_packed and self._is_same(reading, following):
+                following.close()
+            else:
+                self._leave(reading)
+                self._reading = self._begin(following)
         else:
             return False
         return True
@@ -167,7 +175,7 @@ class Shipper:
         self._failures += 1
         most = min(_BACK_OFF_MAX, 0.5 * 2 ** min(self._failures, 10))
         now = self._clock.monotonic()
-        self._due = now + max(later.wait, random.uniform(most / 2, most))  # noqa: S311 - jitter, no secret
+        self._due = now + max(min(later.wait, _WAIT_MAX), random.uniform(most / 2, most))  # noqa: S311 - jitter, no secret
         if self._failures == 1 or now >= self._told_at + _TOLD_AGAIN:
             self._told_at = now
             self._tell(f"{later}; tries again")
@@ -292,6 +300,11 @@ class Shipper:
             return True
         # Its writer may not have noticed yet: it goes on with the old file, and the new one is empty.
         return waiting[0].size > 0 and self._clock.wall() - source.modified >= self._options.settle * 1e9
+
+    def _is_same(self, reading: _Reading, packed: Source) -> bool:
+        """Whether a file is what compression made of the one that was just read; not all programs keep its time."""
+        sent = reading.position
+        return sent > 0 and packed.crc32(sent, reading.state.base.crc32) == self._end.crc32
 
     def _must_wait(self) -> bool:
         """Whether an agent that is to end stays: the next file has text, and this one may still grow."""

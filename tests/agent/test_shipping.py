@@ -2,6 +2,7 @@
 
 import gzip
 import itertools
+import os
 import random
 import shutil
 from pathlib import Path
@@ -11,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from logkeep_agent import Refused, ship
+from logkeep_agent.files import Entry
 from tests.agent.fakes import Bench
 
 
@@ -105,6 +107,14 @@ def test_an_end_while_the_service_is_away_comes_soon_and_says_so(bench) -> None:
     bench.log.fails = lambda: None
     assert bench.ship(once=True)
     assert bytes(bench.log.text) == b"one\n"
+
+
+def test_a_stop_tries_once_more_at_once(bench) -> None:
+    bench.write(b"one\n")
+    bench.log.fails = lambda: "before" if bench.seconds < 299.5 else None
+    assert bench.ship(every=300.0)
+    assert bytes(bench.log.text) == b"one\n"
+    assert bench.seconds < 301
 
 
 def test_a_log_that_lost_its_end_gets_it_again(bench) -> None:
@@ -285,6 +295,49 @@ def test_files_that_were_compressed_while_it_was_down_are_shipped(bench) -> None
     assert bench.ship(once=True)
     assert bytes(bench.log.text) == b"0\n0 more\n1\n2\n3\n", "and not what was there before it began"
     assert bench.lost == []
+
+
+def test_what_a_program_that_keeps_no_times_compresses_is_not_shipped_again(bench) -> None:
+    bench.write(b"one\n")
+
+    def compress() -> None:
+        bench.write(b"two\n")
+        packed = bench.path.with_name("app.log.1.gz")
+        packed.write_bytes(gzip.compress(bench.path.read_bytes()))
+        bench.path.unlink()
+        bench.write(b"three\n")
+
+    assert bench.ship(compress, lambda: None)
+    assert bytes(bench.log.text) == b"one\ntwo\nthree\n"
+    assert bench.lost == []
+
+
+def test_a_rotated_file_that_cannot_be_read_is_told_of_and_waited_for(bench, monkeypatch) -> None:
+    bench.write(b"one\n")
+    readable = Entry.open
+    forbidden = {bench.path.with_name("app.log.1"), bench.path.with_name("app.log.2")}
+
+    def guarded(self):
+        if self.path in forbidden:
+            raise PermissionError(13, "Permission denied", str(self.path))
+        return readable(self)
+
+    monkeypatch.setattr(Entry, "open", guarded)
+
+    def rotate() -> None:
+        for number in (2, 3):
+            bench.rotate()
+            bench.write(b"%d\n" % number)
+
+    assert bench.ship(rotate, lambda: bench.write(b"4\n"), lambda: forbidden.clear())
+    assert bytes(bench.log.text) == b"one\n2\n3\n4\n"
+    assert sum("Permission denied" in line for line in bench.told) == 1
+
+
+def test_a_pipe_is_refused(bench) -> None:
+    os.mkfifo(bench.path)
+    with pytest.raises(Refused, match="no regular file"):
+        bench.ship()
 
 
 def test_a_file_that_is_gone_is_told_of_and_the_next_is_begun(bench) -> None:

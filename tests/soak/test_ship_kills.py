@@ -10,6 +10,8 @@ import threading
 import time
 import zlib
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -49,7 +51,7 @@ class Writer(threading.Thread):
                     time.sleep(self._chance.choice([0, 0, 0.02]))
                 file.close()
                 file = self.path.open("ab", buffering=0)
-            time.sleep(self._chance.choice([0, 0.01, 0.05, 0.3]))
+            time.sleep(self._chance.choice([0.01, 0.05, 0.3]))
         self._write(file, end=b"the end")
         file.close()
 
@@ -77,37 +79,36 @@ def test_killed_agents_and_killed_services_lose_and_repeat_nothing(tmp_path: Pat
     path.parent.mkdir()
     writer = Writer(path, seed=11)
     with running(tmp_path / "service") as service:
-        writer.start()
+        # What is rotated before an agent ever had an answer is not its own.
         agents = tmp_path / "agents"
+        path.touch()
+        with agent(service, path, agents):
+            assert eventually(lambda: "goes on" in agents.read_text(), seconds=60)
+        writer.start()
         try:
-            # What is rotated before an agent ever had an answer is not its own.
-            first = start(service, path, agents)
-            assert eventually(lambda: "goes on" in agents.read_text())
-            first.kill()
-            first.wait()
             service_dies = set(chance.sample(range(5, KILLS), SERVICE_KILLS))
             for number in range(KILLS):
-                agent = start(service, path, agents)
-                time.sleep(chance.uniform(0, 1.2))
-                if number in service_dies:
-                    service.stop(signal.SIGKILL)
-                    assert eventually(lambda: is_free(service.emulator_port))
-                    service.start()
-                    counts["kills of the service"] += 1
-                    time.sleep(chance.uniform(0, 2))
-                elif chance.random() < 0.4:
-                    counts["kills of a function"] += kill_functions(service)
+                with agent(service, path, agents) as killed:
                     time.sleep(chance.uniform(0, 1.2))
-                agent.kill()
-                counts["kills of the agent"] += agent.wait() == -signal.SIGKILL
+                    if number in service_dies:
+                        service.stop(signal.SIGKILL)
+                        assert eventually(lambda: is_free(service.emulator_port), seconds=60)
+                        service.start()
+                        counts["kills of the service"] += 1
+                        time.sleep(chance.uniform(0, 2))
+                    elif chance.random() < 0.4:
+                        counts["kills of a function"] += kill_functions(service)
+                        time.sleep(chance.uniform(0, 1.2))
+                counts["kills of the agent"] += killed.returncode == -signal.SIGKILL
         finally:
             writer.ends.set()
             writer.join()
-        last = start(service, path, agents, "--once", "--seal")
-        assert last.wait(timeout=120) == 0, agents.read_text()
+        with agent(service, path, agents, "--once", "--seal") as last:
+            assert last.wait(timeout=240) == 0, agents.read_text()
         text = bytes(writer.written)
         with service.client() as client:
             url = f"/v1/{service.demo['project_id']}/logs"
+            assert eventually(lambda: client.get(f"{url}/{LOG}").status_code == 200, seconds=120), "it is built"
             assert first_difference(client.get(f"{url}/{LOG}").content, text) is None
             (certificate,) = client.get(url, params={"prefix": LOG}).json()["logs"]
         statuses = Counter(
@@ -129,8 +130,9 @@ def first_difference(one: bytes, other: bytes) -> int | None:
     return next((at for at, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
 
 
-def start(service: Service, path: Path, told: Path, *arguments: str) -> subprocess.Popen[bytes]:
-    """An agent; what it says goes behind what those before it said."""
+@contextmanager
+def agent(service: Service, path: Path, told: Path, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+    """An agent, killed in the end; what it says goes behind what those before it said."""
     demo = service.demo
     environment = os.environ | {
         "LOGKEEP_ENDPOINT": f"http://127.0.0.1:{service.port}",
@@ -140,9 +142,14 @@ def start(service: Service, path: Path, told: Path, *arguments: str) -> subproce
     }
     command = ["ship", str(path), "--log", LOG, "--interval", "0.05", "--settle", "0.2", *arguments]
     with told.open("ab") as stderr:
-        return subprocess.Popen(  # noqa: S603 - our own agent
+        process = subprocess.Popen(  # noqa: S603 - our own agent
             [sys.executable, "-m", "logkeep_agent", *command], env=environment, stderr=stderr
         )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
 
 
 def kill_functions(service: Service) -> int:
