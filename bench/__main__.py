@@ -10,6 +10,7 @@ from bench import prices
 from bench.appending import appending
 from bench.backing_up import backing_up
 from bench.eventing import eventing
+from bench.following import following
 from bench.identifying import identifying
 from bench.memory import memory
 from bench.packing import packing
@@ -36,6 +37,7 @@ def main() -> None:
         searching(dynamodb)
         memory()
         backing_up()
+        following(emulator)
         identifying(values_of(template, emulator.endpoint)["CredentialsKey"])
     print(f"\n{time.monotonic() - started:.0f} s")
 

@@ -16,6 +16,7 @@ import uvicorn
 from local import DATA
 from local.emulator import Emulator, EmulatorRuns, PortTaken, leave_account, values_of
 from local.function_log import FunctionLog
+from local.function_urls import FunctionUrls, Server
 from local.gateway import Gateway
 from local.queues import Queues
 from local.sample import demo, write_sample
@@ -39,10 +40,11 @@ def main() -> None:
     with ExitStack() as running:
         try:
             listening = running.enter_context(listen(port))
+            streaming = running.enter_context(listen(port + 1))
             _say(f"Starting the AWS emulator on 127.0.0.1:{emulator_port}")
             emulator = running.enter_context(Emulator(directory, emulator_port))
         except PortTaken as error:
-            name = "PORT" if error.port == port else "EMULATOR_PORT"
+            name = "EMULATOR_PORT" if error.port == emulator_port else "PORT"
             sys.exit(f"Port {error.port} is taken. Choose another: {name}={error.port + 1} make run")
         except EmulatorRuns as error:
             sys.exit(
@@ -50,25 +52,29 @@ def main() -> None:
                 f"Stop it, or end it with: kill {error.pid}"
             )
         try:
-            _serve(running, emulator, listening, directory)
+            _serve(running, emulator, (listening, streaming), directory)
         finally:
             running.close()
             _say("Stopped")
 
 
-def _serve(running: ExitStack, emulator: Emulator, listening: socket.socket, directory: Path) -> None:
+def _serve(
+    running: ExitStack, emulator: Emulator, sockets: tuple[socket.socket, socket.socket], directory: Path
+) -> None:
+    """The API on the first socket, the function URLs on the second."""
     template = Template.load(overrides=os.environ.get("LOGKEEP_PARAMETERS", ""))
     environment = os.environ | emulator.create(template)
     os.environ |= environment
     _say("Writing sample data")
     write_sample(values_of(template, emulator.endpoint)["CredentialsKey"])
-    host, port = listening.getsockname()
-    told = demo(f"http://{host}:{port}") | {"emulator": emulator.endpoint}
+    endpoint, streams = ("http://{}:{}".format(*each.getsockname()) for each in sockets)
+    told = demo(endpoint) | {"emulator": emulator.endpoint, "streams": streams}
     (directory / "demo.json").write_text(json.dumps(told, indent=2) + "\n")
 
     sandboxes = Sandboxes(environment, FunctionLog(directory))
     running.enter_context(Queues(template, sandboxes, emulator))
     running.enter_context(Schedules(template, sandboxes))
+    running.enter_context(Server(FunctionUrls(template, sandboxes), sockets[1]))
     running.enter_context(sandboxes)  # left before the queues and schedules, whose calls it cuts off
     config = uvicorn.Config(
         Gateway(template, sandboxes),
@@ -81,7 +87,7 @@ def _serve(running: ExitStack, emulator: Emulator, listening: socket.socket, dir
     )
     _say(_examples(told))
     _say("Ready")
-    uvicorn.Server(config).run(sockets=[listening])
+    uvicorn.Server(config).run(sockets=[sockets[0]])
 
 
 def listen(port: int) -> socket.socket:
@@ -114,12 +120,14 @@ Check logs
   {get} -o check-logs.zip '{url}/v1/log-file?sub_job_id={",".join(told["sub_job_ids"])}'
 Backup records
   {get} '{url}{cluster}?limit=5'
+Streaming, on a port of its own
+  curl -N{post.removeprefix("curl")} -d '{task}' {told["streams"]}/api/v1/log/task/query
 """
 
 
 def _port(name: str, default: int) -> int:
     value = os.environ.get(name, str(default))
-    if not value.isdecimal() or not 0 < int(value) < 1 << 16:
+    if not value.isdecimal() or not 0 < int(value) < (1 << 16) - 1:  # streams are served on the port behind
         sys.exit(f"{name}={value} is not a port")
     return int(value)
 

@@ -76,11 +76,11 @@ class Gateway:
         started = time.monotonic()
         request_id = str(uuid.uuid4())
         try:
-            body = await _read(receive)
+            body = await read_body(receive)
         except ConnectionResetError:
             return
         answer = _TOO_LARGE if body is None else await self._answer(scope, body, request_id)
-        await _send(send, answer, request_id)
+        await send_answer(send, answer, (b"apigw-requestid", request_id.encode()))
         path = scope["raw_path"].decode("ascii", "replace") + ("?" if scope["query_string"] else "")
         shown = path + scope["query_string"].decode("ascii", "replace")
         logger.info("%s %s %d %.0f ms", scope["method"], shown, answer.status, (time.monotonic() - started) * 1000)
@@ -181,7 +181,7 @@ def _is_text(content_type: str) -> bool:
     return kind.startswith("text/") or kind in _TEXT_TYPES
 
 
-async def _read(receive: Receive) -> bytes | None:
+async def read_body(receive: Receive) -> bytes | None:
     """The body, or None where it is more than a gateway takes; it is read to its end, so that the client hears why.
 
     Raises ConnectionResetError if the client leaves before.
@@ -200,10 +200,9 @@ async def _read(receive: Receive) -> bytes | None:
             return None if too_large else bytes(body)
 
 
-async def _send(send: Send, answer: Answer, request_id: str) -> None:
+async def send_answer(send: Send, answer: Answer, *added: tuple[bytes, bytes]) -> None:
     headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in answer.headers]
     if not any(name == b"content-length" for name, _ in headers):
         headers.append((b"content-length", str(len(answer.body)).encode()))
-    headers.append((b"apigw-requestid", request_id.encode()))
-    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    await send({"type": "http.response.start", "status": answer.status, "headers": [*headers, *added]})
     await send({"type": "http.response.body", "body": answer.body})

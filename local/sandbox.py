@@ -13,7 +13,7 @@ import threading
 import time
 import traceback
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection
@@ -88,7 +88,7 @@ class Sandboxes:
         try:
             sandbox = self._idle.pop()
         except IndexError:
-            sandbox = _Sandbox(self._processes, self._environment, self._log)
+            sandbox = _Sandbox(self.start)
         self._busy.add(sandbox)
         if self._closed:
             sandbox.kill()
@@ -105,6 +105,10 @@ class Sandboxes:
             raise FunctionFailed(function.name)
         return json.loads(answer)
 
+    def start(self, work: Callable[..., None], *arguments: Any) -> "Child":
+        """A process that does the work, which is told the functions' environment before the arguments."""
+        return Child(self._processes, self._log, work, self._environment, *arguments)
+
     def close(self) -> None:
         """End all sandboxes; calls that are under way fail."""
         self._closed = True
@@ -114,27 +118,45 @@ class Sandboxes:
             self._idle.pop().end()
 
 
-class _Sandbox:
+class Child:
+    """A process out of the server; what it prints goes to the log, if there is one."""
+
     def __init__(
         self,
         processes: multiprocessing.context.ForkServerContext,
-        environment: Mapping[str, str],
         log: FunctionLog | None,
+        work: Callable[..., None],
+        *arguments: Any,
     ) -> None:
-        self._ours, theirs = processes.Pipe()
         printed, stdout = processes.Pipe(duplex=False) if log else (None, None)
-        self._process = processes.Process(target=_work, args=(theirs, environment, stdout), daemon=True)
-        self._process.start()
-        theirs.close()  # so that the end of the process ends the pipe
+        self.process = processes.Process(target=_start, args=(stdout, work, *arguments), daemon=True)
+        self.process.start()
         self._printing: threading.Thread | None = None
         if log and printed and stdout:
             stdout.close()
             self._printing = threading.Thread(target=_take, args=(log, printed), daemon=True)
             self._printing.start()
 
+    def kill(self) -> None:
+        """End the process; who waits for its answer hears of it."""
+        self.process.kill()
+
+    def end(self) -> None:
+        self.kill()
+        self.process.join()
+        if self._printing:
+            self._printing.join()
+
+
+class _Sandbox:
+    def __init__(self, start: Callable[..., Child]) -> None:
+        self._ours, theirs = multiprocessing.Pipe()
+        self._child = start(_work, theirs)
+        theirs.close()  # so that the end of the process ends the pipe
+
     @property
     def lives(self) -> bool:
-        return self._process.is_alive()
+        return self._child.process.is_alive()
 
     def call(self, function: Function, event: str, request_id: str, seconds: float) -> bytes | None:
         """The answer as JSON, None if there is none. Raise FunctionTimedOut."""
@@ -149,15 +171,11 @@ class _Sandbox:
         return answer or None
 
     def kill(self) -> None:
-        """End the process; who waits for its answer hears of it."""
-        self._process.kill()
+        self._child.kill()
 
     def end(self) -> None:
-        self.kill()
-        self._process.join()
+        self._child.end()
         self._ours.close()
-        if self._printing:
-            self._printing.join()
 
 
 def _take(log: FunctionLog, printed: Connection) -> None:
@@ -165,12 +183,16 @@ def _take(log: FunctionLog, printed: Connection) -> None:
         log.take(lines)
 
 
-def _work(calls: Connection, environment: Mapping[str, str], stdout: Connection | None) -> None:
-    """Run what comes over the pipe until that closes: with our parent, whatever becomes of it."""
-    os.environ |= environment
+def _start(stdout: Connection | None, work: Callable[..., None], *arguments: Any) -> None:
     if stdout:
         with stdout:
             os.dup2(stdout.fileno(), 1)
+    work(*arguments)
+
+
+def _work(environment: Mapping[str, str], calls: Connection) -> None:
+    """Run what comes over the pipe until that closes: with our parent, whatever becomes of it."""
+    os.environ |= environment
     while True:
         try:
             function, event, request_id, deadline = calls.recv()

@@ -81,6 +81,8 @@ class Function:
 
     name: str
     folder: str
+    handler: str  # of its module
+    streams: bool  # behind a URL of its own
     timeout: int  # seconds
     memory: int  # MB
     environment: Mapping[str, Any]
@@ -121,6 +123,8 @@ class Template:
             name: Function(
                 name=name,
                 folder=own["CodeUri"].removeprefix("functions/").rstrip("/"),
+                handler=own.get("Handler", shared.get("Handler", "")),
+                streams=own.get("FunctionUrlConfig", {}).get("InvokeMode") == "RESPONSE_STREAM",
                 timeout=own.get("Timeout", shared.get("Timeout", 3)),
                 memory=own.get("MemorySize", shared.get("MemorySize", 128)),
                 environment=_variables(shared) | _variables(own),
@@ -140,6 +144,16 @@ class Template:
         ]
         return sorted(routes, key=lambda route: route.rank)
 
+    @cached_property
+    def streamed_routes(self) -> list[Route]:
+        """The routes of the functions that stream: those of the function that has the same code."""
+        return [
+            Route(streaming.name, route.method, route.path)
+            for route in self.routes
+            for streaming in self.functions.values()
+            if streaming.streams and streaming.folder == self.functions[route.function].folder
+        ]
+
     @property
     def parameters(self) -> dict[str, str]:
         """The defaults of the parameters, or what overrides them. Raise ValueError for one that is not declared."""
@@ -149,10 +163,15 @@ class Template:
         return defaults | dict(self.overrides)
 
     def environment(self, values: Values) -> dict[str, str]:
-        """The variables of all functions, which differ in none of them: one process can stand for any function."""
+        """The variables of all functions, which differ in none of them: one process can stand for any function.
+
+        Without those that tell Lambda how to start one.
+        """
         environment: dict[str, str] = {}
         for function in self.functions.values():
             for name, declared in function.environment.items():
+                if name.startswith("AWS_LAMBDA_"):
+                    continue
                 value = str(resolve(declared, self.parameters | dict(values)))
                 if environment.setdefault(name, value) != value:
                     raise ValueError(f"{function.name} has another {name} than the functions before it")

@@ -5,7 +5,7 @@ import gzip
 import importlib
 import json
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,6 +18,7 @@ from logkeep.aws.limits import address_limiter, guess_limiter, project_limiter, 
 from logkeep.aws.token_keys import token_keys
 from logkeep.identity import Credential, Kind, Scope
 from logkeep.settings import settings
+from logkeep_runtime import Streamed
 
 EVENTS: Final = Path(__file__).parent.parent / "events"
 PROJECT: Final = "0f5f3d6c1b6a4d5a8f4e1a2b3c4d5e6f"
@@ -65,6 +66,23 @@ class Context(SimpleNamespace):
         self.get_remaining_time_in_millis = lambda: int(seconds * 1000)
 
 
+class HurriedClock:
+    """A time that only passes when someone waits; what is due then is done."""
+
+    def __init__(self, **due: Callable[[], object]) -> None:
+        """due: what is done at which second, such as s5."""
+        self._now = 0.0
+        self._due = sorted((float(name[1:]), done) for name, done in due.items())
+
+    def now(self) -> float:
+        return self._now
+
+    def sleep(self, seconds: float) -> None:
+        self._now += seconds
+        while self._due and self._due[0][0] <= self._now:
+            self._due.pop(0)[1]()
+
+
 def forget_aws() -> None:
     """Let the code under test see its environment anew, as a cold start does."""
     made = (clients.s3, clients.dynamodb, clients.sqs, clients.sns, clients.sts, clients.kms, clients.secretsmanager)
@@ -93,10 +111,27 @@ def event(name: str, **changes: Any) -> dict[str, Any]:
 
 
 def call(function: str, request: dict[str, Any]) -> Answer:
-    answer = importlib.import_module(f"functions.{function}.app").lambda_handler(request, Context())
+    return answer_of(importlib.import_module(f"functions.{function}.app").lambda_handler(request, Context()))
+
+
+def answer_of(answer: Mapping[str, Any]) -> Answer:
+    """What a gateway makes of what a function returned."""
     body = answer["body"] or ""
     sent = base64.b64decode(body) if answer["isBase64Encoded"] else body.encode()
     return Answer(int(answer["statusCode"]), answer["headers"], sent)
+
+
+def stream(function: str, request: dict[str, Any]) -> Streamed:
+    """What the streaming runtime is handed."""
+    handler = importlib.import_module(f"functions.{function}.app").stream_handler
+    streamed: Streamed = handler(request, Context(900))
+    return streamed
+
+
+def streamed(function: str, request: dict[str, Any]) -> Answer:
+    """The same, taken to its end."""
+    made = stream(function, request)
+    return Answer(made.status, dict(made.headers), b"".join(made.chunks))
 
 
 def send(name: str, **changes: Any) -> Answer:

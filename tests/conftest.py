@@ -23,7 +23,7 @@ from local.emulator import Emulator
 from local.template import Template
 from logkeep.aws.credentials import credential_store
 from logkeep.identity import token_place
-from tests.calls import OTHER_PROJECT, OTHER_TOKEN, TOKENS, credential, forget_aws
+from tests.calls import OTHER_PROJECT, OTHER_TOKEN, TOKENS, HurriedClock, credential, forget_aws
 
 TEMPLATE = Template.load()
 
@@ -40,6 +40,7 @@ def aws(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     httpx.post(f"{emulator.endpoint}/_ministack/reset", trust_env=False).raise_for_status()
     for name, value in emulator.create(TEMPLATE).items():
         monkeypatch.setenv(name, value)
+    monkeypatch.setattr("logkeep.web.follow.CLOCK", HurriedClock())
     forget_aws()
     for kind, token in TOKENS.items():
         credential_store().put(token_place(kind, token), credential(kind))

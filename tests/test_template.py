@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +23,7 @@ TEMPLATE = Template.load()
 LOCKED = Template.load(overrides="BackupLockDays=30")
 FUNCTIONS = TEMPLATE.resources("AWS::Serverless::Function")
 ROLES = TEMPLATE.resources("AWS::IAM::Role")
+STREAMING = {name for name, each in TEMPLATE.functions.items() if each.streams}
 ROUTES = [route for route in TEMPLATE.routes if route.path]
 
 
@@ -41,12 +43,13 @@ def statements(role: str) -> Iterator[dict[str, Any]]:
 def test_every_folder_is_deployed_and_named_like_its_function(root: Path) -> None:
     folders = {path.parent.name for path in (root / "functions").glob("*/app.py")}
     assert folders == {each.folder for each in TEMPLATE.functions.values()}
-    assert all(name == folder(name).title().replace("_", "") for name in FUNCTIONS)
+    for name, function in TEMPLATE.functions.items():
+        assert name == folder(name).title().replace("_", "") + ("Stream" if function.streams else "")
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_every_handler_exists_and_the_folder_holds_nothing_else(name: str, root: Path) -> None:
-    assert callable(handler(name).lambda_handler)
+    assert callable(getattr(handler(name), TEMPLATE.functions[name].handler.removeprefix("app.")))
     assert [each.name for each in (root / "functions" / folder(name)).glob("*.*")] == ["app.py"]
 
 
@@ -113,13 +116,59 @@ def test_a_role_has_exact_actions_on_exact_resources(role: str) -> None:
         assert statement["Resource"].get("Fn::Sub", "").count("*") <= 1
 
 
+def test_a_reader_may_change_nothing_of_a_log_but_the_note_of_its_followers() -> None:
+    for name in ("QueryTaskLog", "QueryTaskLogStream", "ReadLog", "ReadLogStream"):
+        writes = [
+            each
+            for each in statements(f"{name}Role")
+            if each["Resource"] == {"Fn::GetAtt": ["LogsTable", "Arn"]} and each["Action"] == "dynamodb:UpdateItem"
+        ]
+        allowed = [each["Condition"]["ForAllValues:StringEquals"]["dynamodb:Attributes"] for each in writes]
+        assert allowed == [["pk", "sk", "followed_until"]]
+
+
 def test_http_functions_end_before_the_gateway_gives_up() -> None:
     assert all(TEMPLATE.functions[route.function].timeout == 29 for route in TEMPLATE.routes)
 
 
+def test_a_function_streams_beside_the_one_that_answers_by_the_gateway() -> None:
+    assert {
+        f"{name}Stream" for name in ("QueryTaskLog", "ReadLog", "DownloadBuildLog", "DownloadCheckLogs")
+    } == STREAMING
+    for name in STREAMING:
+        assert "Events" not in FUNCTIONS[name]
+        plain = name.removesuffix("Stream")
+        assert folder(plain) == folder(name)
+        assert TEMPLATE.functions[plain].handler == "app.lambda_handler"
+        assert "AWS_LAMBDA_EXEC_WRAPPER" not in TEMPLATE.functions[plain].environment, "it depends on no wrapper"
+        served = {route.key for route in TEMPLATE.streamed_routes if route.function == name}
+        assert served == {route.key for route in ROUTES if route.function == plain}
+
+
+def test_a_streaming_function_runs_in_the_layer_s_runtime_and_outlives_its_streams(root: Path) -> None:
+    for name in STREAMING:
+        function = TEMPLATE.functions[name]
+        assert function.handler == "app.stream_handler"
+        assert function.timeout == 900
+        wrapper = Path(function.environment["AWS_LAMBDA_EXEC_WRAPPER"])
+        assert wrapper.parent == Path("/opt")
+        assert os.access(root / "layers" / "common" / wrapper.name, os.X_OK)
+    parameter = TEMPLATE.raw["Parameters"]["FollowSeconds"]
+    assert parameter["Default"] == 600
+    assert parameter["MaxValue"] <= 900 - 60
+
+
+def test_streaming_is_left_out_as_a_whole_by_a_parameter() -> None:
+    raw = TEMPLATE.raw
+    roles = {f"{name}Role" for name in STREAMING}
+    assert {name for name, each in raw["Resources"].items() if each.get("Condition") == "Streams"} == STREAMING | roles
+    assert {name for name, each in raw["Outputs"].items() if each.get("Condition") == "Streams"} == STREAMING
+    assert raw["Conditions"]["Streams"] == {"Fn::Equals": [{"Ref": "Streaming"}, "true"]}
+
+
 def test_a_message_stays_hidden_for_longer_than_its_function_runs() -> None:
     for name, function in TEMPLATE.functions.items():
-        for event in FUNCTIONS[name]["Events"].values():
+        for event in FUNCTIONS[name].get("Events", {}).values():
             if event["Type"] == "SQS":
                 assert event["Properties"]["BatchSize"] == 1
                 assert event["Properties"]["ScalingConfig"]["MaximumConcurrency"] >= 2

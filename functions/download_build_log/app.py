@@ -2,7 +2,7 @@
 
 from logkeep.files import BuildLogQuery, FullLogQuery, build_log_file, full_log_file
 from logkeep.web.files import deliver
-from logkeep.web.http import Answer, App, entrypoint
+from logkeep.web.http import Answer, App, entrypoint, stream_entrypoint
 from logkeep.web.services import BUILD
 
 app = App(BUILD, "download_build_log")
@@ -22,3 +22,4 @@ def download_full_log(record_id: str) -> Answer:
 
 
 lambda_handler = entrypoint(app)
+stream_handler = stream_entrypoint(app)

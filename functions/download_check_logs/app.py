@@ -2,7 +2,7 @@
 
 from logkeep.files import CheckFile, sub_job_ids
 from logkeep.web.files import deliver
-from logkeep.web.http import Answer, App, entrypoint
+from logkeep.web.http import Answer, App, entrypoint, stream_entrypoint
 from logkeep.web.services import CHECK
 
 app = App(CHECK, "download_check_logs")
@@ -14,3 +14,4 @@ def download_check_logs() -> Answer:
 
 
 lambda_handler = entrypoint(app)
+stream_handler = stream_entrypoint(app)

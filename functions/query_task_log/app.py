@@ -1,9 +1,8 @@
-"""POST /api/v1/log/task/query: a Kuscia task's log as NDJSON messages (seed 000)."""
+"""POST /api/v1/log/task/query: a Kuscia task's log as NDJSON messages, also as it grows (seed 000)."""
 
 from logkeep.aws.logs import log_store
 from logkeep.identity import Kind
-from logkeep.kuscia import find, task_owner
-from logkeep.web.http import Answer, App, entrypoint
+from logkeep.web.http import Answer, App, entrypoint, stream_entrypoint
 from logkeep.web.kuscia import answer_error, answer_log, query_of
 from logkeep.web.services import LOGKEEP
 
@@ -12,9 +11,8 @@ app = App(LOGKEEP, "query_task_log", token=Kind.KUSCIA_TOKEN, error_answer=answe
 
 @app.post("/api/v1/log/task/query")
 def query_task_log() -> Answer:
-    query, logs = query_of(app), log_store(app.caller.project)
-    head = find(query, logs.heads(task_owner(query)), namespace=app.caller.project)
-    return answer_log(app, head, logs.texts(head))
+    return answer_log(app, query_of(app), log_store(app.caller.project))
 
 
 lambda_handler = entrypoint(app)
+stream_handler = stream_entrypoint(app)

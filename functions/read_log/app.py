@@ -1,8 +1,9 @@
-"""GET /v1/{project_id}/logs/{log_id}: a whole log."""
+"""GET /v1/{project_id}/logs/{log_id}: a whole log; with follow=true its text as it grows."""
 
 from logkeep.files import text_file
 from logkeep.web.files import deliver
-from logkeep.web.http import Answer, App, entrypoint
+from logkeep.web.follow import FollowQuery, follow_log
+from logkeep.web.http import Answer, App, entrypoint, stream_entrypoint
 from logkeep.web.services import LOGKEEP
 
 app = App(LOGKEEP, "read_log")
@@ -10,7 +11,9 @@ app = App(LOGKEEP, "read_log")
 
 @app.get("/v1/.+")
 def read_log() -> Answer:
-    return deliver(app, text_file(app.log_id()))
+    query = app.query(FollowQuery)
+    return follow_log(app, app.log_id(), query) if query.follow else deliver(app, text_file(app.log_id()))
 
 
 lambda_handler = entrypoint(app)
+stream_handler = stream_entrypoint(app)

@@ -39,3 +39,19 @@ def test_the_program_prints_what_the_service_holds(api: str, service: Service) -
         "Kuscia": '"status":{"message":"success"}',
     }
     assert expected[api] in ran.stdout
+
+
+def test_the_program_that_follows_prints_the_log(service: Service) -> None:
+    section = README.read_text().partition("\n## Follow a log\n")[2].partition("\n## ")[0]
+    (program,) = re.findall(r"^```python\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
+    program = program.replace(f"http://127.0.0.1:{PORT + 1}", service.demo["streams"])
+    ran = subprocess.run(  # noqa: S603 - our own README
+        [sys.executable, "-c", program],
+        env=service.environment | {"no_proxy": "127.0.0.1"},
+        capture_output=True,
+        timeout=60,
+    )
+    assert ran.returncode == 0, ran.stderr
+    with service.client() as client:
+        url = f"/v1/{service.demo['project_id']}/logs/build/{service.demo['record_id']}/stage1"
+        assert ran.stdout == client.get(url).content

@@ -2,7 +2,10 @@ import gzip
 
 import pytest
 
-from tests.calls import append, call, log_request, read, send
+from logkeep.aws.logs import log_store
+from logkeep.clock import now_ms
+from logkeep.logid import LogId
+from tests.calls import PROJECT, append, call, log_request, read, send
 
 pytestmark = pytest.mark.usefixtures("aws")
 
@@ -54,6 +57,22 @@ def test_without_an_offset_bytes_go_to_the_end(a_log_id) -> None:
     append(a_log_id, b"one\n", offset=None)
     append(a_log_id, b"one\n", offset=None)
     assert read(a_log_id).body == b"one\none\n"
+
+
+def test_producers_are_told_to_come_more_often_while_someone_follows(a_log_id) -> None:
+    def interval(body: bytes) -> str:
+        return append(a_log_id, body).headers["Logkeep-Interval"]
+
+    assert interval(b"one\n") == "30"
+    log_store(PROJECT).note_follower(LogId.parse(a_log_id), now_ms() + 60_000)
+    assert interval(b"one\n") == "3", "nothing is new"
+    assert interval(b"one\ntwo\n") == "3"
+
+
+def test_a_follower_of_the_past_is_none(a_log_id) -> None:
+    append(a_log_id, b"one\n")
+    log_store(PROJECT).note_follower(LogId.parse(a_log_id), now_ms() - 1)
+    assert append(a_log_id, b"one\n").headers["Logkeep-Interval"] == "30"
 
 
 @pytest.mark.parametrize("header", [{"content-encoding": "gzip"}, {"content-type": "application/gzip"}])

@@ -17,6 +17,7 @@ import psutil
 import pytest
 from huaweicloudsdkcore.sdk_request import SdkRequest
 
+from logkeep.delivery import STREAM_MAX
 from tests.local.service import Service, eventually, running
 from tests.signing import sdk_sign, stamp
 
@@ -67,15 +68,15 @@ def store(service: Service, client: httpx.Client, log_id: str, text: bytes, piec
     assert sealed.json()["state"] == "sealed", sealed.text
 
 
-def curl(service: Service, target: str, *options: str) -> bytes:
+def curl(service: Service, target: str, *options: str, at: str = "endpoint") -> bytes:
     """What curl writes; it fails where the server's answer is an error."""
-    url = service.demo["endpoint"] + target
+    url = service.demo[at] + target
     token = f"X-Auth-Token: {service.demo['token']}"
     command = ["curl", "-sSf", "--noproxy", "*", "--max-time", "120", "-H", token, *options, url]
     return subprocess.run(command, capture_output=True, check=True).stdout  # noqa: S603 - curl, as a user calls it
 
 
-SIZES = {"10 bytes": 10, "3 MB": 3_000_000, "200 MB": 200 * MB}
+SIZES = {"10 bytes": 10, "3 MB": 3_000_000, "200 MB": STREAM_MAX}
 
 
 @pytest.fixture(scope="module", params=SIZES)
@@ -103,6 +104,13 @@ def test_curl_gets_the_same_bytes_of_a_build_action(service, log) -> None:
     target = f"/v1/log/{RECORD}/task-log?task_name={log_id.rpartition('/')[2]}"
     assert same(curl(service, target, "--compressed", "-L"), text)
     assert same(gzip.decompress(curl(service, target + "&compress=true", "-L")), text)
+
+
+def test_curl_gets_the_same_bytes_as_a_stream(service, log) -> None:
+    log_id, text = log
+    assert same(curl(service, path(service, log_id), "-N", at="streams"), text)
+    target = f"/v1/log/{RECORD}/task-log?compress=true&task_name={log_id.rpartition('/')[2]}"
+    assert same(gzip.decompress(curl(service, target, "-N", at="streams")), text)
 
 
 def test_every_function_stayed_below_its_memory(service, log) -> None:

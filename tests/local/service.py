@@ -3,11 +3,12 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ class Service:
     def __init__(self, directory: Path, **environment: str) -> None:
         self.directory = directory
         self._environment = environment
-        self.port, self.emulator_port = free_port(), free_port()
+        self.port, self.emulator_port = free_ports(), free_port()
         self.output = ""
         self._process: subprocess.Popen[str] | None = None
 
@@ -83,6 +84,17 @@ class Service:
         headers = {"X-Auth-Token": self.demo["token"], **headers}
         url = f"http://127.0.0.1:{self.port}"
         return httpx.Client(base_url=url, headers=headers, trust_env=False, follow_redirects=True, timeout=60)
+
+
+def free_ports() -> int:
+    """The first of two free ports that are neighbours."""
+    while True:
+        with socket.socket() as first, socket.socket() as second:
+            first.bind(("127.0.0.1", 0))
+            port: int = first.getsockname()[1]
+            with suppress(OSError, OverflowError):
+                second.bind(("127.0.0.1", port + 1))
+                return port
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from local.emulator import Emulator, free_port, is_free
 from local.ingest import PIECE
 from tests.local.service import Service, eventually, running
 
-EXAMPLES = 5
+EXAMPLES = 6
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +74,7 @@ def test_a_restart_keeps_the_data_and_leaves_nothing_running(tmp_path: Path) -> 
     assert service.stop(signal.SIGINT) == 0
     assert service.output.endswith("Stopped\n")
     assert is_free(service.port)
+    assert is_free(service.port + 1)
     assert is_free(service.emulator_port)
 
     service.start()

@@ -1,10 +1,14 @@
 """`sam build` for both processors, and what `sam package` would upload of it."""
 
+import asyncio
 import importlib.util
+import json
 import os
+import platform
 import shutil
 import struct
 import subprocess
+import sys
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,8 +18,11 @@ import pytest
 import yaml
 
 from local.emulator import Emulator, variables_of
+from local.runtime_api import RuntimeApi
+from local.template import Template
 
 ARCHITECTURES = {"arm64": "aarch64", "x86_64": "x86_64"}
+OURS = {machine: name for name, machine in ARCHITECTURES.items()}[platform.machine()]
 EM_AARCH64, EM_X86_64 = 183, 62  # e_machine of an ELF file
 
 
@@ -61,7 +68,45 @@ def test_every_function_is_built_with_its_handler(built: tuple[str, Path]) -> No
     functions = {n: r for n, r in template["Resources"].items() if r["Type"] == "AWS::Serverless::Function"}
     for name in functions:
         assert sorted(path.name for path in (target / name).iterdir()) == ["app.py"]
-    assert len(functions) == len(list((Path(__file__).parents[2] / "functions").glob("*/app.py")))
+    assert functions.keys() == Template.load().functions.keys()
+
+
+@pytest.mark.parametrize("built", [OURS], indirect=True)
+def test_a_streaming_function_starts_as_it_was_built(built: tuple[str, Path], root: Path, tmp_path: Path) -> None:
+    """By the wrapper in the layer, beside the managed runtime's boto3 and nothing else."""
+    _, target = built
+    template = yaml.safe_load((target / "template.yaml").read_text())["Resources"]
+    code = target / template["ReadLogStream"]["Properties"]["CodeUri"]
+    layer = target / template["CommonLayer"]["Properties"]["ContentUri"]
+    (libraries,) = (root / ".venv").glob("lib/*/site-packages")
+    for name in ("boto3", "botocore", "s3transfer", "jmespath", "dateutil", "urllib3", "six.py"):
+        (tmp_path / name).symlink_to(libraries / name)
+    answer = asyncio.run(answer_of(code, layer, tmp_path, root))
+    assert answer.startswith(b'{"statusCode": 401')
+    assert json.loads(answer.partition(bytes(8))[2])["error_code"] == "APIGW.0301"
+
+
+async def answer_of(code: Path, layer: Path, runtime: Path, root: Path) -> bytes:
+    api = RuntimeApi("ReadLogStream")
+    environment = {
+        **json.loads((root / "events" / "env.json").read_text())["Parameters"],
+        "PATH": os.environ["PATH"],
+        "AWS_LAMBDA_RUNTIME_API": await api.start(),
+        "_HANDLER": "app.stream_handler",
+        "LAMBDA_TASK_ROOT": str(code),
+        "LAMBDA_RUNTIME_DIR": str(runtime),
+    }
+    interpreter = Path(sys.base_prefix, "bin", "python3.13")  # which knows nothing of .venv
+    command = [str(layer / "stream-runtime"), str(interpreter), "/var/runtime/bootstrap.py"]
+    process = await asyncio.create_subprocess_exec(*command, env=environment, cwd=code)
+    try:
+        async with asyncio.timeout(60):
+            asked = json.loads((root / "events" / "read_log-no_token.json").read_text())
+            return b"".join([chunk async for chunk in api.invoke(asked, 60).chunks()])
+    finally:
+        process.kill()
+        await process.wait()
+        api.stop()
 
 
 def test_the_layer_that_sam_uploads_holds_valid_bytecode_and_no_boto3(
@@ -83,11 +128,13 @@ def test_the_layer_that_sam_uploads_holds_valid_bytecode_and_no_boto3(
     layer = zipfile.ZipFile(uploaded)
     names = set(layer.namelist())
 
-    assert {name.split("/")[0] for name in names} == {"python"}
+    assert {name.split("/")[0] for name in names} == {"python", "stream-runtime"}
+    assert layer.getinfo("stream-runtime").external_attr >> 16 & 0o111 == 0o111, "Lambda runs it"
     assert not [name for name in names if name.startswith(("python/boto", "python/s3transfer", "python/bin/"))]
     sources = {name for name in names if name.endswith(".py")}
     assert {
         "python/logkeep/fragment.py",
+        "python/logkeep_runtime/__main__.py",
         "python/aws_lambda_powertools/__init__.py",
         "python/pydantic/main.py",
     } <= sources

@@ -5,10 +5,11 @@ import random
 import zlib
 
 import pytest
+from botocore.exceptions import ClientError
 
 from logkeep.aws import clients
 from logkeep.aws.logs import INLINE_MAX, LogStore, log_store
-from logkeep.errors import Conflict, Corrupt, OffsetBeyondEnd
+from logkeep.errors import Conflict, Corrupt, LogNotFound, OffsetBeyondEnd
 from logkeep.log import Certificate, Totals
 from logkeep.logid import LogId
 from tests.calls import OTHER_PROJECT, PROJECT
@@ -263,3 +264,78 @@ def test_projects_have_logs_of_the_same_name_apart(store) -> None:
     other.append(LOG, lambda: iter((b"theirs\n",)), 0)
     assert text(store) == b"mine\n"
     assert b"".join(other.texts(other.head(LOG))) == b"theirs\n"
+
+
+def test_a_note_of_a_follower_is_no_write_of_the_log_and_is_never_taken_back(store) -> None:
+    put(store, b"one\n")
+    before = store.head(LOG)
+    store.note_follower(LOG, 5_000)
+    store.note_follower(LOG, 4_000)
+    noted = store.head(LOG)
+    assert noted.followed_until == 5_000
+    assert (noted, noted.version) == (before, before.version)
+    assert put(store, b"one\n") == (before, False), "nothing is new"
+    put(store, b"two\n", 4)
+    sealed = store.seal(LOG, Totals())
+    assert (sealed.followed_until, store.head(LOG).followed_until) == (5_000, 5_000), "writers keep it"
+    check_whole(store, b"one\ntwo\n")
+
+
+def test_a_log_that_is_not_there_does_not_begin_with_its_follower(store) -> None:
+    store.note_follower(LOG, 5_000)
+    assert store.page("", "", 10) == []
+    with pytest.raises(LogNotFound):
+        store.head(LOG)
+
+
+def test_followers_and_writers_at_once_lose_neither_bytes_nor_notes(store) -> None:
+    put(store, b"begin\n")
+
+    def write(writer: int) -> None:
+        for number in range(12):
+            put(store, b"writer %d line %d\n" % (writer, number), None)
+
+    def follow(follower: int) -> None:
+        for number in range(25):
+            until = 1_000 * number + follower
+            store.note_follower(LOG, until)
+            assert (store.head(LOG).followed_until or 0) >= until
+
+    at_once(lambda: write(0), lambda: write(1), lambda: follow(0), lambda: follow(1))
+    assert sorted(text(store).splitlines()) == sorted(
+        [b"begin", *(b"writer %d line %d" % (writer, number) for writer in range(2) for number in range(12))]
+    )
+    assert store.head(LOG).followed_until == 24_001
+    check_whole(store, text(store))
+
+
+def test_a_note_made_while_an_append_is_under_way_is_kept(store, monkeypatch) -> None:
+    put(store, b"one\n")
+    commit = LogStore._commit
+
+    def note_first(self, *arguments):
+        monkeypatch.undo()
+        store.note_follower(LOG, 5_000)
+        return commit(self, *arguments)
+
+    monkeypatch.setattr(LogStore, "_commit", note_first)
+    put(store, b"two\n", 4)
+    assert store.head(LOG).followed_until == 5_000
+    check_whole(store, b"one\ntwo\n")
+
+
+@pytest.mark.parametrize("refusals", [1, 99])
+def test_a_note_that_meets_a_transaction_is_tried_again_and_in_the_end_left_out(store, monkeypatch, refusals) -> None:
+    monkeypatch.setattr("logkeep.aws.dynamo.time.sleep", lambda seconds: None)
+    put(store, b"one\n")
+    real, left = clients.dynamodb().update_item, [refusals]
+
+    def busy(**request):
+        left[0] -= 1
+        if left[0] >= 0:
+            raise ClientError({"Error": {"Code": "TransactionConflictException", "Message": ""}}, "UpdateItem")
+        return real(**request)
+
+    monkeypatch.setattr(clients.dynamodb(), "update_item", busy)
+    store.note_follower(LOG, 5_000)
+    assert store.head(LOG).followed_until == (5_000 if refusals == 1 else None)

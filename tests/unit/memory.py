@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 
 from logkeep.errors import LogNotFound
 from logkeep.fragment import inflate, pack
-from logkeep.log import Head
+from logkeep.log import Head, Totals
 from logkeep.logid import LogId
 from logkeep.parts import Extent
 from logkeep.rendition import Facts, Rendition, Row
@@ -29,13 +29,18 @@ class MemoryLogs:
         self._heads[name] = head
         return head
 
+    def seal(self, log_id: str, totals: Totals | None = None) -> Head:
+        name = LogId.parse(log_id)
+        self._heads[name] = self._heads[name].seal(totals or Totals())
+        return self._heads[name]
+
     def head(self, log_id: LogId) -> Head:
         if log_id not in self._heads:
             raise LogNotFound(f"no log {log_id}")
         return self._heads[log_id]
 
-    def heads(self, owner: str) -> Iterator[Head]:
-        return (self._heads[name] for name in sorted(self._heads) if name.owner == owner)
+    def heads(self, owner: str, rest: str = "") -> Iterator[Head]:
+        return (self._heads[name] for name in sorted(self._heads) if name.owner == owner and name.rest.startswith(rest))
 
     def rows(self, head: Head, start: int = 0) -> Iterator[Row]:
         return (row for row in self._rows[head.log_id] if start < row.fragment.end <= head.end)

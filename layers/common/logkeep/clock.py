@@ -1,8 +1,18 @@
-"""The time of the machine, in the unit of everything that is stored."""
+"""The time of the machine: in the unit of everything that is stored, and as something that can be waited for."""
 
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 
 
 def now_ms() -> int:
     """Epoch milliseconds."""
     return time.time_ns() // 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """Seconds that only go forward, and how to let them pass."""
+
+    now: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep

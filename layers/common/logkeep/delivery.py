@@ -6,6 +6,7 @@ from typing import Final
 
 from pydantic import BaseModel
 
+STREAM_MAX: Final = 200_000_000  # bytes that a Lambda streams, with a head, if its 200 MB are decimal
 INLINE_MAX: Final = 4 << 20  # bytes as sent; base64 makes 5.6 MB of it, and a Lambda answers at most 6
 
 

@@ -2,12 +2,16 @@
 
 Texts and codes are those of Kuscia's Autonomy node. Its `log` joins up to 100 lines without a trailing newline, so a
 reader puts a newline between messages.
+
+A task's pods are {task}-{idx}, or {task}-{role}-{idx} where parties have roles. Their logs are
+task/{task}/{idx}/{container}/{restart} and task/{task}/{idx}/{role}_{container}/{restart}: no name in Kubernetes has an
+underscore.
 """
 
 import codecs
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Annotated, Any, Final
 
 from pydantic import (
@@ -22,9 +26,10 @@ from pydantic import (
     model_validator,
 )
 
+from logkeep import ndjson
 from logkeep.errors import Invalid, LogkeepError
 from logkeep.log import Head, State
-from logkeep.logid import is_segment
+from logkeep.logid import LogId, is_segment
 
 MESSAGE_LINES: Final = 100
 MESSAGE_BYTES: Final = 256 * 1024  # of one JSON message
@@ -35,6 +40,7 @@ _INT32: Final = 2**31
 _START: Final = b'{"status":{"message":"success"}'
 # What a line is split into before it is escaped: JSON needs at most six bytes for one.
 _PIECE: Final = 32 * 1024
+_ROLE_WORDS: Final = 4  # of a role, joined by hyphens as the task's are: so many places are looked at
 _SURROGATE: Final = re.compile(r"[\ud800-\udfff]")
 
 
@@ -116,28 +122,38 @@ def _unknown_task(task_id: str) -> QueryRefused:
     return QueryRefused(_QUERY, f'kusciatasks.kuscia.secretflow "{task_id}" not found')
 
 
+def task_heads(query: LogQuery, heads_of: Callable[[str], Iterable[Head]]) -> list[Head]:
+    """The logs of the task; where it is named {task}-{role}, as its pods are, those of that role.
+
+    Raise QueryRefused where there are none.
+    """
+    if own := list(heads_of(task_owner(query))):
+        return own
+    words = (query.task_id or "").split("-")
+    for count in range(1, min(len(words), _ROLE_WORDS + 1)):
+        task, role = "-".join(words[:-count]), "-".join(words[-count:])
+        if is_segment(task) and (found := [head for head in heads_of(f"task/{task}") if _role(head.log_id) == role]):
+            return found
+    raise _unknown_task(query.task_id or "")
+
+
 def find(query: LogQuery, heads: Iterable[Head], namespace: str) -> Head:
     """The log that the query means among the heads of its task: the newest restart of one container of one replica."""
     task = query.task_id or ""
-    logs: dict[tuple[int, str], Head] = {}
-    restarts: dict[tuple[int, str], int] = {}
-    for head in heads:
-        _, replica, container, restart = head.log_id.segments
-        place = (int(replica), container)
-        if place not in logs or int(restart) > restarts[place]:
-            logs[place], restarts[place] = head, int(restart)
-    if not logs:
+    heads = _of_one_role(heads)
+    if not heads:
         raise _unknown_task(task)
     index = query.replica_idx or 0
-    if not 0 <= index <= max(replica for replica, _ in logs):
+    if not 0 <= index <= max(_replica(head.log_id) for head in heads):
         raise QueryRefused(_VALIDATE, "replicate index invalid")
-    containers = {container for _, container in logs}
-    if not query.container and len(containers) > 1:
+    names = {_container(head.log_id) for head in heads}
+    if not query.container and len(names) > 1:
         raise QueryRefused(_VALIDATE, "task's deploy container larger than 1, please specify the container name")
-    container = query.container or next(iter(containers))
-    if container not in containers:
+    container = query.container or names.pop()
+    same = [head for head in heads if container in {_container(head.log_id), head.log_id.segments[2]}]
+    if not same:
         raise QueryRefused(_VALIDATE, f"container name {container} invalid")
-    found = logs.get((index, container))
+    found = max((head for head in same if _replica(head.log_id) == index), key=_restart, default=None)
     # A log that was opened and never written to is a container that has not started.
     if found is None or (found.end == 0 and found.state is State.OPEN):
         where = f"can't find pod log directory for {namespace}_{task}-{index}"
@@ -145,28 +161,73 @@ def find(query: LogQuery, heads: Iterable[Head], namespace: str) -> Head:
     return found
 
 
+def restarts_of(log_id: LogId) -> str:
+    """What the rest of the id begins with, of all logs of the same container."""
+    return "/".join((*log_id.segments[1:-1], ""))
+
+
+def from_restart(log_id: LogId, heads: Iterable[Head]) -> list[Head]:
+    """Of the logs of one container this one and the later, in order."""
+    first = int(log_id.segments[-1])
+    return sorted((head for head in heads if _restart(head) >= first), key=_restart)
+
+
+def _restart(head: Head) -> int:
+    return int(head.log_id.segments[3])
+
+
+def _replica(log_id: LogId) -> int:
+    return int(log_id.segments[1])
+
+
+def _role(log_id: LogId) -> str:
+    return log_id.segments[2].rpartition("_")[0]
+
+
+def _container(log_id: LogId) -> str:
+    return log_id.segments[2].rpartition("_")[2]
+
+
+def _of_one_role(heads: Iterable[Head]) -> list[Head]:
+    """The logs without a role if there are any, else those of the only one; raise QueryRefused if there are several."""
+    by_role: dict[str, list[Head]] = {}
+    for head in heads:
+        by_role.setdefault(_role(head.log_id), []).append(head)
+    if "" not in by_role and len(by_role) > 1:
+        text = f"task's role larger than 1, please query {{task_id}}-{{role}}, role {' or '.join(sorted(by_role))}"
+        raise QueryRefused(_VALIDATE, text)
+    return by_role.get("") or next(iter(by_role.values()), [])
+
+
 def refusal(error: QueryRefused) -> bytes:
     """The one message of a refused query: the text in status.message, as the server has it, and in log, as the seed."""
     text = _without_surrogates(str(error))
     message = {"status": {"code": error.code, "message": text}, "log": text}
-    return json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+    return ndjson.line(**message)
 
 
 def messages(texts: Iterable[bytes]) -> Iterator[bytes]:
     """NDJSON of a log: messages of at most MESSAGE_LINES lines and MESSAGE_BYTES bytes, however long its lines are.
 
-    A line that is longer than a message goes on in the next one. Bytes that are not UTF-8 become U+FFFD.
+    A line that is longer than a message goes on in the next one. Bytes that are not UTF-8 become U+FFFD. Where there is
+    nothing more for now (b""), the lines that are whole are sent, and b"" is handed on. A line without a newline waits
+    for it, at most until the text ends: sent before, its rest would become a line of its own.
     """
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     message = _Message()
     at_start = True  # of a line of the log
     for text in _pieces(texts, decoder):
+        if text is None:
+            if message.lines > (not at_start):
+                yield message.flush(line_ended=at_start)
+            yield b""
+            continue
         lines = text.split("\n")
         for number, line in enumerate(lines):
             ends = number < len(lines) - 1
             if not line and not ends:
                 continue
-            escaped = json.dumps(line, ensure_ascii=False)[1:-1].encode()
+            escaped = ndjson.dumps(line)[1:-1].encode()
             while not message.takes(escaped, new_line=at_start):
                 yield message.flush(line_ended=at_start)
             message.add(escaped, new_line=at_start)
@@ -175,8 +236,11 @@ def messages(texts: Iterable[bytes]) -> Iterator[bytes]:
         yield message.flush(line_ended=True)
 
 
-def _pieces(texts: Iterable[bytes], decoder: codecs.IncrementalDecoder) -> Iterator[str]:
+def _pieces(texts: Iterable[bytes], decoder: codecs.IncrementalDecoder) -> Iterator[str | None]:
+    """Pieces of the text; None where there is nothing more for now."""
     for text in texts:
+        if not text:
+            yield None
         for start in range(0, len(text), _PIECE):
             yield decoder.decode(text[start : start + _PIECE])
     yield decoder.decode(b"", final=True)

@@ -78,6 +78,7 @@ class Head:
     state: State = State.OPEN
     expected: Totals | None = None  # of the seal
     registration: Registration | None = None
+    followed_until: int | None = field(default=None, compare=False)  # no part of the log: a reader waits for more of it
 
     def advance(self, fragments: Iterable[Fragment], cursor: Cursor) -> Self:
         """The head after these fragments, which begin at its end, and the state behind them."""

@@ -21,6 +21,7 @@ class Settings:
     download_role_arn: str
     event_retention_days: int
     build_seconds: float  # a request waits so long for a file to be put together
+    follow_seconds: float  # a streamed answer may take so long
     backup_full_every: int  # of so many backups of a cluster one is full
     backup_keep_days: int  # those of a cluster that tells nothing else
     backup_lock_days: int  # 0: no Object Lock
@@ -47,6 +48,7 @@ class Settings:
             download_role_arn=env["DOWNLOAD_ROLE_ARN"],
             event_retention_days=int(env["EVENT_RETENTION_DAYS"]),
             build_seconds=float(env["BUILD_SECONDS"]),
+            follow_seconds=float(env["FOLLOW_SECONDS"]),
             backup_full_every=int(env["BACKUP_FULL_EVERY"]),
             backup_keep_days=int(env["BACKUP_KEEP_DAYS"]),
             backup_lock_days=int(env["BACKUP_LOCK_DAYS"]),

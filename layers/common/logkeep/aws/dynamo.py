@@ -74,6 +74,21 @@ def query(client: DynamoDBClient, **request: Any) -> Iterator[dict[str, Any]]:
         arguments["ExclusiveStartKey"] = page["LastEvaluatedKey"]
 
 
+def update(client: DynamoDBClient, **request: Any) -> bool:
+    """Update an item if its condition holds, and tell whether it did; Busy while transactions are in the way."""
+    for _ in attempts():
+        try:
+            client.update_item(**request)
+        except client.exceptions.ConditionalCheckFailedException:
+            return False
+        except ClientError as error:
+            if error.response["Error"]["Code"] not in _PASSING:
+                raise
+        else:
+            return True
+    raise Busy("too many writers at once", retry_after=1)
+
+
 def transact(client: DynamoDBClient, items: Sequence[TransactWriteItemTypeDef]) -> frozenset[int]:
     """Write all items or none; the indexes of those whose condition failed, empty when all were written.
 

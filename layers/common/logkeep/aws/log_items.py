@@ -37,6 +37,7 @@ def head_item(project: str, head: Head) -> dict[str, Any]:
         "state": head.state.value,
         "expected": head.expected.stored() if head.expected else None,
         "registration": list(head.registration) if head.registration else None,
+        "followed_until": head.followed_until,
     }
 
 
@@ -53,6 +54,7 @@ def head_of(item: dict[str, Any]) -> Head:
         state=State(item["state"]),
         expected=None if expected is None else Totals.of_stored(expected),
         registration=Registration(*item["registration"]) if "registration" in item else None,
+        followed_until=item.get("followed_until"),
     )
 
 

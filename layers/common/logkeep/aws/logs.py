@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from logkeep import fragment
 from logkeep.aws import clients
-from logkeep.aws.dynamo import attempts, decode, encode, query, transact
+from logkeep.aws.dynamo import attempts, decode, encode, query, transact, update
 from logkeep.aws.log_items import head_item, head_key, head_of, row_item, row_of, sort_key
 from logkeep.aws.objects import Bucket
 from logkeep.aws.registrations import Registrations
@@ -55,13 +56,13 @@ class LogStore:
             raise LogNotFound(f"no log {log_id}")
         return head
 
-    def heads(self, owner: str) -> Iterator[Head]:
-        """The logs of an owner such as `task/{task_id}`, in order of their ids."""
+    def heads(self, owner: str, rest: str = "") -> Iterator[Head]:
+        """The logs of an owner such as `task/{task_id}`, the rest of whose ids begins so, in order of their ids."""
         items = query(
             self._dynamodb,
             TableName=self._table,
             KeyConditionExpression="pk = :pk AND begins_with(sk, :head)",
-            ExpressionAttributeValues=encode({":pk": f"{self._project}/{owner}", ":head": "head/"}),
+            ExpressionAttributeValues=encode({":pk": f"{self._project}/{owner}", ":head": f"head/{rest}"}),
         )
         return map(head_of, items)
 
@@ -149,6 +150,19 @@ class LogStore:
                 return after
         raise Busy("too many writers seal this log", retry_after=1)
 
+    def note_follower(self, log_id: LogId, until_ms: int) -> None:
+        """Tell the writers of a log that someone waits for more of it until then (epoch ms); never taken back."""
+        later = "(attribute_not_exists(followed_until) OR followed_until < :until)"
+        with suppress(Busy):  # a note that is late costs a moment; followers make another soon
+            update(
+                self._dynamodb,
+                TableName=self._table,
+                Key=encode(head_key(self._project, log_id)),
+                UpdateExpression="SET followed_until = :until",
+                ConditionExpression=f"attribute_exists(pk) AND {later}",
+                ExpressionAttributeValues=encode({":until": until_ms}),
+            )
+
     def _beyond(self, head: Head, offset: int, pieces: Iterator[bytes]) -> Iterator[bytes]:
         """What of the pieces at offset lies beyond the head's end; raise Conflict if the rest differs from the log."""
         stored = self.texts(head, offset) if offset < head.end else iter(())
@@ -200,10 +214,12 @@ class LogStore:
         put = {"TableName": self._table, "Item": encode(head_item(self._project, written))}
         if before is None:
             return put | {"ConditionExpression": "attribute_not_exists(pk)"}
+        # Followers do not count as writes. What they noted since the head was read would be lost all the same.
+        followed = "followed_until = :followed" if before.followed_until else "attribute_not_exists(followed_until)"
         return put | {
-            "ConditionExpression": "#version = :version",
+            "ConditionExpression": f"#version = :version AND {followed}",
             "ExpressionAttributeNames": {"#version": "version"},
-            "ExpressionAttributeValues": encode({":version": before.version}),
+            "ExpressionAttributeValues": encode({":version": before.version, ":followed": before.followed_until}),
         }
 
     # Reading

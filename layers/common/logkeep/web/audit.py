@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any, Final
 
 from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
@@ -17,6 +18,14 @@ NOBODY: Final = "-"
 _TEXT_MAX: Final = 512  # characters of what a client chooses
 
 
+class Ending(StrEnum):
+    """How the body of a streamed answer ended."""
+
+    COMPLETE = "complete"
+    LEFT = "left"  # by its client
+    FAILED = "failed"
+
+
 @dataclass(slots=True)
 class Outcome:
     """What is learnt of a request while it is answered."""
@@ -25,6 +34,8 @@ class Outcome:
     caller: Caller | None = None
     error: LogkeepError | None = None
     linked: int = 0  # bytes of a file that a link was given for
+    sent: int = 0  # bytes of a streamed body
+    ending: Ending | None = None  # where the answer is streamed
 
     @classmethod
     def start(cls) -> "Outcome":
@@ -37,11 +48,12 @@ def line_of(function: str, event: Mapping[str, Any], answer: Mapping[str, Any], 
     context, caller = event["requestContext"], outcome.caller
     status = int(answer["statusCode"])
     project = caller.project if caller else NOBODY
+    size = _size(answer.get("body"), answer.get("isBase64Encoded")) if outcome.ending is None else outcome.sent
     sent = {
         "Requests": 1,
-        "Errors": int(status >= 500),
+        "Errors": int(status >= 500 or outcome.ending is Ending.FAILED),
         "BytesIn": _size(event.get("body"), event.get("isBase64Encoded")),
-        "BytesOut": _size(answer.get("body"), answer.get("isBase64Encoded")),
+        "BytesOut": size,
     }
     fields = {
         "function": function,
@@ -56,6 +68,7 @@ def line_of(function: str, event: Mapping[str, Any], answer: Mapping[str, Any], 
         "error": type(outcome.error).__name__ if outcome.error else None,
         "detail": _text(outcome.error) if outcome.error else None,
         "bytes_linked": outcome.linked,
+        "ended": outcome.ending,
         "duration_ms": round((time.monotonic() - outcome.started) * 1000, 1),
         "used": usage.taken(),
         "request_id": context["requestId"],

@@ -9,10 +9,10 @@ from aws_lambda_powertools.event_handler import Response, content_types
 
 from logkeep.aws.build_queue import order_file
 from logkeep.aws.logs import log_store
-from logkeep.aws.renders import renders
+from logkeep.aws.renders import Renders, renders
 from logkeep.aws.stored import StoredFile, disposition
 from logkeep.aws.uploads import Making, TimeUp, Unfinished
-from logkeep.delivery import INLINE_MAX, Link, Pending, Way, way
+from logkeep.delivery import INLINE_MAX, STREAM_MAX, Link, Pending, Way, way
 from logkeep.errors import Busy, TooLarge
 from logkeep.files import AnyFile, FileOrder
 from logkeep.rendition import Rendition
@@ -29,9 +29,14 @@ def deliver(app: App, file: AnyFile) -> Answer:
     deadline = time.monotonic() + settings().build_seconds
     project, ask = app.caller.project, app.ask
     store = renders(project)
+    if app.streams and not ask.wants_json:
+        # Without a Content-Encoding, which none of the ways to a streaming function is documented to leave alone.
+        plain = file.rendition(log_store(project), gzip=False)
+        if plain.estimate <= STREAM_MAX:
+            return _stream(app, store, plain)
     rendition = file.rendition(log_store(project), gzip=ask.takes_gzip)
-    tag = {"ETag": f'"{rendition.identity}"'}
-    if app.headers.get("if-none-match") == tag["ETag"]:
+    tag = _tag(rendition.identity)
+    if _is_held(app, tag):
         return _not_modified(tag)
 
     if way(ask, rendition.estimate) is Way.ANSWER:
@@ -54,10 +59,25 @@ def deliver(app: App, file: AnyFile) -> Answer:
 
 def deliver_stored(app: App, file: StoredFile, identity: str) -> Answer:
     """The same for a file that is there already; `identity` is equal only for equal bytes."""
-    tag = {"ETag": f'"{identity}"'}
-    if app.headers.get("if-none-match") == tag["ETag"]:
+    tag = _tag(identity)
+    return _not_modified(tag) if _is_held(app, tag) else _hand_out(app, file, tag)
+
+
+def _stream(app: App, store: Renders, rendition: Rendition) -> Answer:
+    tag = _tag(rendition.identity)
+    if _is_held(app, tag):
         return _not_modified(tag)
-    return _hand_out(app, file, tag)
+    content = store.read(Making(rendition.make(), time.monotonic() + app.seconds))
+    headers = {**_VARY, **tag, "Content-Disposition": disposition(rendition.filename)}
+    return app.stream("application/octet-stream", content, headers)
+
+
+def _tag(identity: str) -> dict[str, str]:
+    return {"ETag": f'"{identity}"'}
+
+
+def _is_held(app: App, tag: dict[str, str]) -> bool:
+    return app.headers.get("if-none-match") == tag["ETag"]
 
 
 def _not_modified(tag: dict[str, str]) -> Answer:

@@ -1,8 +1,10 @@
 """What every HTTP function would otherwise repeat: proof of identity, parsing, error bodies, the request id."""
 
+import base64
 import gzip
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
+from http import HTTPStatus
 from typing import Any, Final, cast
 from urllib.parse import unquote, unquote_plus
 
@@ -15,7 +17,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from pydantic import BaseModel, ValidationError
 
 from logkeep.aws.limits import project_limiter
-from logkeep.delivery import INLINE_MAX, Ask
+from logkeep.delivery import INLINE_MAX, STREAM_MAX, Ask
 from logkeep.errors import (
     Busy,
     Invalid,
@@ -27,15 +29,20 @@ from logkeep.errors import (
 )
 from logkeep.identity import NEEDED, Access, Caller, Kind
 from logkeep.logid import LogId, is_segment
-from logkeep.web.audit import Outcome, line_of
+from logkeep.settings import settings
+from logkeep.web.audit import Ending, Outcome, line_of
 from logkeep.web.proof import body_of, caller_of
 from logkeep.web.services import Service, status_of
+from logkeep_runtime import Streamed
 
 type Handler = Callable[[dict[str, Any], LambdaContext], dict[str, Any]]
+type StreamHandler = Callable[[dict[str, Any], LambdaContext], Streamed]
 type Answer = Response[Any]
 type ErrorAnswer = Callable[[LogkeepError], Answer]
 
 _COMPRESSED_FROM: Final = 1 << 20
+_BUFFERED_SECONDS: Final = 25  # an HTTP API gives up at 30
+_HEARTBEATS_MAX: Final = 1000  # bytes
 _REQUEST_ID: Final = ("X-Request-Id", "X-Openstack-Request-Id")  # where Huawei's and OpenStack's clients look for it
 
 logger = Logger()
@@ -57,6 +64,7 @@ class App(APIGatewayHttpResolver):
         self.service = service
         self.function = function
         self.outcome = Outcome.start()
+        self.streams = False  # whether the answer goes out as it is made; else it is collected into one
         self._needed = NEEDED[function]
         self._token = token
         self._takes_files = takes_files
@@ -93,6 +101,16 @@ class App(APIGatewayHttpResolver):
     def ask(self) -> Ask:
         get = self.headers.get
         return Ask.of(get("accept", "*/*"), get("accept-encoding", ""), get("authorization", ""))
+
+    @property
+    def seconds(self) -> float:
+        """How long the body of an answer may take."""
+        return settings().follow_seconds if self.streams else _BUFFERED_SECONDS
+
+    @property
+    def room(self) -> int:
+        """How many bytes the body of an answer may have."""
+        return (STREAM_MAX if self.streams else INLINE_MAX) - _HEARTBEATS_MAX
 
     @property
     def base_url(self) -> str:
@@ -163,6 +181,22 @@ class App(APIGatewayHttpResolver):
             raise TooLarge("the answer is too large; ask for a smaller limit, or accept gzip")
         return Response(status, content_types.APPLICATION_JSON, text, sent)
 
+    def stream(
+        self,
+        content_type: str,
+        chunks: Iterator[bytes],
+        headers: Mapping[str, str] | None = None,
+        *,
+        resumable: bool = False,
+    ) -> Answer:
+        """An answer whose body is made chunk by chunk; what can be refused is refused before.
+
+        Collected, it is at most INLINE_MAX bytes: a resumable one ends before a chunk that does not fit, since its
+        client can go on from there; any other is TooLarge.
+        """
+        body = chunks if self.streams else _collect(chunks, resumable=resumable)
+        return Response(HTTPStatus.OK, content_type, body, dict(headers or {}))
+
     def answer_document(
         self, document: Mapping[str, Any], status: int = 200, headers: Mapping[str, str] | None = None
     ) -> Answer:
@@ -207,21 +241,87 @@ def entrypoint(app: App) -> Handler:
 
     @logger.inject_lambda_context(correlation_id_path=correlation_paths.API_GATEWAY_HTTP, clear_state=True)
     def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-        app.outcome = Outcome.start()
-        # HTTP APIs are said to route /x/ as /x, and hand it over as it came.
-        path = event["rawPath"].removesuffix("/") or "/"
-        answer = app.resolve({**event, "rawPath": path}, context)
-        for name in _REQUEST_ID:
-            answer["headers"][name] = event["requestContext"]["requestId"]
+        answer = _resolve(app, event, context, streams=False)
         logger.info("request", extra=line_of(app.function, event, answer, app.outcome))
         return answer
 
     return lambda_handler
 
 
+def stream_entrypoint(app: App) -> StreamHandler:
+    """The same for the streaming runtime; the line is written when the last byte is out."""
+
+    @logger.inject_lambda_context(correlation_id_path=correlation_paths.API_GATEWAY_HTTP, clear_state=True)
+    def stream_handler(event: dict[str, Any], context: LambdaContext) -> Streamed:
+        answer = _resolve(app, event, context, streams=True)
+        body = answer["body"]
+        chunks = body if isinstance(body, Iterator) else iter((_bytes_of(answer),))
+        told = _told(app, event, answer, chunks)
+        next(told)  # from here on its end is told, also where nobody takes a byte
+        return Streamed(int(answer["statusCode"]), answer["headers"], told)
+
+    return stream_handler
+
+
+def _resolve(app: App, event: dict[str, Any], context: LambdaContext, *, streams: bool) -> dict[str, Any]:
+    app.outcome = Outcome.start()
+    app.streams = streams
+    # HTTP APIs are said to route /x/ as /x, and hand it over as it came.
+    path = event["rawPath"].removesuffix("/") or "/"
+    answer = app.resolve({**event, "rawPath": path}, context)
+    for name in _REQUEST_ID:
+        answer["headers"][name] = event["requestContext"]["requestId"]
+    return answer
+
+
+def _told(app: App, event: dict[str, Any], answer: dict[str, Any], chunks: Iterator[bytes]) -> Generator[bytes]:
+    """Nothing, then the chunks; how they ended is told in the request's line."""
+    app.outcome.ending = Ending.LEFT
+    try:
+        yield b""
+        for chunk in chunks:
+            app.outcome.sent += len(chunk)
+            yield chunk
+        app.outcome.ending = Ending.COMPLETE
+    except Exception:
+        app.outcome.ending = Ending.FAILED
+        logger.exception("failed in mid-stream")
+        raise
+    finally:
+        _release(chunks)
+        logger.info("request", extra=line_of(app.function, event, answer, app.outcome))
+
+
+def _collect(chunks: Iterator[bytes], *, resumable: bool) -> bytes:
+    content = bytearray()
+    try:
+        for chunk in chunks:
+            if len(content) + len(chunk) > INLINE_MAX:
+                if resumable:
+                    break
+                raise TooLarge("the answer is too large for one that is not streamed")
+            content += chunk
+    finally:
+        _release(chunks)
+    return bytes(content)
+
+
+def _release(chunks: Iterator[bytes]) -> None:
+    if isinstance(chunks, Generator):
+        chunks.close()
+
+
+def _bytes_of(answer: Mapping[str, Any]) -> bytes:
+    """An ordinary body; where there is none, white space that no client minds, since streams without a byte are said to
+    hang.
+    """
+    body = str(answer["body"] or "")
+    return (base64.b64decode(body) if answer["isBase64Encoded"] else body.encode()) or b"\n"
+
+
 def _serialize(body: Any) -> Any:
     """powertools' JSON, but bytes are JSON already."""
-    return body if isinstance(body, bytes) else json.dumps(body, separators=(",", ":"))
+    return body if isinstance(body, bytes | Iterator) else json.dumps(body, separators=(",", ":"))
 
 
 def _validated[M](validate: Callable[[], M]) -> M:

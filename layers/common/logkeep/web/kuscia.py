@@ -1,12 +1,13 @@
 """Kuscia's HTTP shapes: 200 with a status in the message once a request was understood, else an empty 400 or 401."""
 
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from http import HTTPStatus
 from typing import Final
 
 from aws_lambda_powertools.event_handler import Response
 
+from logkeep.aws.logs import LogStore
 from logkeep.delivery import INLINE_MAX
 from logkeep.errors import (
     Forbidden,
@@ -18,8 +19,21 @@ from logkeep.errors import (
     Unauthenticated,
     UnsupportedBody,
 )
-from logkeep.kuscia import UNEXPECTED, LogQuery, QueryRefused, messages, refusal
+from logkeep.kuscia import (
+    UNEXPECTED,
+    LogQuery,
+    QueryRefused,
+    find,
+    from_restart,
+    messages,
+    refusal,
+    restarts_of,
+    task_heads,
+)
 from logkeep.log import Head
+from logkeep.logid import LogId
+from logkeep.ndjson import within
+from logkeep.web.follow import follower_of, stream
 from logkeep.web.http import Answer, App
 
 BODY_MAX: Final = 1 << 20
@@ -42,7 +56,31 @@ def query_of(app: App) -> LogQuery:
     return LogQuery.from_json(app.body(BODY_MAX)) if content_type == "application/json" else LogQuery()
 
 
-def answer_log(app: App, head: Head, texts: Iterable[bytes]) -> Answer:
+def answer_log(app: App, query: LogQuery, logs: LogStore) -> Answer:
+    """The messages of the log that is meant; raise QueryRefused where there is none."""
+    head = find(query, task_heads(query, logs.heads), namespace=app.caller.project)
+    if query.follow:
+        return stream(app, _JSON, _within(app, _followed(app, logs, head)), _HEADERS)
+    if app.streams:
+        return app.stream(_JSON, _within(app, messages(logs.texts(head))), _HEADERS)
+    return _answer_whole(app, head, logs.texts(head))
+
+
+def _followed(app: App, logs: LogStore, head: Head) -> Iterator[bytes]:
+    """Messages as the log grows, and after it those of the container's later restarts."""
+
+    def line(log_id: LogId) -> list[Head]:
+        return from_restart(log_id, logs.heads(log_id.owner, restarts_of(log_id)))
+
+    return messages(follower_of(app, logs, head, line=line).texts())
+
+
+def _within(app: App, chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """The protocol has no way to go on, so an answer that ends early says why."""
+    return within(chunks, app.room, refusal(QueryRefused(UNEXPECTED, _TOO_LARGE)))
+
+
+def _answer_whole(app: App, head: Head, texts: Iterable[bytes]) -> Answer:
     """A log's messages in one answer, compressed where the client takes that; raise TooLarge where they do not fit."""
     if head.end > RAW_MAX:
         raise TooLarge(_TOO_LARGE)

@@ -6,6 +6,7 @@ from typing import Annotated, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from logkeep.clock import now_ms
 from logkeep.fragment import inflate_gzip
 from logkeep.log import MAX_BYTES, Certificate, Head, Totals
 from logkeep.logid import LOG_ID_MAX
@@ -16,6 +17,9 @@ from logkeep.web.http import Answer, App
 SENT_MAX: Final = 4 << 20  # bytes of an append as sent
 RAW_MAX: Final = 32 << 20  # and after inflating
 _SEAL_MAX: Final = 4096
+# Seconds after which a producer had better append again: while someone follows the log, and while nobody does.
+_FOLLOWED_INTERVAL: Final = 3
+_INTERVAL: Final = 30
 
 
 type LogIdPart = Annotated[str, Field(max_length=LOG_ID_MAX, pattern=r"^[A-Za-z0-9._/-]*$")]
@@ -66,4 +70,6 @@ def totals_of(app: App) -> Totals:
 def answer_appended(app: App, head: Head, *, grew: bool) -> Answer:
     """The certificate; `Range` tells how much the log holds, the second number being the next offset."""
     status = HTTPStatus.ACCEPTED if grew else HTTPStatus.OK
-    return app.answer_json(Certificate.of(head), status, {"Range": f"bytes=0-{head.end}"})
+    interval = _FOLLOWED_INTERVAL if (head.followed_until or 0) > now_ms() else _INTERVAL
+    headers = {"Range": f"bytes=0-{head.end}", "Logkeep-Interval": str(interval)}
+    return app.answer_json(Certificate.of(head), status, headers)

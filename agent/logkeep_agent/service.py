@@ -1,0 +1,121 @@
+"""A log of a Logkeep service, over HTTP."""
+
+import gzip
+import http.client
+import json
+import urllib.request
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from email.message import Message
+from http import HTTPStatus
+from typing import IO, Any, Final
+from urllib.error import HTTPError
+from urllib.parse import quote, urlsplit
+
+from logkeep_agent import Refused
+
+_TIMEOUT: Final = 60.0  # seconds without a byte of an answer
+_ANSWER_MAX: Final = 1 << 20
+_LATER: Final = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS}
+_PACKING: Final = 5  # gzip's level
+
+
+class Later(Exception):
+    """The same request may succeed after `wait` seconds, or whenever the caller likes."""
+
+    def __init__(self, reason: str, wait: float = 0) -> None:
+        super().__init__(reason)
+        self.wait = wait
+
+
+class Gap(Exception):
+    """The log ends before the offset."""
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """How many bytes of which CRC-32 the service keeps, and the seconds after which it wants to hear more."""
+
+    bytes: int
+    crc32: int
+    interval: float | None = None
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *_: Any) -> None:
+        """A token goes to the endpoint that it was given for, and nowhere else."""
+
+
+class Service:
+    """One log. Every call is safe to repeat; it raises Later, or Refused where repeating does not help."""
+
+    def __init__(self, endpoint: str, project: str, log_id: str, token: Callable[[], str]) -> None:
+        parts = urlsplit(endpoint)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise Refused(f"the endpoint {endpoint!r} is no http:// or https:// address")
+        self.log_id, self.project = log_id, project
+        self._endpoint = endpoint
+        self._url = f"{endpoint.rstrip('/')}/v1/{quote(project, safe='')}/logs/{quote(log_id)}"
+        self._token = token
+        self._opener = urllib.request.build_opener(_NoRedirect)
+
+    def certificate(self) -> Certificate:
+        """What the log holds. A log that is not there begins.
+
+        An append of nothing needs no scope but logs:write, and is consistent where a listing is a moment late.
+        """
+        return self._call("PATCH", "?offset=0", b"", {})
+
+    def append(self, offset: int, piece: bytes) -> Certificate:
+        """Raise Gap if the log ends before offset."""
+        return self._call("PATCH", f"?offset={offset}", gzip.compress(piece, _PACKING), {"Content-Encoding": "gzip"})
+
+    def seal(self, size: int, crc32: int) -> Certificate:
+        totals = json.dumps({"bytes": size, "crc32": f"{crc32:08x}"}).encode()
+        return self._call("PUT", "", totals, {"Content-Type": "application/json"})
+
+    def _call(self, method: str, query: str, body: bytes, headers: Mapping[str, str]) -> Certificate:
+        sent = {"Content-Type": "application/octet-stream", "X-Auth-Token": self._token(), **headers}
+        request = urllib.request.Request(self._url + query, body, sent, method=method)  # noqa: S310 - http(s), see above
+        try:
+            with self._opener.open(request, timeout=_TIMEOUT) as answer:
+                return _certificate(answer.read(_ANSWER_MAX), answer.headers)
+        except HTTPError as error:
+            with error:
+                raise _refusal(error.code, error.headers, _reason(error)) from error
+        except (OSError, http.client.HTTPException) as error:
+            raise Later(f"{self._endpoint} does not answer: {error}") from error
+
+
+def _certificate(content: bytes, headers: Message) -> Certificate:
+    try:
+        told = json.loads(content)
+        return Certificate(int(told["bytes"]), int(told["crc32"], 16), _seconds(headers, "Logkeep-Interval"))
+    except (ValueError, KeyError, TypeError) as error:
+        raise Later("what answers there is not Logkeep") from error
+
+
+def _refusal(status: int, headers: Message, reason: str) -> Exception:
+    text = f"the service answers {status}: {reason}"
+    if status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+        return Gap(text)
+    if status in _LATER or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return Later(text, _seconds(headers, "Retry-After") or 0)
+    return Refused(text)
+
+
+def _reason(answer: IO[bytes]) -> str:
+    try:
+        content = answer.read(_ANSWER_MAX)
+    except (OSError, http.client.HTTPException):
+        return ""
+    try:
+        told = json.loads(content)
+        return str(told.get("error_msg") or told.get("message"))
+    except (ValueError, AttributeError):
+        return content[:200].decode(errors="replace")
+
+
+def _seconds(headers: Message, name: str) -> float | None:
+    value = headers.get(name, "")
+    return float(value) if value.isdecimal() else None

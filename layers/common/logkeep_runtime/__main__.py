@@ -1,0 +1,5 @@
+"""`python -m logkeep_runtime`, in the environment that Lambda gives a runtime."""
+
+from logkeep_runtime.loop import main
+
+main()

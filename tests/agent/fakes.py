@@ -1,0 +1,126 @@
+"""A log in memory, a time that passes when it is slept through, and an agent that is driven step by step."""
+
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from logkeep_agent import Refused
+from logkeep_agent.service import Certificate, Gap, Later, Service
+from logkeep_agent.ship import TICK, Clock, Options, Shipper
+
+
+class FakeLog(Service):
+    """Keeps a log as Logkeep does; what it is told to, it refuses."""
+
+    def __init__(self) -> None:
+        super().__init__("http://127.0.0.1:1", "project", "build/a/stage1", lambda: "token")
+        self.text = bytearray()
+        self.sealed: tuple[int, int] | None = None
+        self.interval: float | None = None
+        self.requests: list[tuple[float, int, int]] = []  # when, offset, bytes
+        self.fails: Callable[[], str | None] = lambda: None  # "before" or "after" it was written
+        self.now: Callable[[], float] = lambda: 0.0
+
+    def certificate(self) -> Certificate:
+        if self.fails():
+            raise Later("away")
+        return self._certificate()
+
+    def append(self, offset: int, piece: bytes) -> Certificate:
+        kind = self.fails()
+        if kind == "before":
+            raise Later("away")
+        self.requests.append((self.now(), offset, len(piece)))
+        if offset > len(self.text):
+            raise Gap("gap")
+        held = bytes(self.text[offset : offset + len(piece)])
+        if held != piece[: len(held)]:
+            raise Refused("409")
+        if self.sealed and len(held) < len(piece):
+            raise Refused("sealed")
+        self.text += piece[len(held) :]
+        if kind == "after":
+            raise Later("the answer was lost")
+        return self._certificate()
+
+    def seal(self, size: int, crc32: int) -> Certificate:
+        assert (size, crc32) == (len(self.text), zlib.crc32(self.text))
+        self.sealed = (size, crc32)
+        return self._certificate()
+
+    def _certificate(self) -> Certificate:
+        return Certificate(len(self.text), zlib.crc32(self.text), self.interval)
+
+
+class FakeClock(Clock):
+    """Sleeping lets the plan happen, a step at a time, and time pass at once."""
+
+    def __init__(self, plan: Callable[[float], None]) -> None:
+        self.seconds = 0.0
+        self._plan = plan
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+    def wall(self) -> int:
+        return super().wall() + int(self.seconds * 1e9)
+
+    def sleep(self, seconds: float) -> None:
+        self.seconds += seconds
+        self._plan(self.seconds)
+
+
+class Bench:
+    """A file in a directory, a log, and agents that come and go."""
+
+    def __init__(self, directory: Path) -> None:
+        self.path = directory / "app.log"
+        self.log = FakeLog()
+        self.told: list[str] = []
+        self.seconds = 0.0
+
+    def write(self, text: bytes, name: str = "") -> None:
+        with (self.path.with_name(name) if name else self.path).open("ab") as file:
+            file.write(text)
+
+    def rotate(self, keep: int = 9) -> None:
+        """As logrotate does it, without compression."""
+        for number in range(keep, 0, -1):
+            old = self.path.with_name(f"app.log.{number}")
+            if old.exists():
+                old.rename(self.path.with_name(f"app.log.{number + 1}"))
+        self.path.rename(self.path.with_name("app.log.1"))
+        self.path.touch()
+
+    def ship(self, *steps: Callable[[], None], every: float = 40.0, path: Path | None = None, **options: Any) -> bool:
+        """Run an agent: each step happens so many seconds after the one before, the last is followed by a stop."""
+        waiting = list(steps)
+        clock = FakeClock(lambda now: turn(now))
+        state = self.path.with_name(".app.log.logkeep")
+        shipper = Shipper(self.log, path or self.path, state, Options(**options), self.told.append, clock)
+        due = every
+
+        def turn(now: float) -> None:
+            nonlocal due
+            self.seconds = now
+            if now < due:
+                return
+            due = now + every
+            if waiting:
+                waiting.pop(0)()
+            else:
+                shipper.stopping = True
+
+        self.log.now = clock.monotonic
+        try:
+            return shipper.run()
+        finally:
+            shipper.close()
+
+    @property
+    def lost(self) -> list[str]:
+        return [line for line in self.told if line.startswith("LOST")]
+
+
+__all__ = ["TICK", "Bench", "FakeClock", "FakeLog"]
