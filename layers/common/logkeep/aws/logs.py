@@ -215,7 +215,8 @@ class LogStore:
         if before is None:
             return put | {"ConditionExpression": "attribute_not_exists(pk)"}
         # Followers do not count as writes. What they noted since the head was read would be lost all the same.
-        followed = "followed_until = :followed" if before.followed_until else "attribute_not_exists(followed_until)"
+        noted = before.followed_until is not None
+        followed = "followed_until = :followed" if noted else "attribute_not_exists(followed_until)"
         return put | {
             "ConditionExpression": f"#version = :version AND {followed}",
             "ExpressionAttributeNames": {"#version": "version"},
