@@ -74,6 +74,7 @@ def test_a_cluster_comes_into_being_by_open_and_shows_its_settings() -> None:
         "logSwitch": True,
         "services": [],
         "backupKeepDays": 3650,
+        "fullEvery": 7,
     }
     assert made["realTimeLogCollectRecord"] is None
 
@@ -88,6 +89,14 @@ def test_what_open_needs_is_named(missing: str) -> None:
     answer = ask("open_log_backup", {name: value for name, value in BASE.items() if name != missing})
     assert is_refused(answer, 400, "CSS.0001", f"{missing}: ")
     assert send("show_log_settings").status == 404, "nothing was written"
+
+
+def test_a_body_that_does_not_fit_is_refused_in_words() -> None:
+    assert is_refused(send("open_log_backup", body=""), 400, "CSS.0001", "request: a body of JSON is required")
+    assert is_refused(ask("open_log_backup", BASE | {"agency": "a/b"}), 400, "CSS.0001", "agency: must match ^[A-Za")
+    assert is_refused(
+        send("verify_backup", body='{"color": 1}'), 400, "CSS.0001", "color: is not a field of this request"
+    )
 
 
 @pytest.mark.parametrize("missing", sorted(REAL_TIME))
@@ -169,6 +178,7 @@ def test_how_long_archives_are_kept_is_told_by_a_field_of_its_own(store: BackupS
     ask("open_log_backup", BASE | {"backup_keep_days": 31})
     ask("change_log_settings", {"full_every": 3})
     assert shown()["logConfiguration"]["backupKeepDays"] == 31
+    assert shown()["logConfiguration"]["fullEvery"] == 3
     assert shown()["realTimeLogCollectRecord"]["keepDays"] == 9
 
 

@@ -111,8 +111,8 @@ class TargetRequest(_Request):
 
 
 class LogConfiguration(BaseModel):
-    """The published answer of logs/settings for backups, besides `services` and `backupKeepDays`, which are ours;
-    updateAt in epoch milliseconds.
+    """The published answer of logs/settings for backups, besides `services`, `backupKeepDays` and `fullEvery`,
+    which are ours; updateAt in epoch milliseconds.
     """
 
     id: str
@@ -126,6 +126,7 @@ class LogConfiguration(BaseModel):
     logSwitch: bool
     services: list[str]
     backupKeepDays: int
+    fullEvery: int
 
 
 class RealTimeLogCollectRecord(BaseModel):

@@ -108,8 +108,8 @@ class Cluster:
     since_full: int = 0  # backups after the last full one
     real_time: dict[str, Any] | None = None
 
-    def configuration(self, bucket: str, keep_days: int) -> LogConfiguration | None:
-        """`keep_days` is of a cluster that chose none."""
+    def configuration(self, bucket: str, keep_days: int, full_every: int) -> LogConfiguration | None:
+        """`keep_days` and `full_every` are of a cluster that chose none."""
         if not self.enabled:
             return None
         return LogConfiguration(
@@ -124,6 +124,7 @@ class Cluster:
             logSwitch=self.log_switch,
             services=list(self.services),
             backupKeepDays=self.keep_days or keep_days,
+            fullEvery=self.full_every or full_every,
         )
 
     def new_record(self, id: str, created_at: int, job_type: Literal["Manual", "Auto"]) -> BackupRecord:
