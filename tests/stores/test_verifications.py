@@ -97,6 +97,7 @@ def test_a_missing_archive_and_one_of_another_size_are_named(number, mode, verif
     objects.s3.delete_object(Bucket=objects.bucket, Key=record.key)
     found = verify(verifying, mode)
     assert (found.state, found.failures[0]) == ("failed", f"the archive of the backup {record.id} is missing")
+    assert len(set(found.failures)) == len(found.failures), "each is told once, however many samples it spoils"
 
 
 @pytest.mark.parametrize("mode", ["attributes", "sample"])

@@ -47,8 +47,8 @@ class Verification(Job):
         return cls(mode=mode, state="running", run=run, started_at=now, updated_at=now)
 
     def failed(self, *failures: str) -> Self:
-        """With what is wrong besides, in words."""
-        return self.model_copy(update={"failures": [*self.failures, *failures][:FAILURES_MAX]})
+        """With what is wrong besides, in words, each once."""
+        return self.model_copy(update={"failures": list(dict.fromkeys([*self.failures, *failures]))[:FAILURES_MAX]})
 
     def with_done(self, number: int, read: int = 0) -> Self:
         return self.model_copy(update={"done": self.done + number, "bytes": self.bytes + read})
