@@ -94,9 +94,10 @@ def test_what_open_needs_is_named(missing: str) -> None:
 def test_a_body_that_does_not_fit_is_refused_in_words() -> None:
     assert is_refused(send("open_log_backup", body=""), 400, "CSS.0001", "request: a body of JSON is required")
     assert is_refused(ask("open_log_backup", BASE | {"agency": "a/b"}), 400, "CSS.0001", "agency: must match ^[A-Za")
-    assert is_refused(
-        send("verify_backup", body='{"color": 1}'), 400, "CSS.0001", "color: is not a field of this request"
-    )
+    unknown = send("verify_backup", body='{"color": 1}')
+    assert is_refused(unknown, 400, "CSS.0001", "color: is not a field of this request")
+    garbled = send("open_log_backup", body="\N{REPLACEMENT CHARACTER}", headers={"content-length": "1"})
+    assert is_refused(garbled, 415, "CSS.0001", "not UTF-8")
 
 
 @pytest.mark.parametrize("missing", sorted(REAL_TIME))
