@@ -112,6 +112,18 @@ def test_a_lock_that_was_made_in_another_mode_is_made_longer_as_it_is(store, run
     assert near(locks(objects, second.id), "COMPLIANCE", second.finished_at + 10 * DAY)
 
 
+def test_a_chain_that_is_locked_for_more_days_stays_so_and_is_continued(store, runs, objects, monkeypatch) -> None:
+    back_up(store, runs, monkeypatch, 5, 4)
+    monkeypatch.setenv("BACKUP_LOCK_DAYS", "2")
+    forget_aws()
+    first, second, third = back_up(store, backup_runs(PROJECT, CLUSTER), monkeypatch, 3)
+    assert (third.status, third.base) == (Status.SUCCESS, second.id)
+    assert second.locked_until
+    for each in (first, second):
+        assert near(locks(objects, each.id), "GOVERNANCE", second.locked_until)
+    assert near(locks(objects, third.id), "GOVERNANCE", (third.finished_at or 0) + 2 * DAY)
+
+
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 def test_a_worker_killed_anywhere_leaves_no_success_without_its_lock(after, store, runs, objects) -> None:
     for number in range(100):

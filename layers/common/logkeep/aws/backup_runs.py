@@ -96,14 +96,18 @@ class BackupRuns:
         return True
 
     def _locked(self, record: BackupRecord) -> BackupRecord:
-        """Lock what a backup needs, its own and what it continues, for as long as its own; again, that is longer."""
+        """Lock what a backup needs, its own and what it continues, for as long as its own; again, that is longer.
+
+        What is locked for longer already, by a larger number of days, stays so: S3 refuses to make a lock shorter.
+        """
         days, mode = settings().backup_lock_days, settings().backup_lock_mode
         if not days:
             return record
-        record = replace(record, locked_until=(record.finished_at or 0) + days * DAY, lock_mode=mode)
+        until = (record.finished_at or 0) + days * DAY
+        record = replace(record, locked_until=until, lock_mode=mode)
         for link in self._store.chain(record):
-            keys = self._files.archive(link), self._files.cut(link.id)
-            retain(self.bucket, keys, record.locked_until or 0, link.lock_mode or mode)
+            until, mode = max(until, link.locked_until or 0), link.lock_mode or mode
+            retain(self.bucket, (self._files.archive(link), self._files.cut(link.id)), until, mode)
         return record
 
     def cut_of(self, record_id: str) -> Cut | None:
