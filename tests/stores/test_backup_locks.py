@@ -18,7 +18,7 @@ from logkeep.clock import now_ms
 from logkeep.schedule import DAY
 from tests.calls import CLUSTER, PROJECT, forget_aws
 from tests.conftest import Objects
-from tests.faults import Killed, at_once, killed_at
+from tests.faults import Killed, at_once, counted, killed_at
 from tests.stores.test_backup_runs import begin, expire, fill, restored, stored
 from tests.stores.test_retention import TIME, back_up, shown, sweep
 
@@ -146,6 +146,24 @@ def test_a_worker_killed_anywhere_leaves_no_success_without_its_lock(after, stor
         assert each.status is Status.SUCCESS
         assert min(end for _, end in locks(objects, each.id)) >= (each.locked_until or 0)
     assert restored(objects, *oldest_first) == stored()
+
+
+def test_a_chain_is_no_longer_than_can_be_locked_within_one_request(store, runs, monkeypatch) -> None:
+    """Each backup locks all that it continues anew."""
+    monkeypatch.setattr("logkeep.aws.backup_runs.CHAIN_MAX", 4)
+    store.open(LogSettings(full_every=1000), now_ms())
+    made = back_up(store, runs, monkeypatch, 9, 8, 7, 6, 5)
+    assert [each.base for each in made] == [None, "r9", "r8", "r7", None]
+    store.open(LogSettings(full_every=2), now_ms())
+    made = back_up(store, runs, monkeypatch, 4, 3)
+    assert [each.base for each in made[5:]] == ["r5", None]
+
+
+def test_a_backup_asks_twice_for_each_link_of_its_chain(store, runs, monkeypatch) -> None:
+    back_up(store, runs, monkeypatch, 5, 4)
+    with counted() as counts:
+        back_up(store, runs, monkeypatch, 3)
+    assert counts["PutObjectRetention"] == 2 * 3
 
 
 def test_what_is_locked_does_not_expire_and_its_bytes_outlive_its_record(store, runs, keeper, objects, monkeypatch):

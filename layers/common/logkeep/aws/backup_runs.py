@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import time
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Final
@@ -17,11 +18,11 @@ from botocore.exceptions import ClientError
 from logkeep.aws import clients
 from logkeep.aws.backups import BackupStore, Lease, backup_store
 from logkeep.aws.event_backup import EventBackup
-from logkeep.aws.locks import retain
+from logkeep.aws.locks import CHAIN_MAX, retain
 from logkeep.aws.logs import LogStore, log_store
 from logkeep.aws.objects import Bucket, is_absent
 from logkeep.aws.uploads import Making, Unfinished, UploadGone, assemble, discard
-from logkeep.backups import BackupRecord, Cluster, Status
+from logkeep.backups import BackupRecord, Cluster, Status, chain
 from logkeep.clock import now_ms
 from logkeep.cuts import LOGS_MAX, Archive, Cut
 from logkeep.errors import Busy, Corrupt, TooLarge
@@ -78,8 +79,11 @@ class BackupRuns:
             archive = cut.archive
             unfinished = self._work(lease.record, archive, deadline)
         except (Corrupt, TooLarge) as error:
-            if self._store.finish(lease, lease.record.failed(str(error), now_ms()), None):
-                discard(self.bucket, self._files.archive(lease.record))
+            # A log may not be the one any more that the backup before holds a part of.
+            failed, full_next = lease.record.failed(str(error), now_ms()), isinstance(error, Corrupt)
+            if self._store.finish(lease, failed, full_next=full_next):
+                with suppress(ClientError):  # the sweep tries again
+                    discard(self.bucket, self._files.archive(failed))
             return False
         if unfinished is not None:
             return self._release(lease, unfinished)
@@ -105,7 +109,7 @@ class BackupRuns:
             return record
         until = (record.finished_at or 0) + days * DAY
         record = replace(record, locked_until=until, lock_mode=mode)
-        for link in self._store.chain(record):
+        for link in chain(record, self._store.find):
             until, mode = max(until, link.locked_until or 0), link.lock_mode or mode
             retain(self.bucket, (self._files.archive(link), self._files.cut(link.id)), until, mode)
         return record
@@ -124,8 +128,10 @@ class BackupRuns:
         if found := self.cut_of(record.id):
             return found
         full_every = cluster.full_every or settings().backup_full_every
+        if settings().backup_lock_days:
+            full_every = min(full_every, CHAIN_MAX)
         base = None
-        if cluster.last_record and cluster.since_full + 1 < full_every:
+        if cluster.last_record and not cluster.full_next and cluster.since_full + 1 < full_every:
             base = self.cut_of(cluster.last_record)
         events = self._events.collect(record.id, cluster.services, base, deadline)
         if isinstance(events, Unfinished):

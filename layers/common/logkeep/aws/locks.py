@@ -6,11 +6,15 @@ ended.
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from typing import Final
 
 from botocore.exceptions import ClientError
 
 from logkeep.aws.objects import Bucket, is_absent
 from logkeep.backups import LockMode
+
+# Links of a chain, all of which are locked anew by each backup, or held within one request: two calls each.
+CHAIN_MAX: Final = 100
 
 
 def retain(bucket: Bucket, keys: Iterable[str], until: int, mode: LockMode) -> None:
