@@ -18,7 +18,7 @@ from logkeep.aws.logs import LogStore, log_store
 from logkeep.aws.restores import Restores, restores
 from logkeep.backups import Status
 from logkeep.clock import now_ms
-from logkeep.errors import Busy, Conflict, RecordNotFound
+from logkeep.errors import Busy, Conflict, RecordNotFound, TooLarge
 from logkeep.jobs import STALLED_AFTER
 from logkeep.log import Certificate, Head, Totals
 from logkeep.logid import LogId
@@ -200,6 +200,37 @@ def test_a_dry_run_writes_nothing(logs, store, restoring) -> None:
     assert report.bytes == len(before["node-1/instance"][0])
     assert not [name for name in requests if name.startswith(("Put", "Update", "Delete", "Transact", "Create"))]
     assert store.record("more").restore is None
+
+
+@pytest.mark.parametrize("name", ["_DRY_ROWS_MAX", "_DRY_TEXT_MAX"])
+def test_a_dry_run_says_where_it_would_take_too_long_to_compare(name, logs, store, restoring, monkeypatch) -> None:
+    append(logs, LOG, b"first\n" * 100)
+    append(logs, LOG, b"second\n" * 100)
+    back_up(store, "full")
+    if name == "_DRY_ROWS_MAX":
+        append(logs, LOG, b"behind the backup\n")
+    else:
+        lose()
+        append(logs, LOG, b"first\n" * 99)
+    assert restoring.planned("full", HERE, now_ms(), NEVER).unchecked == 0
+    monkeypatch.setattr(module, name, 1)
+    assert restoring.planned("full", HERE, now_ms(), NEVER).unchecked == 1
+
+
+def test_a_chain_that_takes_longer_than_a_request_may_is_not_planned(logs, store, restoring) -> None:
+    filled(logs, store)
+    with pytest.raises(TooLarge, match="restore them under a prefix"):
+        restoring.planned("more", HERE, now_ms(), time.monotonic())
+
+
+def test_a_log_that_has_grown_is_not_sealed_as_the_backup_was(logs, store, restoring) -> None:
+    """A truncated one that was written anew, further than it was backed up."""
+    filled(logs, store)
+    lose("node-3/truncated")
+    append(logs, log_id("node-3/truncated"), b"INFO half\nand more\n")
+    before = held(logs)
+    assert restore(restoring, "more").state == "done"
+    assert held(logs) == before
 
 
 def test_backups_after_a_restore_hold_every_byte(logs, store, restoring) -> None:
