@@ -127,6 +127,21 @@ def test_one_of_seven_backups_is_full_and_the_chain_restores_byte_for_byte(store
     assert restored(objects, *oldest_first) == stored()
 
 
+@pytest.mark.parametrize("gone", [0, 1])
+def test_behind_an_archive_that_is_gone_a_backup_is_full(gone, store, runs, objects) -> None:
+    for number in range(4):
+        if number == 3:
+            key = f"backups/{PROJECT}/{CLUSTER}/css/log/r{gone}.zip"
+            clients.s3().delete_object(Bucket=runs.bucket.name, Key=key)
+        fill()
+        begin(store, f"r{number}", 1000 + number)
+        assert not runs.go_on(TIME)
+    newest, *before = store.records()
+    assert [each.base for each in before] == ["r1", "r0", None]
+    assert newest.base is None
+    assert restored(objects, newest) == stored()
+
+
 def test_a_cluster_may_choose_how_often_a_backup_is_full(store, runs) -> None:
     store.items.update("cluster", {"full_every": 1})
     for number in range(3):

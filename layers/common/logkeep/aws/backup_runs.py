@@ -127,12 +127,7 @@ class BackupRuns:
         """The cut of a record, made by the first who needs it; Unfinished if the time was not enough for the events."""
         if found := self.cut_of(record.id):
             return found
-        full_every = cluster.full_every or settings().backup_full_every
-        if settings().backup_lock_days:
-            full_every = min(full_every, CHAIN_MAX)
-        base = None
-        if cluster.last_record and not cluster.full_next and cluster.since_full + 1 < full_every:
-            base = self.cut_of(cluster.last_record)
+        base = self._base(cluster)
         events = self._events.collect(record.id, cluster.services, base, deadline)
         if isinstance(events, Unfinished):
             return events
@@ -154,6 +149,18 @@ class BackupRuns:
             return self._cut(record, cluster, deadline)
         # The events were a step; there may be no time for another.
         return Unfinished(1) if cut.events and time.monotonic() > deadline else cut
+
+    def _base(self, cluster: Cluster) -> Cut | None:
+        """The cut that the next backup continues; None where it is a full one, as behind an archive that is gone."""
+        full_every = cluster.full_every or settings().backup_full_every
+        if settings().backup_lock_days:
+            full_every = min(full_every, CHAIN_MAX)
+        last = self._store.find(cluster.last_record) if cluster.last_record else None
+        if last is None or cluster.full_next or cluster.since_full + 1 >= full_every:
+            return None
+        links = list(chain(last, self._store.find))
+        there = all(self.bucket.size(self._files.archive(each)) == each.size for each in links)
+        return self.cut_of(last.id) if there and links[-1].base is None else None
 
     def _work(self, record: BackupRecord, archive: Archive, deadline: float) -> Unfinished | None:
         """Put the archive together and verify it; Unfinished if the time was not enough."""
