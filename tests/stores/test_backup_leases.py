@@ -62,3 +62,18 @@ def test_progress_starts_the_count_anew_and_a_live_worker_is_left_alone(store) -
         assert not store.ask_again(now + 59_000)
         store.release(lease, now, progress=True)
     assert only(store).status is Status.RUNNING
+
+
+def test_a_worker_whose_lease_another_one_took_over_neither_ends_the_backup_nor_gives_it_away(store) -> None:
+    record, now = begin(store), now_ms()
+    late = store.claim(now, 60)
+    theirs = store.claim(now + 61_000, 60)
+    assert late
+    assert theirs
+    assert not store.finish(late, record.failed("too late", now), None)
+    store.release(late, now + 61_000, progress=False)
+    assert store.claim(now + 62_000, 60) is None, "it is still theirs"
+    assert only(store).status is Status.RUNNING
+    assert list(store.items.newest("alert/")) == []
+    assert store.finish(theirs, record.failed("in time", now), None)
+    assert only(store).failed_msg == "in time"

@@ -11,6 +11,8 @@ from local.emulator import Emulator
 from local.template import Template
 from logkeep.aws.backup_runs import BackupRuns, backup_runs
 from logkeep.aws.backups import BackupStore, backup_store
+from logkeep.aws.locks import retain, set_legal_hold
+from logkeep.aws.objects import Bucket
 from logkeep.aws.retention import Retention, retention
 from logkeep.backup_settings import LogSettings
 from logkeep.backups import Status
@@ -214,3 +216,17 @@ def test_a_failure_has_nothing_to_be_locked_and_is_held_as_a_record(store, keepe
     keeper.hold("first")
     assert store.record("first").hold
     keeper.let_go("first")
+
+
+def test_what_was_deleted_is_left_out_of_locks_and_holds(objects, monkeypatch) -> None:
+    """What the emulator does not tell apart: S3 answers so where the current version is a delete marker."""
+    bucket = Bucket(objects.s3, objects.bucket)
+    for code in ("NoSuchKey", "MethodNotAllowed"):
+
+        def answer(code: str = code, **_: object) -> None:
+            raise ClientError({"Error": {"Code": code}}, "PutObject")
+
+        monkeypatch.setattr(objects.s3, "put_object_retention", answer)
+        monkeypatch.setattr(objects.s3, "put_object_legal_hold", answer)
+        retain(bucket, ["backups/deleted.zip"], now_ms() + DAY, "GOVERNANCE")
+        set_legal_hold(bucket, ["backups/deleted.zip"], on=True)

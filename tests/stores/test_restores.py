@@ -6,6 +6,7 @@ import random
 import time
 import zipfile
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -221,6 +222,25 @@ def test_a_chain_that_takes_longer_than_a_request_may_is_not_planned(logs, store
     filled(logs, store)
     with pytest.raises(TooLarge, match="restore them under a prefix"):
         restoring.planned("more", HERE, now_ms(), time.monotonic())
+
+
+def test_a_restore_into_a_cluster_of_more_logs_than_a_request_can_read_is_not_planned(
+    logs, store, restoring, monkeypatch
+) -> None:
+    filled(logs, store)
+    now, heads = [0.0], LogStore.heads
+
+    def slow(self: LogStore, owner: str) -> Iterator[Head]:
+        for each in heads(self, owner):
+            now[0] += 10
+            yield each
+
+    monkeypatch.setattr(LogStore, "heads", slow)
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    assert restoring.planned("more", HERE, now_ms(), 60).logs == 5
+    now[0] = 0
+    with pytest.raises(TooLarge):
+        restoring.planned("more", HERE, now_ms(), 30)
 
 
 def test_a_log_that_has_grown_is_not_sealed_as_the_backup_was(logs, store, restoring) -> None:

@@ -35,7 +35,9 @@ def in_time[T](items: Iterable[T], deadline: float, instead: str) -> Iterator[T]
     """Items for a request, which ends at the deadline (time.monotonic()): raise TooLarge where they take longer."""
     for each in items:
         if time.monotonic() > deadline:
-            raise TooLarge(f"the chain of backups is too long to be looked at; {instead}")
+            raise TooLarge(
+                f"the backup and those that it continues, or the cluster, hold too much to be looked at; {instead}"
+            )
         yield each
 
 

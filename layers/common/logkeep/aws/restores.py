@@ -72,7 +72,9 @@ class Restores:
         self._archives.check_size(chain, _INSTEAD)
         self._archives.there(chain)
         wanted = targets(in_time(self._archives.cuts(chain), deadline, _INSTEAD), asked.prefix)
-        heads = {head.log_id: head for head in self._logs.heads(wanted[0].log_id.owner)} if wanted else {}
+        ids = {each.log_id for each in wanted}
+        found = in_time(self._logs.heads(wanted[0].log_id.owner), deadline, _INSTEAD) if wanted else ()
+        heads = {head.log_id: head for head in found if head.log_id in ids}
         report = RestoreReport.begin("", asked.prefix, now, dry=True, logs=len(wanted))
         compared = 0
         for each in wanted:
