@@ -110,7 +110,7 @@ def test_what_a_real_time_collection_needs_is_named(missing: str) -> None:
     ("field", "value"),
     [("agency", "a b"), ("log_base_path", "/css"), ("log_base_path", "a/../b"), ("log_base_path", "é" * 257),
      ("log_base_path", ""), ("period", "25:00 GMT+08:00"), ("keep_days", 0), ("keep_days", 3651),
-     ("target_cluster_id", "a/b"), ("full_every", 0), ("auto_enable", "perhaps"),
+     ("target_cluster_id", "a/b"), ("full_every", 0), ("full_every", 101), ("auto_enable", "perhaps"),
      ("backup_keep_days", 0), ("backup_keep_days", 3651),
      ("services", "a"), ("services", ["a/b"]), ("services", [""]), ("services", ["a", "a"]), ("services", [1]),
      ("services", [str(n) for n in range(11)]), ("services", ["x" * 129]), ("services", {"a": "b"})],

@@ -39,7 +39,7 @@ pytestmark = [pytest.mark.soak, pytest.mark.usefixtures("aws")]
 @pytest.mark.parametrize("after", [False, True] if LONG else [True], ids=lambda after: "after" if after else "before")
 def test_a_worker_killed_at_any_call_has_a_successor_that_ends_its_backup(way, after, objects) -> None:
     """A backup after the other, each with two messages, its worker killed a call later, until one gets through."""
-    cluster, pace = Cluster("c", random.Random(7), objects, full_every=1000, logs=LOGS), WAYS[way]
+    cluster, pace = Cluster("c", random.Random(7), objects, full_every=100, logs=LOGS), WAYS[way]
     counts: Counter[str] = Counter()
     steps = []
     for number in range(FROM[way], 200):
@@ -63,7 +63,7 @@ def test_a_worker_killed_at_any_call_has_a_successor_that_ends_its_backup(way, a
 @pytest.mark.parametrize("way", WAYS)
 def test_a_worker_that_was_passed_over_changes_nothing_any_more(way, objects) -> None:
     """It stands still behind a call while its lease ends, another finishes, and the next backup is in the middle."""
-    cluster, pace = Cluster("c", random.Random(8), objects, full_every=1000, logs=LOGS), WAYS[way]
+    cluster, pace = Cluster("c", random.Random(8), objects, full_every=100, logs=LOGS), WAYS[way]
     counts: Counter[str] = Counter()
     steps = []
     for number in range(0, 200, 1 if LONG else 8):

@@ -2,21 +2,14 @@
 
 import pytest
 
-from logkeep.aws.backups import ASKED_MAX, QUEUED_FOR, BackupStore, backup_store
+from logkeep.aws.backups import ASKED_MAX, QUEUED_FOR
 from logkeep.aws.logs import log_store
 from logkeep.backups import RecordQuery, Status
 from logkeep.clock import now_ms
-from tests.calls import CLUSTER, PROJECT
+from tests.calls import PROJECT
 from tests.stores.test_backup_runs import begin, only
 
 pytestmark = pytest.mark.usefixtures("aws")
-
-
-@pytest.fixture
-def store(aws) -> BackupStore:
-    store = backup_store(PROJECT, CLUSTER)
-    store.enable()
-    return store
 
 
 def test_a_record_is_running_while_its_worker_lives_and_failed_when_nobody_comes(store, monkeypatch) -> None:

@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 
 from local.emulator import Emulator
 from local.template import Template
-from logkeep.aws.backup_runs import BackupRuns, backup_runs
+from logkeep.aws.backup_runs import backup_runs
 from logkeep.aws.backups import BackupStore, backup_store
 from logkeep.aws.locks import retain, set_legal_hold
 from logkeep.aws.objects import Bucket
@@ -41,11 +41,6 @@ def store(locked: None) -> BackupStore:
     store = backup_store(PROJECT, CLUSTER)
     store.open(LogSettings(backup_keep_days=1, full_every=3), now_ms())
     return store
-
-
-@pytest.fixture
-def runs(store: BackupStore) -> BackupRuns:
-    return backup_runs(PROJECT, CLUSTER)
 
 
 @pytest.fixture
@@ -148,17 +143,6 @@ def test_a_worker_killed_anywhere_leaves_no_success_without_its_lock(after, stor
         assert each.status is Status.SUCCESS
         assert min(end for _, end in locks(objects, each.id)) >= (each.locked_until or 0)
     assert restored(objects, *oldest_first) == stored()
-
-
-def test_a_chain_is_no_longer_than_can_be_locked_within_one_request(store, runs, monkeypatch) -> None:
-    """Each backup locks all that it continues anew."""
-    monkeypatch.setattr("logkeep.aws.backup_runs.CHAIN_MAX", 4)
-    store.open(LogSettings(full_every=1000), now_ms())
-    made = back_up(store, runs, monkeypatch, 9, 8, 7, 6, 5)
-    assert [each.base for each in made] == [None, "r9", "r8", "r7", None]
-    store.open(LogSettings(full_every=2), now_ms())
-    made = back_up(store, runs, monkeypatch, 4, 3)
-    assert [each.base for each in made[5:]] == ["r5", None]
 
 
 def test_a_backup_asks_twice_for_each_link_of_its_chain(store, runs, monkeypatch) -> None:

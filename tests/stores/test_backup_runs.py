@@ -16,7 +16,7 @@ import pytest
 
 from logkeep.aws import clients
 from logkeep.aws.backup_runs import BackupRuns, backup_runs
-from logkeep.aws.backups import BackupStore, backup_store
+from logkeep.aws.backups import BackupStore
 from logkeep.aws.logs import log_store
 from logkeep.backups import BackupRecord, Status
 from logkeep.clock import now_ms
@@ -30,18 +30,6 @@ from tests.faults import Killed, at_once, killed_at
 pytestmark = pytest.mark.usefixtures("aws")
 LOGS = [f"cluster/{CLUSTER}/node-{node}/{kind}" for node in (1, 2) for kind in ("instance", "searchSlow")]
 TIME = 900.0
-
-
-@pytest.fixture
-def store(aws) -> BackupStore:
-    store = backup_store(PROJECT, CLUSTER)
-    store.enable()
-    return store
-
-
-@pytest.fixture
-def runs(store: BackupStore) -> BackupRuns:
-    return backup_runs(PROJECT, CLUSTER)
 
 
 def append(log_id: str, text: bytes) -> None:

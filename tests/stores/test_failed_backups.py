@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from logkeep.aws import clients
-from logkeep.aws.backup_runs import BackupRuns, backup_runs
-from logkeep.aws.backups import ASKED_MAX, QUEUED_FOR, BackupStore, backup_store
+from logkeep.aws.backup_runs import BackupRuns
+from logkeep.aws.backups import ASKED_MAX, QUEUED_FOR, BackupStore
 from logkeep.aws.logs import log_store
 from logkeep.aws.restores import restores
 from logkeep.aws.retention import LEFT_FOR, retention
@@ -21,18 +21,6 @@ from tests.faults import Killed, killed, killed_at
 from tests.stores.test_backup_runs import LOGS, TIME, append, begin, expire, fill, in_two_parts, only, restored, stored
 
 pytestmark = pytest.mark.usefixtures("aws")
-
-
-@pytest.fixture
-def store(aws) -> BackupStore:
-    store = backup_store(PROJECT, CLUSTER)
-    store.enable()
-    return store
-
-
-@pytest.fixture
-def runs(store: BackupStore) -> BackupRuns:
-    return backup_runs(PROJECT, CLUSTER)
 
 
 def uploads() -> list[Any]:

@@ -11,7 +11,7 @@ from logkeep.aws.logs import log_store
 from logkeep.log import Head
 from logkeep.logid import LogId
 from tests.calls import CLUSTER, PROJECT
-from tests.stores.test_restores import LOG, append, back_up, held, log_id, logs, store
+from tests.stores.test_restores import LOG, append, back_up, held, log_id
 
 __all__ = ["logs", "store"]  # fixtures
 pytestmark = pytest.mark.usefixtures("aws")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from logkeep.aws import clients
-from logkeep.aws.backup_runs import BackupRuns, backup_runs
+from logkeep.aws.backup_runs import BackupRuns
 from logkeep.aws.backups import BackupStore, backup_store, record_of
 from logkeep.aws.logs import log_store
 from logkeep.aws.restores import restores
@@ -37,11 +37,6 @@ def store(aws) -> BackupStore:
     store = backup_store(PROJECT, CLUSTER)
     store.open(LogSettings(backup_keep_days=30, full_every=3), now_ms())
     return store
-
-
-@pytest.fixture
-def runs(store: BackupStore) -> BackupRuns:
-    return backup_runs(PROJECT, CLUSTER)
 
 
 @pytest.fixture

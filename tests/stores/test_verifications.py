@@ -27,13 +27,6 @@ pytestmark = pytest.mark.usefixtures("aws")
 NEVER = float("inf")
 
 
-@pytest.fixture
-def store(aws) -> BackupStore:
-    store = backup_store(PROJECT, CLUSTER)
-    store.enable()
-    return store
-
-
 def append(name: str, text: bytes) -> None:
     log_store(PROJECT).append(LogId.parse(f"cluster/{CLUSTER}/{name}"), lambda: iter((text,)), None)
 

@@ -18,7 +18,7 @@ from botocore.exceptions import ClientError
 from logkeep.aws import clients
 from logkeep.aws.backups import BackupStore, Lease, backup_store
 from logkeep.aws.event_backup import EventBackup
-from logkeep.aws.locks import CHAIN_MAX, retain
+from logkeep.aws.locks import retain
 from logkeep.aws.logs import LogStore, log_store
 from logkeep.aws.objects import Bucket, is_absent
 from logkeep.aws.uploads import Making, Unfinished, UploadGone, assemble, discard
@@ -153,8 +153,6 @@ class BackupRuns:
     def _base(self, cluster: Cluster) -> Cut | None:
         """The cut that the next backup continues; None where it is a full one, as behind an archive that is gone."""
         full_every = cluster.full_every or settings().backup_full_every
-        if settings().backup_lock_days:
-            full_every = min(full_every, CHAIN_MAX)
         last = self._store.find(cluster.last_record) if cluster.last_record else None
         if last is None or cluster.full_next or cluster.since_full + 1 >= full_every:
             return None

@@ -173,7 +173,7 @@ class BackupStore:
 
     def last_success(self) -> BackupRecord | None:
         last = (self.items.get("cluster") or {}).get("last_record")
-        return self.record(last) if last else None
+        return self.find(last) if last else None
 
     def note_read_back(self, record: BackupRecord, done: int, crc32: int) -> None:
         """Note how far the archive was read back, and the CRC-32 to there; nothing where someone else went further."""

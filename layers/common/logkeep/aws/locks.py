@@ -13,8 +13,6 @@ from botocore.exceptions import ClientError
 from logkeep.aws.objects import Bucket, is_absent
 from logkeep.backups import LockMode
 
-# Links of a chain, all of which are locked anew by each backup, or held within one request: two calls each.
-CHAIN_MAX: Final = 100
 _DELETED: Final = "MethodNotAllowed"  # so S3 answers a lock of what was deleted, whose current version is a marker
 
 
