@@ -50,7 +50,10 @@ class Target:
         names = (("LOGKEEP_ENDPOINT", "endpoint"), ("LOGKEEP_TOKEN", "token"), ("LOGKEEP_PROJECT", "project_id"))
         endpoint, token, project = (os.environ.get(variable) or told.get(name, "") for variable, name in names)
         if not (endpoint and token and project):
-            raise IngestFailed("where to? Start the local service (make run), or set " + ", ".join(v for v, _ in names))
+            raise IngestFailed(
+                "where to? Start the local service (make run; with a LOGKEEP_DATA, set it here too), or set "
+                + ", ".join(v for v, _ in names)
+            )
         return cls(endpoint.rstrip("/"), token, project, parsed)
 
     @property

@@ -16,6 +16,7 @@ from local.template import Template, chosen
 from logkeep.aws.backups import BY_DUE
 from logkeep.aws.logs import BY_ID
 from logkeep.aws.renders import KEPT_DAYS
+from logkeep.backup_settings import CHAIN_MAX
 from logkeep.identity import NEEDED, Access
 from logkeep.web.http import App
 
@@ -89,6 +90,10 @@ def test_everyone_may_log_in_ask_for_versions_and_be_told_that_a_route_is_unknow
 
 def test_the_table_of_scopes_names_the_functions_and_no_others() -> None:
     assert NEEDED.keys() == {folder(route.function) for route in TEMPLATE.routes}
+
+
+def test_a_stack_s_chains_are_no_longer_than_a_cluster_may_choose() -> None:
+    assert TEMPLATE.raw["Parameters"]["BackupFullEvery"]["MaxValue"] == CHAIN_MAX
 
 
 def test_unknown_routes_have_a_function() -> None:

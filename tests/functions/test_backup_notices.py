@@ -70,10 +70,13 @@ def outbox(store: BackupStore) -> list[str]:
     return [each["sk"] for each in store.items.newest("alert/")]
 
 
-def test_a_failure_is_told_at_once_with_what_to_do(store, people, corrupt) -> None:
+def test_a_failure_is_told_at_once_with_what_to_do(store, people, corrupt, monkeypatch) -> None:
+    warned: list[Any] = []
+    monkeypatch.setattr("logkeep.web.queue.logger.warning", lambda _, extra: warned.append(extra["records"]))
     fill()
     begin(store)
     work_on_backup(RUN, 900)
+    assert warned == [{"first": "the archive is not what it should be"}]
     (told,) = people.heard()
     assert told["Subject"] == f"Logkeep: backup failed, cluster {CLUSTER}"
     for said in (PROJECT, CLUSTER, "first", "the archive is not what it should be", "logs/collect"):

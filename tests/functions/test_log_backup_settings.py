@@ -74,6 +74,7 @@ def test_a_cluster_comes_into_being_by_open_and_shows_its_settings() -> None:
         "logSwitch": True,
         "services": [],
         "backupKeepDays": 3650,
+        "fullEvery": 7,
     }
     assert made["realTimeLogCollectRecord"] is None
 
@@ -90,6 +91,15 @@ def test_what_open_needs_is_named(missing: str) -> None:
     assert send("show_log_settings").status == 404, "nothing was written"
 
 
+def test_a_body_that_does_not_fit_is_refused_in_words() -> None:
+    assert is_refused(send("open_log_backup", body=""), 400, "CSS.0001", "request: a body of JSON is required")
+    assert is_refused(ask("open_log_backup", BASE | {"agency": "a/b"}), 400, "CSS.0001", "agency: must match ^[A-Za")
+    unknown = send("verify_backup", body='{"color": 1}')
+    assert is_refused(unknown, 400, "CSS.0001", "color: is not a field of this request")
+    garbled = send("open_log_backup", body="\N{REPLACEMENT CHARACTER}", headers={"content-length": "1"})
+    assert is_refused(garbled, 415, "CSS.0001", "not UTF-8")
+
+
 @pytest.mark.parametrize("missing", sorted(REAL_TIME))
 def test_what_a_real_time_collection_needs_is_named(missing: str) -> None:
     body = {name: value for name, value in REAL_TIME.items() if name != missing}
@@ -100,7 +110,7 @@ def test_what_a_real_time_collection_needs_is_named(missing: str) -> None:
     ("field", "value"),
     [("agency", "a b"), ("log_base_path", "/css"), ("log_base_path", "a/../b"), ("log_base_path", "é" * 257),
      ("log_base_path", ""), ("period", "25:00 GMT+08:00"), ("keep_days", 0), ("keep_days", 3651),
-     ("target_cluster_id", "a/b"), ("full_every", 0), ("auto_enable", "perhaps"),
+     ("target_cluster_id", "a/b"), ("full_every", 0), ("full_every", 101), ("auto_enable", "perhaps"),
      ("backup_keep_days", 0), ("backup_keep_days", 3651),
      ("services", "a"), ("services", ["a/b"]), ("services", [""]), ("services", ["a", "a"]), ("services", [1]),
      ("services", [str(n) for n in range(11)]), ("services", ["x" * 129]), ("services", {"a": "b"})],
@@ -169,6 +179,7 @@ def test_how_long_archives_are_kept_is_told_by_a_field_of_its_own(store: BackupS
     ask("open_log_backup", BASE | {"backup_keep_days": 31})
     ask("change_log_settings", {"full_every": 3})
     assert shown()["logConfiguration"]["backupKeepDays"] == 31
+    assert shown()["logConfiguration"]["fullEvery"] == 3
     assert shown()["realTimeLogCollectRecord"]["keepDays"] == 9
 
 

@@ -16,6 +16,7 @@ from logkeep.aws.backups import backup_store
 from logkeep.aws.logs import log_store
 from logkeep.aws.restore_queue import RestoreOrder
 from logkeep.aws.restore_queue import send as order_restore
+from logkeep.aws.retention import LEFT_FOR, retention
 from logkeep.backup_settings import LogSettings
 from logkeep.backups import BackupRecord, Status
 from logkeep.clock import now_ms
@@ -31,27 +32,29 @@ _LOGS = [f"node-{node}/{kind}" for node in (1, 2) for kind in ("instance", "sear
 class Cluster:
     """A cluster, its logs as their producer knows them, and the backups that were asked for."""
 
-    def __init__(self, name: str, chance: random.Random, objects: Objects, full_every: int = 7) -> None:
+    def __init__(
+        self, name: str, chance: random.Random, objects: Objects, *, full_every: int = 7, logs: int = 4
+    ) -> None:
         self.name = name
         self.store = backup_store(PROJECT, name)
         self.store.open(LogSettings(auto_enable=True, period="00:00 GMT+00:00", full_every=full_every), now_ms())
         self.texts: dict[str, bytearray] = {}
+        self._logs = _LOGS[:logs]
         self._chance = chance
         self._objects = objects
         self._asked: dict[str, dict[str, int]] = {}  # by id of the record: how long the logs were before
         self._seen: dict[str, dict[str, int]] = {}  # by id of the record: how long the logs are in it and its bases
         self._dues = 0
-        self._left: set[str] = set()  # archives of backups that were given up
 
     def grow(self) -> None:
         """Append to every log, to one of them more than goes into an item of the table."""
-        for name, size in zip(_LOGS, (40_000, 20, 300, 2_000), strict=True):
+        for name, size in zip(self._logs, (40_000, 20, 300, 2_000), strict=False):
             self._append(name, size)
 
     def drip(self) -> None:
         """Append to one of the logs, or to one that is new."""
         fresh = f"node-{self._chance.randint(3, 9)}/instance"
-        self._append(self._chance.choice([*_LOGS, fresh]), self._chance.choice([20, 300, 2_000, 40_000]))
+        self._append(self._chance.choice([*self._logs, fresh]), self._chance.choice([20, 300, 2_000, 40_000]))
 
     def _append(self, name: str, size: int) -> None:
         text = self.texts.setdefault(f"cluster/{self.name}/{name}", bytearray())
@@ -161,12 +164,11 @@ class Cluster:
         succeeded = [each for each in records if each.status is Status.SUCCESS]
         there = set(self._objects.keys(f"backups/{PROJECT}/{self.name}/"))
         assert there >= {each.key for each in succeeded}
-        left = there - {each.key for each in succeeded}
-        # Its workers were killed behind the archive, and the schedule, which ended it, may not delete.
-        given_up = {each.id for each in records if "asked for" in (each.failed_msg or "")}
-        assert {Path(key).stem for key in left} <= given_up, "an archive for each success, and hardly another"
-        counts: Counter[str] = Counter({"archives of what was given up": len(left - self._left)})
-        self._left |= left
+        # Its workers were killed behind the archive; the sweep removes it an hour later.
+        failed = {each.id for each in records if each.status is Status.FAIL}
+        left = {Path(key).stem for key in there - {each.key for each in succeeded}}
+        assert left <= failed, "an archive for each success, and another at most of a failure"
+        counts: Counter[str] = Counter()
         for record in sorted(records, key=lambda each: each.finished_at or 0):
             if record.id in self._seen:
                 continue
@@ -180,10 +182,16 @@ class Cluster:
                 counts["bytes compared"] += self._compare(record)
         return counts
 
-    def uploads(self) -> int:
-        """How many uploads were begun and neither completed nor aborted: the bucket's lifecycle removes them."""
+    def check_swept(self) -> Counter[str]:
+        """Behind a sweep, an hour later, there is an archive for each success and nothing else."""
         prefix = f"backups/{PROJECT}/{self.name}/"
-        return len(clients.s3().list_multipart_uploads(Bucket=os.environ["BUCKET"], Prefix=prefix).get("Uploads", []))
+        before = self._objects.keys(prefix)
+        assert not retention(PROJECT, self.name).sweep(now_ms() + LEFT_FOR + 1000, 900)
+        there = self._objects.keys(prefix)
+        assert set(there) == {each.key for each in self.store.records() if each.status is Status.SUCCESS}
+        begun = clients.s3().list_multipart_uploads(Bucket=os.environ["BUCKET"], Prefix=prefix).get("Uploads", [])
+        assert begun == [], "no upload is left that nobody goes on with"
+        return Counter({"archives swept": len(before) - len(there)})
 
     def state(self) -> dict[str, Any]:
         """All that a worker could change of the cluster's backups, but for uploads.

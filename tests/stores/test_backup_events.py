@@ -39,11 +39,6 @@ def store(aws) -> BackupStore:
 
 
 @pytest.fixture
-def runs(store: BackupStore) -> BackupRuns:
-    return backup_runs(PROJECT, CLUSTER)
-
-
-@pytest.fixture
 def small(monkeypatch) -> None:
     """A piece of about every segment."""
     monkeypatch.setattr(event_files, "RAW_MAX", 1)

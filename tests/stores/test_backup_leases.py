@@ -2,21 +2,14 @@
 
 import pytest
 
-from logkeep.aws.backups import ASKED_MAX, QUEUED_FOR, BackupStore, backup_store
+from logkeep.aws.backups import ASKED_MAX, QUEUED_FOR
 from logkeep.aws.logs import log_store
 from logkeep.backups import RecordQuery, Status
 from logkeep.clock import now_ms
-from tests.calls import CLUSTER, PROJECT
+from tests.calls import PROJECT
 from tests.stores.test_backup_runs import begin, only
 
 pytestmark = pytest.mark.usefixtures("aws")
-
-
-@pytest.fixture
-def store(aws) -> BackupStore:
-    store = backup_store(PROJECT, CLUSTER)
-    store.enable()
-    return store
 
 
 def test_a_record_is_running_while_its_worker_lives_and_failed_when_nobody_comes(store, monkeypatch) -> None:
@@ -62,3 +55,18 @@ def test_progress_starts_the_count_anew_and_a_live_worker_is_left_alone(store) -
         assert not store.ask_again(now + 59_000)
         store.release(lease, now, progress=True)
     assert only(store).status is Status.RUNNING
+
+
+def test_a_worker_whose_lease_another_one_took_over_neither_ends_the_backup_nor_gives_it_away(store) -> None:
+    record, now = begin(store), now_ms()
+    late = store.claim(now, 60)
+    theirs = store.claim(now + 61_000, 60)
+    assert late
+    assert theirs
+    assert not store.finish(late, record.failed("too late", now), None)
+    store.release(late, now + 61_000, progress=False)
+    assert store.claim(now + 62_000, 60) is None, "it is still theirs"
+    assert only(store).status is Status.RUNNING
+    assert list(store.items.newest("alert/")) == []
+    assert store.finish(theirs, record.failed("in time", now), None)
+    assert only(store).failed_msg == "in time"

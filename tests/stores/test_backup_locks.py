@@ -9,8 +9,10 @@ from botocore.exceptions import ClientError
 
 from local.emulator import Emulator
 from local.template import Template
-from logkeep.aws.backup_runs import BackupRuns, backup_runs
+from logkeep.aws.backup_runs import backup_runs
 from logkeep.aws.backups import BackupStore, backup_store
+from logkeep.aws.locks import retain, set_legal_hold
+from logkeep.aws.objects import Bucket
 from logkeep.aws.retention import Retention, retention
 from logkeep.backup_settings import LogSettings
 from logkeep.backups import Status
@@ -18,7 +20,7 @@ from logkeep.clock import now_ms
 from logkeep.schedule import DAY
 from tests.calls import CLUSTER, PROJECT, forget_aws
 from tests.conftest import Objects
-from tests.faults import Killed, at_once, killed_at
+from tests.faults import Killed, at_once, counted, killed_at
 from tests.stores.test_backup_runs import begin, expire, fill, restored, stored
 from tests.stores.test_retention import TIME, back_up, shown, sweep
 
@@ -39,11 +41,6 @@ def store(locked: None) -> BackupStore:
     store = backup_store(PROJECT, CLUSTER)
     store.open(LogSettings(backup_keep_days=1, full_every=3), now_ms())
     return store
-
-
-@pytest.fixture
-def runs(store: BackupStore) -> BackupRuns:
-    return backup_runs(PROJECT, CLUSTER)
 
 
 @pytest.fixture
@@ -112,6 +109,18 @@ def test_a_lock_that_was_made_in_another_mode_is_made_longer_as_it_is(store, run
     assert near(locks(objects, second.id), "COMPLIANCE", second.finished_at + 10 * DAY)
 
 
+def test_a_chain_that_is_locked_for_more_days_stays_so_and_is_continued(store, runs, objects, monkeypatch) -> None:
+    back_up(store, runs, monkeypatch, 5, 4)
+    monkeypatch.setenv("BACKUP_LOCK_DAYS", "2")
+    forget_aws()
+    first, second, third = back_up(store, backup_runs(PROJECT, CLUSTER), monkeypatch, 3)
+    assert (third.status, third.base) == (Status.SUCCESS, second.id)
+    assert second.locked_until
+    for each in (first, second):
+        assert near(locks(objects, each.id), "GOVERNANCE", second.locked_until)
+    assert near(locks(objects, third.id), "GOVERNANCE", (third.finished_at or 0) + 2 * DAY)
+
+
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 def test_a_worker_killed_anywhere_leaves_no_success_without_its_lock(after, store, runs, objects) -> None:
     for number in range(100):
@@ -134,6 +143,13 @@ def test_a_worker_killed_anywhere_leaves_no_success_without_its_lock(after, stor
         assert each.status is Status.SUCCESS
         assert min(end for _, end in locks(objects, each.id)) >= (each.locked_until or 0)
     assert restored(objects, *oldest_first) == stored()
+
+
+def test_a_backup_asks_twice_for_each_link_of_its_chain(store, runs, monkeypatch) -> None:
+    back_up(store, runs, monkeypatch, 5, 4)
+    with counted() as counts:
+        back_up(store, runs, monkeypatch, 3)
+    assert counts["PutObjectRetention"] == 2 * 3
 
 
 def test_what_is_locked_does_not_expire_and_its_bytes_outlive_its_record(store, runs, keeper, objects, monkeypatch):
@@ -184,3 +200,17 @@ def test_a_failure_has_nothing_to_be_locked_and_is_held_as_a_record(store, keepe
     keeper.hold("first")
     assert store.record("first").hold
     keeper.let_go("first")
+
+
+def test_what_was_deleted_is_left_out_of_locks_and_holds(objects, monkeypatch) -> None:
+    """What the emulator does not tell apart: S3 answers so where the current version is a delete marker."""
+    bucket = Bucket(objects.s3, objects.bucket)
+    for code in ("NoSuchKey", "MethodNotAllowed"):
+
+        def answer(code: str = code, **_: object) -> None:
+            raise ClientError({"Error": {"Code": code}}, "PutObject")
+
+        monkeypatch.setattr(objects.s3, "put_object_retention", answer)
+        monkeypatch.setattr(objects.s3, "put_object_legal_hold", answer)
+        retain(bucket, ["backups/deleted.zip"], now_ms() + DAY, "GOVERNANCE")
+        set_legal_hold(bucket, ["backups/deleted.zip"], on=True)

@@ -16,7 +16,7 @@ import pytest
 
 from logkeep.aws import clients
 from logkeep.aws.backup_runs import BackupRuns, backup_runs
-from logkeep.aws.backups import BackupStore, backup_store
+from logkeep.aws.backups import BackupStore
 from logkeep.aws.logs import log_store
 from logkeep.backups import BackupRecord, Status
 from logkeep.clock import now_ms
@@ -30,18 +30,6 @@ from tests.faults import Killed, at_once, killed_at
 pytestmark = pytest.mark.usefixtures("aws")
 LOGS = [f"cluster/{CLUSTER}/node-{node}/{kind}" for node in (1, 2) for kind in ("instance", "searchSlow")]
 TIME = 900.0
-
-
-@pytest.fixture
-def store(aws) -> BackupStore:
-    store = backup_store(PROJECT, CLUSTER)
-    store.enable()
-    return store
-
-
-@pytest.fixture
-def runs(store: BackupStore) -> BackupRuns:
-    return backup_runs(PROJECT, CLUSTER)
 
 
 def append(log_id: str, text: bytes) -> None:
@@ -127,6 +115,21 @@ def test_one_of_seven_backups_is_full_and_the_chain_restores_byte_for_byte(store
     assert restored(objects, *oldest_first) == stored()
 
 
+@pytest.mark.parametrize("gone", [0, 1])
+def test_behind_an_archive_that_is_gone_a_backup_is_full(gone, store, runs, objects) -> None:
+    for number in range(4):
+        if number == 3:
+            key = f"backups/{PROJECT}/{CLUSTER}/css/log/r{gone}.zip"
+            clients.s3().delete_object(Bucket=runs.bucket.name, Key=key)
+        fill()
+        begin(store, f"r{number}", 1000 + number)
+        assert not runs.go_on(TIME)
+    newest, *before = store.records()
+    assert [each.base for each in before] == ["r1", "r0", None]
+    assert newest.base is None
+    assert restored(objects, newest) == stored()
+
+
 def test_a_cluster_may_choose_how_often_a_backup_is_full(store, runs) -> None:
     store.items.update("cluster", {"full_every": 1})
     for number in range(3):
@@ -174,7 +177,7 @@ def test_a_second_message_for_one_backup_does_nothing(store, runs, objects) -> N
 def test_a_worker_killed_at_any_call_is_followed_by_one_that_goes_on(parts, after, store, runs, objects, monkeypatch):
     """A backup after the other, each killed a call later than the one before, until one gets through."""
     if parts:
-        monkeypatch.setattr("logkeep.aws.uploads.plan", _small_parts)
+        monkeypatch.setattr("logkeep.aws.uploads.plan", in_two_parts)
     for number in range(100):
         fill()
         begin(store, f"r{number:03d}", 1000 + number)
@@ -195,7 +198,7 @@ def test_a_worker_killed_at_any_call_is_followed_by_one_that_goes_on(parts, afte
     assert restored(objects, *oldest_first) == stored()
 
 
-def _small_parts(making: Any, _: int) -> Any:
+def in_two_parts(making: Any, _: int) -> Any:
     extents = tuple(making)
     middle = len(extents) // 2
     yield from (Upload(extents[:middle]), Upload(extents[middle:]))
@@ -227,7 +230,7 @@ def test_a_worker_whose_lease_ended_changes_nothing_any_more(store, runs, object
 
 def test_two_live_workers_end_with_one_archive(store, runs, objects, monkeypatch) -> None:
     """The lease of the first ends while it works; the second makes equal bytes."""
-    monkeypatch.setattr("logkeep.aws.uploads.plan", _small_parts)
+    monkeypatch.setattr("logkeep.aws.uploads.plan", in_two_parts)
     fill()
     begin(store)
     other = backup_runs(PROJECT, CLUSTER)
@@ -292,7 +295,7 @@ def test_verification_goes_on_where_it_was(store, runs, objects, clock, monkeypa
     fill(3)
     begin(store)
     monkeypatch.setattr("logkeep.aws.backup_runs._STEP", 1000)
-    monkeypatch.setattr("logkeep.aws.uploads.plan", _small_parts)  # of such, the emulator tells no checksum
+    monkeypatch.setattr("logkeep.aws.uploads.plan", in_two_parts)  # of such, the emulator tells no checksum
     crc32, steps = BackupRuns._crc32, []
 
     def slow(self: BackupRuns, key: str, start: int, size: int, before: int = 0) -> int:
@@ -332,7 +335,7 @@ def _large() -> str:
 @pytest.mark.parametrize("parts", [False, True], ids=["put at once", "in parts"])
 def test_a_corrupted_object_is_named_and_its_archive_removed(parts, store, runs, objects, monkeypatch) -> None:
     if parts:
-        monkeypatch.setattr("logkeep.aws.uploads.plan", _small_parts)
+        monkeypatch.setattr("logkeep.aws.uploads.plan", in_two_parts)
     fill()
     name = _large()
     (key,) = [each for each in objects.keys("logs/") if name in each and len(objects.read(each)) > 20_000]
@@ -350,7 +353,7 @@ def test_a_corrupted_object_is_named_and_its_archive_removed(parts, store, runs,
 
 
 def test_a_missing_object_is_named_and_nothing_half_written_stays(store, runs, objects, monkeypatch) -> None:
-    monkeypatch.setattr("logkeep.aws.uploads.plan", _small_parts)
+    monkeypatch.setattr("logkeep.aws.uploads.plan", in_two_parts)
     fill()
     name = _large()
     (key,) = [each for each in objects.keys("logs/") if name in each and len(objects.read(each)) > 20_000]

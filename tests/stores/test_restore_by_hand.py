@@ -11,9 +11,8 @@ from logkeep.aws.logs import log_store
 from logkeep.log import Head
 from logkeep.logid import LogId
 from tests.calls import CLUSTER, PROJECT
-from tests.stores.test_restores import LOG, append, back_up, held, log_id, logs, store
+from tests.stores.test_restores import LOG, append, back_up, held, log_id
 
-__all__ = ["logs", "store"]  # fixtures
 pytestmark = pytest.mark.usefixtures("aws")
 
 
@@ -21,7 +20,7 @@ pytestmark = pytest.mark.usefixtures("aws")
 def commands(root: Path) -> tuple[str, str, str]:
     """What the document has its reader do: unzip, join, check."""
     found = re.findall(r"```sh\n(.*?)```", (root / "docs" / "restore-by-hand.md").read_text(), re.DOTALL)
-    unzip, join, check = found
+    _fetch, unzip, join, check = found
     return unzip, join, check
 
 

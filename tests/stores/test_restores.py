@@ -5,7 +5,7 @@ import os
 import random
 import time
 import zipfile
-from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -15,16 +15,15 @@ from logkeep.aws import restores as module
 from logkeep.aws.backup_runs import backup_runs
 from logkeep.aws.backups import BackupStore, backup_store
 from logkeep.aws.logs import LogStore, log_store
-from logkeep.aws.restores import Restores, restores
+from logkeep.aws.restores import Restores
 from logkeep.backups import Status
 from logkeep.clock import now_ms
-from logkeep.errors import Busy, Conflict, RecordNotFound
-from logkeep.jobs import STALLED_AFTER
+from logkeep.errors import Conflict, RecordNotFound, TooLarge
 from logkeep.log import Certificate, Head, Totals
 from logkeep.logid import LogId
 from logkeep.restores import RestoreReport, RestoreRequest
 from tests.calls import CLUSTER, PROJECT
-from tests.faults import Killed, at_once, counted, killed_at
+from tests.faults import counted
 
 pytestmark = pytest.mark.usefixtures("aws")
 OWNER = f"cluster/{CLUSTER}"
@@ -32,23 +31,6 @@ LOG = LogId.parse(f"{OWNER}/node-1/instance")
 NEVER = float("inf")
 HERE = RestoreRequest()
 ASIDE = RestoreRequest(prefix="copy-")
-
-
-@pytest.fixture
-def logs(aws) -> LogStore:
-    return log_store(PROJECT)
-
-
-@pytest.fixture
-def store(aws) -> BackupStore:
-    store = backup_store(PROJECT, CLUSTER)
-    store.enable()
-    return store
-
-
-@pytest.fixture
-def restoring(store: BackupStore) -> Restores:
-    return restores(PROJECT, CLUSTER)
 
 
 def log_id(name: str) -> LogId:
@@ -202,6 +184,56 @@ def test_a_dry_run_writes_nothing(logs, store, restoring) -> None:
     assert store.record("more").restore is None
 
 
+@pytest.mark.parametrize("name", ["_DRY_ROWS_MAX", "_DRY_TEXT_MAX"])
+def test_a_dry_run_says_where_it_would_take_too_long_to_compare(name, logs, store, restoring, monkeypatch) -> None:
+    append(logs, LOG, b"first\n" * 100)
+    append(logs, LOG, b"second\n" * 100)
+    back_up(store, "full")
+    if name == "_DRY_ROWS_MAX":
+        append(logs, LOG, b"behind the backup\n")
+    else:
+        lose()
+        append(logs, LOG, b"first\n" * 99)
+    assert restoring.planned("full", HERE, now_ms(), NEVER).unchecked == 0
+    monkeypatch.setattr(module, name, 1)
+    assert restoring.planned("full", HERE, now_ms(), NEVER).unchecked == 1
+
+
+def test_a_chain_that_takes_longer_than_a_request_may_is_not_planned(logs, store, restoring) -> None:
+    filled(logs, store)
+    with pytest.raises(TooLarge, match="restore them under a prefix"):
+        restoring.planned("more", HERE, now_ms(), time.monotonic())
+
+
+def test_a_restore_into_a_cluster_of_more_logs_than_a_request_can_read_is_not_planned(
+    logs, store, restoring, monkeypatch
+) -> None:
+    filled(logs, store)
+    now, heads = [0.0], LogStore.heads
+
+    def slow(self: LogStore, owner: str) -> Iterator[Head]:
+        for each in heads(self, owner):
+            now[0] += 10
+            yield each
+
+    monkeypatch.setattr(LogStore, "heads", slow)
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    assert restoring.planned("more", HERE, now_ms(), 60).logs == 5
+    now[0] = 0
+    with pytest.raises(TooLarge):
+        restoring.planned("more", HERE, now_ms(), 30)
+
+
+def test_a_log_that_has_grown_is_not_sealed_as_the_backup_was(logs, store, restoring) -> None:
+    """A truncated one that was written anew, further than it was backed up."""
+    filled(logs, store)
+    lose("node-3/truncated")
+    append(logs, log_id("node-3/truncated"), b"INFO half\nand more\n")
+    before = held(logs)
+    assert restore(restoring, "more").state == "done"
+    assert held(logs) == before
+
+
 def test_backups_after_a_restore_hold_every_byte(logs, store, restoring) -> None:
     """What was restored is packed anew, so that what follows it cannot continue the backups of before."""
     filled(logs, store)
@@ -216,153 +248,6 @@ def test_backups_after_a_restore_hold_every_byte(logs, store, restoring) -> None
     before = held(logs)
     restore(restoring, "later", ASIDE)
     assert held(logs, f"cluster/copy-{CLUSTER}") == before
-
-
-# Killed, continued, raced
-
-
-def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a log of some KB take several appends."""
-    monkeypatch.setattr("logkeep.fragment.RAW_MAX", 2000)
-    monkeypatch.setattr(module, "_AT_ONCE", 4000)
-
-
-@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-def test_a_worker_killed_at_any_call_is_followed_by_one_that_goes_on(after, logs, store, restoring, monkeypatch):
-    """A restore after the other, each killed a call later than the one before, until one gets through."""
-    append(logs, LOG, b"INFO first\n" * 300)
-    append(logs, log_id("node-1/empty"), b"")
-    back_up(store, "full")
-    append(logs, LOG, b"ERROR second\n" * 300)
-    append(logs, log_id("node-2/sealed"), b"WARN whole\n")
-    logs.seal(log_id("node-2/sealed"), Totals(lines=1))
-    back_up(store, "more")
-    before = held(logs)
-    small_steps(monkeypatch)
-    monkeypatch.setattr(module, "_KEPT_MAX", 60)  # of the packed bytes, some pieces are read twice
-    monkeypatch.setattr("logkeep.aws.progress._NOTED_EVERY", -1.0)
-    for number in range(200):
-        asked = RestoreRequest(prefix=f"copy{number}-")
-        report, _ = restoring.begin("more", asked, now_ms())
-        try:
-            with killed_at(number, after=after):
-                restoring.go_on("more", report.run, NEVER)
-            break
-        except Killed:
-            pass
-        assert not restoring.go_on("more", report.run, NEVER)
-        assert (noted("more").state, noted("more").done) == ("done", 3)
-        assert "differs" not in noted("more").counts
-        assert held(logs, f"cluster/copy{number}-{CLUSTER}") == before
-    assert 30 < number < 199
-
-
-@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-def test_a_request_killed_at_any_call_can_be_repeated(after, logs, store, restoring) -> None:
-    filled(logs, store)
-    for number in range(50):
-        try:
-            with killed_at(number, after=after):
-                report, is_new = restoring.begin("more", HERE, now_ms())
-            break
-        except Killed:
-            report, is_new = restoring.begin("more", HERE, now_ms())
-            assert is_new, "it is ordered, also where the one that was killed had noted it"
-        assert not restoring.go_on("more", report.run, NEVER)
-    assert number > 5
-
-
-def test_two_workers_at_once_end_with_one_log_each(logs, store, restoring, monkeypatch) -> None:
-    small_steps(monkeypatch)
-    monkeypatch.setattr("logkeep.aws.progress._NOTED_EVERY", -1.0)
-    before = filled(logs, store)
-    lose()
-    report, _ = restoring.begin("more", HERE, now_ms())
-    assert at_once(*[lambda: restoring.go_on("more", report.run, NEVER)] * 3) == [False] * 3
-    assert (noted("more").state, noted("more").done) == ("done", 5)
-    assert Counter(noted("more").counts).total() == 5
-    assert held(logs) == before
-
-
-@pytest.fixture
-def clock(monkeypatch) -> list[float]:
-    """A clock that only an append moves."""
-    now, append = [0.0], LogStore.append
-
-    def slow(*arguments: Any, **named: Any) -> Any:
-        now[0] += 10
-        return append(*arguments, **named)
-
-    monkeypatch.setattr(LogStore, "append", slow)
-    monkeypatch.setattr(time, "monotonic", lambda: now[0])
-    return now
-
-
-def test_a_long_restore_takes_several_invocations_also_within_a_log(logs, store, restoring, clock, monkeypatch):
-    small_steps(monkeypatch)
-    before = filled(logs, store)
-    lose()
-    report, _ = restoring.begin("more", HERE, now_ms())
-    calls, done = 1, []
-    while restoring.go_on("more", report.run, clock[0] + 15):
-        calls += 1
-        done.append(noted("more").done)
-    assert calls >= 4
-    assert done == sorted(done)
-    assert len(set(done)) < len(done), "within a log too"
-    assert noted("more").counts == {"new": 5}
-    assert noted("more").bytes == sum(len(text) for text, _ in before.values())
-    assert held(logs) == before
-
-
-def test_a_large_piece_is_checked_in_steps_that_are_kept(logs, store, restoring, monkeypatch) -> None:
-    monkeypatch.setattr(module, "_KEPT_MAX", 100)
-    monkeypatch.setattr(module, "_STEP", 1000)
-    append(logs, LOG, random.Random(1).randbytes(5000).hex().encode())
-    back_up(store, "full")
-    lose()
-    now, crc32, read = [0.0], restoring._bucket.crc32, []
-
-    def slow(source: Any, before: int = 0) -> int:
-        now[0] += 10
-        read.append(source.size)
-        return crc32(source, before)
-
-    monkeypatch.setattr(restoring._bucket, "crc32", slow)
-    monkeypatch.setattr(time, "monotonic", lambda: now[0])
-    report, _ = restoring.begin("full", HERE, now_ms())
-    while restoring.go_on("full", report.run, now[0] + 15):
-        pass
-    assert len(read) >= 5
-    assert set(read[:-1]) == {1000}
-    assert logs.head(LOG).end == 10_000
-
-
-def test_a_worker_without_time_for_anything_says_so_and_leaves_the_restore_to_the_next(logs, store, restoring):
-    before = filled(logs, store)
-    lose()
-    report, _ = restoring.begin("more", HERE, now_ms())
-    with pytest.raises(Busy):
-        restoring.go_on("more", report.run, float("-inf"))
-    assert not restoring.go_on("more", report.run, NEVER)
-    assert held(logs) == before
-
-
-def test_one_restore_runs_and_one_that_stands_still_is_followed_by_another(logs, store, restoring) -> None:
-    filled(logs, store)
-    now = now_ms()
-    first, _ = restoring.begin("more", HERE, now)
-    assert restoring.begin("more", HERE, now) == (first, True), "nobody took it yet"
-    with pytest.raises(Conflict, match="is running"):
-        restoring.begin("more", ASIDE, now)
-    later = now + STALLED_AFTER + 1
-    shown = first.seen_at(later)
-    assert (shown.state, shown.finished_at) == ("failed", now)
-    assert "ask for it again" in (shown.failed_msg or "")
-    second, is_new = restoring.begin("more", ASIDE, later)
-    assert is_new
-    assert not restoring.go_on("more", first.run, NEVER), "another one has taken its place"
-    assert noted("more") == second
 
 
 # Archives that are damaged

@@ -9,17 +9,22 @@ from typing import Any
 
 import pytest
 
-from logkeep.aws.backup_runs import BackupRuns, backup_runs
+from logkeep.aws import clients
+from logkeep.aws.backup_runs import BackupRuns
 from logkeep.aws.backups import BackupStore, backup_store, record_of
 from logkeep.aws.logs import log_store
+from logkeep.aws.restores import restores
 from logkeep.aws.retention import Retention, retention
+from logkeep.aws.verifications import verifications
 from logkeep.backup_settings import LogSettings
 from logkeep.backups import BackupRecord, RecordQuery, Status
 from logkeep.clock import now_ms
 from logkeep.errors import Busy, Conflict, RecordNotFound
+from logkeep.jobs import STALLED_AFTER
+from logkeep.restores import RestoreRequest
 from logkeep.schedule import DAY
 from tests.calls import CLUSTER, PROJECT
-from tests.faults import Killed, at_once, killed_at
+from tests.faults import Killed, at_once, killed, killed_at
 from tests.stores.test_backup_runs import begin, fill, restored, stored
 
 pytestmark = pytest.mark.usefixtures("aws")
@@ -32,11 +37,6 @@ def store(aws) -> BackupStore:
     store = backup_store(PROJECT, CLUSTER)
     store.open(LogSettings(backup_keep_days=30, full_every=3), now_ms())
     return store
-
-
-@pytest.fixture
-def runs(store: BackupStore) -> BackupRuns:
-    return backup_runs(PROJECT, CLUSTER)
 
 
 @pytest.fixture
@@ -165,7 +165,7 @@ def test_a_sweep_killed_at_any_call_is_finished_by_the_next(after, store, runs, 
 
 def test_an_expiring_record_is_shown_no_more_and_cannot_be_held(store, runs, keeper, monkeypatch) -> None:
     back_up(store, runs, monkeypatch, *AGES)
-    with pytest.raises(Killed), killed_at(3, after=False):
+    with pytest.raises(Killed), killed(clients.s3(), "DeleteObject", after=False):
         sweep(keeper)
     (marked,) = [each for each in store.items.newest("record/") if each.get("expiring")]
     assert marked["id"] == "r38"
@@ -198,6 +198,63 @@ def test_a_hold_behind_the_sweep_s_look_wins_with_all_that_it_continues(
     sweep(keeper)
     kept = {"r38": {"r38", "r39", "r40"}, "r39": {"r39", "r40"}, "r40": {"r40"}}[held]
     assert left(store, objects) == {"r20", "r19", "r18", "r5"} | kept
+
+
+def begin_to_read(what: str, id: str, now: int) -> None:
+    if what == "restore":
+        restores(PROJECT, CLUSTER).begin(id, RestoreRequest(prefix="again-"), now)
+    else:
+        verifications(PROJECT, CLUSTER).begin(id, now)
+
+
+READS = pytest.mark.parametrize("what", ["restore", "verification"])
+
+
+@READS
+def test_a_chain_stays_while_it_is_read_and_not_when_that_has_stalled(
+    what, store, runs, keeper, objects, monkeypatch
+) -> None:
+    back_up(store, runs, monkeypatch, *AGES)
+    begin_to_read(what, "r39", now_ms())
+    sweep(keeper)
+    assert left(store, objects) == {"r40", "r39", "r20", "r19", "r18", "r5"}
+    keeper.sweep(now_ms() + STALLED_AFTER + 1000, TIME)
+    assert left(store, objects) == {"r20", "r19", "r18", "r5"}
+
+
+@READS
+def test_a_chain_that_is_read_behind_the_sweep_s_look_stays(what, store, runs, keeper, objects, monkeypatch) -> None:
+    back_up(store, runs, monkeypatch, *AGES)
+    mark = Retention._mark
+
+    def late(self: Retention, record: BackupRecord) -> bool:
+        if record.id == "r38":
+            begin_to_read(what, "r38", now_ms())
+        return mark(self, record)
+
+    monkeypatch.setattr(Retention, "_mark", late)
+    sweep(keeper)
+    assert left(store, objects) == {"r40", "r39", "r38", "r20", "r19", "r18", "r5"}
+
+
+@READS
+def test_a_reader_that_comes_behind_the_mark_is_told_that_there_is_no_such_record(
+    what, store, runs, keeper, objects, monkeypatch
+) -> None:
+    """It has seen the record before; the sweep goes on where it notes itself."""
+    back_up(store, runs, monkeypatch, *AGES)
+    amend = BackupStore.amend
+
+    def late(self: BackupStore, record: BackupRecord, changes: Any) -> bool:
+        assert keeper._mark(self.record("r38"))
+        monkeypatch.setattr(BackupStore, "amend", amend)
+        return amend(self, record, changes)
+
+    monkeypatch.setattr(BackupStore, "amend", late)
+    with pytest.raises(RecordNotFound):
+        begin_to_read(what, "r38", now_ms())
+    sweep(keeper)
+    assert left(store, objects) == {"r20", "r19", "r18", "r5"}
 
 
 def test_of_a_hold_and_a_sweep_at_once_one_wins(store, runs, keeper, objects, monkeypatch) -> None:

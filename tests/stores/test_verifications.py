@@ -2,10 +2,12 @@
 
 import random
 import time
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pytest
 
+from logkeep import verification
 from logkeep.aws import verifications as module
 from logkeep.aws.backup_runs import backup_runs
 from logkeep.aws.backups import BackupStore, backup_store
@@ -13,22 +15,16 @@ from logkeep.aws.logs import log_store
 from logkeep.aws.verifications import Verifications, verifications
 from logkeep.backups import BackupRecord
 from logkeep.clock import now_ms
-from logkeep.errors import Busy, Conflict
+from logkeep.errors import Busy, Conflict, TooLarge
+from logkeep.fragment import inflated
 from logkeep.jobs import NOBODY, STALLED_AFTER
 from logkeep.logid import LogId
-from logkeep.verification import SAMPLES, Mode, Verification
+from logkeep.verification import SAMPLES, Mode, Verification, sampled
 from tests.calls import CLUSTER, PROJECT
 from tests.faults import Killed, at_once, counted, killed_at
 
 pytestmark = pytest.mark.usefixtures("aws")
 NEVER = float("inf")
-
-
-@pytest.fixture
-def store(aws) -> BackupStore:
-    store = backup_store(PROJECT, CLUSTER)
-    store.enable()
-    return store
 
 
 def append(name: str, text: bytes) -> None:
@@ -97,6 +93,7 @@ def test_a_missing_archive_and_one_of_another_size_are_named(number, mode, verif
     objects.s3.delete_object(Bucket=objects.bucket, Key=record.key)
     found = verify(verifying, mode)
     assert (found.state, found.failures[0]) == ("failed", f"the archive of the backup {record.id} is missing")
+    assert len(set(found.failures)) == len(found.failures), "each is told once, however many samples it spoils"
 
 
 @pytest.mark.parametrize("mode", ["attributes", "sample"])
@@ -164,15 +161,43 @@ def test_without_time_a_sample_is_smaller_and_attributes_are_not_skipped(verifyi
     attributes = verifying._attributes
 
     def slow(record: BackupRecord) -> Any:
-        now[0] += 10
+        now[0] += 7
         return attributes(record)
+
+    def late(*args: Any) -> Any:
+        found = sampled(*args)
+        now[0] = 16
+        return found
 
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
     monkeypatch.setattr(verifying, "_attributes", slow)
+    monkeypatch.setattr(module, "sampled", late)
     found = verify(verifying, "sample", 15)
     assert (found.state, found.done, found.total) == ("passed", 2, 8)
     with pytest.raises(Busy, match="mode full"):
         verify(verifying, "sample", now[0] + 5)
+    with pytest.raises(TooLarge, match="mode full"):
+        verify(verifying, "attributes", now[0] + 13)
+
+
+def test_of_a_file_that_is_packed_a_thousand_times_a_part_is_inflated(verifying, store, monkeypatch) -> None:
+    append("node-1/zeros", bytes(2_500_000))
+    store.start(store.cluster(log_store(PROJECT)).new_record("more", 1000, "Manual"), now_ms())
+    backup_runs(PROJECT, CLUSTER).go_on(900)
+    sizes = []
+
+    def noted_sizes(packed: Iterable[bytes]) -> Iterator[bytes]:
+        for text in inflated(packed):
+            sizes.append(len(text))
+            yield text
+
+    monkeypatch.setattr(verification, "inflated", noted_sizes)
+    assert verify(verifying, "sample").state == "passed"
+    assert sum(sizes) == 2_500_000
+    sizes.clear()
+    monkeypatch.setattr(verification, "SAMPLE_TEXT_MAX", 1000)
+    assert verify(verifying, "sample").state == "passed"
+    assert 1000 < sum(sizes) <= 1 << 20
 
 
 # In full, in as many invocations as it takes

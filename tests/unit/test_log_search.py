@@ -297,3 +297,29 @@ def test_a_time_that_no_calendar_has_is_no_date() -> None:
     whole = b"0001-01-01 00:30:00+02:00 INFO early\n9999-12-31 23:30:00-02:00 INFO late\n"
     logs, head = kept([whole])
     assert [each.date for each in search(logs, head, ask(), never).logList] == [None, None]
+
+
+def test_an_error_in_a_last_line_without_a_newline_is_found_by_its_level() -> None:
+    for bodies in (
+        [b"INFO one\nERROR at the end"],
+        [b"INFO one\nERR", b"OR at the end"],
+        [b"INFO one\n", b"ERROR at the end"],
+    ):
+        logs, head = kept(bodies)
+        page = search(logs, head, ask(level="ERROR"), never)
+        assert [each.content for each in page.logList] == ["ERROR at the end"]
+
+
+def test_what_goes_on_in_a_fragment_of_later_records_is_told_with_the_record_before_a_time() -> None:
+    logs, head = kept(
+        [(line(0, "ERROR", "it") + "\tat one\n").encode(), ("\tat two\n" + line(60_000, "INFO")).encode()]
+    )
+    (found,) = search(logs, head, ask(time_index=stamp(1000)), never).logList
+    assert found.content.endswith("it\n\tat one\n\tat two")
+
+
+def test_a_record_between_later_ones_is_found_by_its_time() -> None:
+    bodies = [line(12_000, "INFO"), line(15_000, "INFO") + line(8_000, "INFO", "late") + line(15_000, "INFO")]
+    logs, head = kept([each.encode() for each in bodies])
+    (found,) = search(logs, head, ask(time_index=stamp(10_000)), never).logList
+    assert found.date == stamp(8_000)

@@ -25,6 +25,7 @@ def test_a_failure_is_told_with_what_to_do() -> None:
         "",
     ]
     assert f"POST /v1.0/{PROJECT}/clusters/c/logs/collect" in notice.text
+    assert f"POST /v1.0/{PROJECT}/clusters/c/logs/records/{{record_id}}/restore" in notice.text
 
 
 def test_missed_backups_are_told_with_the_last_success_or_none() -> None:

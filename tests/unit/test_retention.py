@@ -1,15 +1,24 @@
 """Which backups expire, against a naive model."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from logkeep.backups import BackupRecord, Status
-from logkeep.retention import chain, expired, expires_at
+from logkeep.backups import BackupRecord, Status, chain
+from logkeep.jobs import STALLED_AFTER, Job
+from logkeep.restores import RestoreReport
+from logkeep.retention import expired, expires_at
 from logkeep.schedule import DAY
+from logkeep.verification import Verification
 
 NOW = 1000 * DAY
+BEGIN: dict[str, Callable[[int], Job]] = {
+    "restore": lambda at: RestoreReport.begin("run", "", at),
+    "verification": lambda at: Verification.begin("full", "run", at),
+}
 
 
 def a_record(id: str, days_ago: int = 0, base: str | None = None, status: Status = Status.SUCCESS) -> BackupRecord:
@@ -28,6 +37,18 @@ def a_record(id: str, days_ago: int = 0, base: str | None = None, status: Status
 
 
 @st.composite
+def jobs(draw: st.DrawFn) -> dict[str, Any]:
+    """The last restore and the last verification of a record: none, or one that runs, has stalled or has ended."""
+    found: dict[str, Any] = {}
+    for field, begin in BEGIN.items():
+        if draw(st.sampled_from([False, False, False, True])):
+            at = NOW - draw(st.sampled_from([0, STALLED_AFTER, STALLED_AFTER + 1, 9 * DAY]))
+            job = begin(at)
+            found[field] = (job.ended(at) if draw(st.booleans()) else job).model_dump()
+    return found
+
+
+@st.composite
 def histories(draw: st.DrawFn) -> list[BackupRecord]:
     """Backups of a cluster, the oldest first; each success continues the one before it, or is full."""
     records: list[BackupRecord] = []
@@ -38,7 +59,8 @@ def histories(draw: st.DrawFn) -> list[BackupRecord]:
         record = a_record(f"r{number}", ago, base, status)
         locked = draw(st.none() | st.integers(-20, 20))
         hold = draw(st.sampled_from([None, None, None, True]))
-        records.append(replace(record, hold=hold, locked_until=None if locked is None else NOW + locked * DAY))
+        until = None if locked is None else NOW + locked * DAY
+        records.append(replace(record, hold=hold, locked_until=until, **draw(jobs())))
         last = record.id if status is Status.SUCCESS else last
         ago -= draw(st.integers(0, 8))
     if draw(st.booleans()):
@@ -55,7 +77,12 @@ def naive(records: list[BackupRecord], keep_days: int) -> set[str]:
         for each in left:
             old = each.finished_at is not None and each.finished_at < NOW - keep_days * DAY
             locked = each.locked_until is not None and each.locked_until >= NOW
-            if old and not locked and not each.hold and each.id not in bases and each.id not in newest:
+            read = any(
+                job and job["state"] == "running" and job["updated_at"] >= NOW - STALLED_AFTER
+                for job in (each.restore, each.verification)
+            )
+            wanted = read or each.hold or each.id in newest
+            if old and not locked and not wanted and each.id not in bases:
                 left.remove(each)
                 break
         else:
@@ -83,7 +110,7 @@ def test_what_expires_is_what_nobody_needs_and_a_kept_chain_is_kept_to_its_full_
 def test_the_record_that_the_next_backup_continues_stays_whenever_it_ended(records, keep_days) -> None:
     for last in records:
         gone = {each.id for each in expired(records, NOW, keep_days, last.id)}
-        assert not gone & {each.id for each in chain({each.id: each for each in records}, last)}
+        assert not gone & {each.id for each in chain(last, {each.id: each for each in records}.get)}
 
 
 @given(histories(), st.integers(1, 50))
@@ -110,4 +137,4 @@ def test_when_a_record_expires_is_told_unless_it_is_held_or_runs() -> None:
 
 def test_a_base_that_is_gone_ends_a_chain() -> None:
     record = a_record("r", base="gone")
-    assert list(chain({"r": record}, record)) == [record]
+    assert list(chain(record, {"r": record}.get)) == [record]

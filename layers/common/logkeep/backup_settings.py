@@ -11,6 +11,7 @@ from logkeep.registration import Segment
 from logkeep.schedule import Period
 
 SERVICES_MAX: Final = 10  # whose events are backed up with a cluster
+CHAIN_MAX: Final = 100  # backups, of which one is full: showing, holding or restoring one walks to that
 _BASE_PATH_MAX: Final = 512  # S3 takes keys of 1024 bytes, in which this is one part
 _BASE_PATH_FORBIDDEN: Final = re.compile(r"[\\:*?\"<>|'{}.\x00-\x1f]")
 
@@ -85,7 +86,7 @@ class LogSettings(_Request):
     index_prefix: IndexPrefix | None = None
     keep_days: KeepDays | None = None
     target_cluster_id: ClusterId | None = None
-    full_every: Annotated[int, Field(ge=1, le=1000)] | None = None
+    full_every: Annotated[int, Field(ge=1, le=CHAIN_MAX)] | None = None
     services: Services | None = None
     backup_keep_days: KeepDays | None = None
 
@@ -111,8 +112,8 @@ class TargetRequest(_Request):
 
 
 class LogConfiguration(BaseModel):
-    """The published answer of logs/settings for backups, besides `services` and `backupKeepDays`, which are ours;
-    updateAt in epoch milliseconds.
+    """The published answer of logs/settings for backups, besides `services`, `backupKeepDays` and `fullEvery`,
+    which are ours; updateAt in epoch milliseconds.
     """
 
     id: str
@@ -126,6 +127,7 @@ class LogConfiguration(BaseModel):
     logSwitch: bool
     services: list[str]
     backupKeepDays: int
+    fullEvery: int
 
 
 class RealTimeLogCollectRecord(BaseModel):

@@ -1,7 +1,7 @@
 """Backup records of a cluster, as CSS shows them (seed 003)."""
 
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Annotated, Any, Final, Literal
@@ -61,6 +61,7 @@ class BackupRecord:
     locked_until: int | None = None  # by S3 Object Lock
     lock_mode: LockMode | None = None
     expiring: bool | None = None  # True: is about to be deleted, and shown no more
+    leftovers: bool | None = None  # True: its workers may have left what nothing needs
 
     def failed(self, message: str, now: int) -> "BackupRecord":
         return replace(
@@ -106,10 +107,11 @@ class Cluster:
     updated_at: int = 0
     last_record: str | None = None  # that succeeded
     since_full: int = 0  # backups after the last full one
+    full_next: bool | None = None  # True: the next backup continues nothing
     real_time: dict[str, Any] | None = None
 
-    def configuration(self, bucket: str, keep_days: int) -> LogConfiguration | None:
-        """`keep_days` is of a cluster that chose none."""
+    def configuration(self, bucket: str, keep_days: int, full_every: int) -> LogConfiguration | None:
+        """`keep_days` and `full_every` are of a cluster that chose none."""
         if not self.enabled:
             return None
         return LogConfiguration(
@@ -124,6 +126,7 @@ class Cluster:
             logSwitch=self.log_switch,
             services=list(self.services),
             backupKeepDays=self.keep_days or keep_days,
+            fullEvery=self.full_every or full_every,
         )
 
     def new_record(self, id: str, created_at: int, job_type: Literal["Manual", "Auto"]) -> BackupRecord:
@@ -140,6 +143,14 @@ class Cluster:
     @property
     def real_time_record(self) -> RealTimeLogCollectRecord | None:
         return RealTimeLogCollectRecord.model_validate(self.real_time) if self.real_time else None
+
+
+def chain(record: BackupRecord, find: Callable[[str], BackupRecord | None]) -> Iterator[BackupRecord]:
+    """A record and those that it continues, to its full one or the first that is not found by its id."""
+    found: BackupRecord | None = record
+    while found:
+        yield found
+        found = find(found.base) if found.base else None
 
 
 class ClusterLogRecord(BaseModel):

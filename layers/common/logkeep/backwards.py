@@ -145,7 +145,7 @@ class Backwards:
     def _pass(self, each: Fragment) -> None:
         self.budget -= _PASSED
         self._tail = b""
-        self._open = self._open and not each.lines
+        self._open = False
         self._position = each.offset
         # A line that begins before the fragment is not wanted either; its first LINE_PREFIX bytes show that again.
         open_line = each.before.open_line

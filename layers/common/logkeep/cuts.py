@@ -86,16 +86,17 @@ class Slice(BaseModel):
         )
 
     def rows(self, logs: LogReader) -> Iterator[Row]:
-        """The fragments of the slice; raise Corrupt where they were packed anew since the cut."""
+        """The fragments of the slice; raise Corrupt where they are not those that the cut and its base saw."""
+        changed = f"{self.log_id} was packed anew or written again since its last backup began; back up again"
         head = Head(log_id=LogId.parse(self.log_id), end=self.mark.end)
         packed = 0
         for row in logs.rows(head, self.begin.end):
             packed += row.fragment.packed
             if row.fragment.offset < self.begin.end or row.fragment.end > self.mark.end or packed > self.packed:
-                raise Corrupt(f"{self.log_id} was packed anew while it was backed up; back up again")
+                raise Corrupt(changed)
             yield row
         if packed != self.packed:
-            raise Corrupt(f"{self.log_id} was packed anew while it was backed up; back up again")
+            raise Corrupt(changed)
 
 
 class Cut(BaseModel):
@@ -142,18 +143,24 @@ class Cut(BaseModel):
 
 
 def _slice(head: Head, held: Slice | None) -> Slice:
+    mark = Mark.of(head)
     # Packed anew, a log's fragments no longer meet where the base ends: it is taken whole.
-    begin = held.mark if held and held.generation == head.generation and held.mark.end <= head.end else START
+    begin = held.mark if held and held.generation == head.generation and _grows(held.mark, mark) else START
     return Slice(
         log_id=str(head.log_id),
         generation=head.generation,
         state=head.state,
         lines=Certificate.of(head).lines,
         begin=begin,
-        mark=Mark.of(head),
+        mark=mark,
         last_time=head.last_time,
         expected=head.expected.stored() if head.expected else None,
     )
+
+
+def _grows(before: Mark, after: Mark) -> bool:
+    """Whether a log can have been so before: one that was lost and written again has the same generation."""
+    return before == after or (before.end < after.end and before.packed < after.packed)
 
 
 class Archive:

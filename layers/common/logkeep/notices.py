@@ -9,9 +9,12 @@ from logkeep.backups import BackupRecord
 SUBJECT_MAX: Final = 100  # characters, of SNS
 
 _NEXT_ONE: Final = """\
-No log is lost by it: the next backup takes what this one would have taken. To try at once:
+Earlier backups stay as they are, and the next one takes what this one would have taken. To try at once:
   POST /v1.0/{project}/clusters/{cluster}/logs/collect
-If that fails too, look for the record in the log group of the functions."""
+If the reason is an object below logs/ that is missing or not what it should be, that log has lost bytes, and trying
+again does not help. Restore what earlier backups hold of it under a prefix:
+  POST /v1.0/{project}/clusters/{cluster}/logs/records/{{record_id}}/restore
+Else, if it fails again, look for the record in the log group of the functions."""
 _LOOK: Final = """\
 Look at the cluster's records for the reason:
   GET /v1.0/{project}/clusters/{cluster}/logs/records?status=FAIL

@@ -1,16 +1,17 @@
 """Which backups have had their time: a chain of incremental ones goes as a whole, or not at all."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable
 
-from logkeep.backups import BackupRecord, Status
+from logkeep.backups import BackupRecord, Status, chain
+from logkeep.jobs import Job
 from logkeep.schedule import DAY
 
 
 def expired(records: Iterable[BackupRecord], now: int, keep_days: int, last: str | None = None) -> list[BackupRecord]:
     """The finished records that nothing needs any more, each before the one that it continues; now in epoch ms.
 
-    What is held, locked, running or younger than keep_days is kept, and so is `last`, which the next backup continues,
-    the newest success, and every record that one of these continues.
+    What is held, locked, running, restored, read back in full or younger than keep_days is kept, and so is `last`,
+    which the next backup continues, the newest success, and every record that one of these continues.
     """
     by_id = {each.id: each for each in records}
     newest = max((each.finished_at or 0 for each in by_id.values() if each.status is Status.SUCCESS), default=0)
@@ -18,18 +19,10 @@ def expired(records: Iterable[BackupRecord], now: int, keep_days: int, last: str
         link.id
         for each in by_id.values()
         if not _is_over(each, now, keep_days) or each.id == last or _is_success_at(each, newest)
-        for link in chain(by_id, each)
+        for link in chain(each, by_id.get)
     }
     over = [each for each in by_id.values() if each.id not in needed]
-    return sorted(over, key=lambda each: sum(1 for _ in chain(by_id, each)), reverse=True)
-
-
-def chain(records: Mapping[str, BackupRecord], record: BackupRecord) -> Iterator[BackupRecord]:
-    """A record and those that it continues, to its full one."""
-    found: BackupRecord | None = record
-    while found:
-        yield found
-        found = records.get(found.base) if found.base else None
+    return sorted(over, key=lambda each: sum(1 for _ in chain(each, by_id.get)), reverse=True)
 
 
 def expires_at(record: BackupRecord, keep_days: int) -> int | None:
@@ -41,7 +34,13 @@ def expires_at(record: BackupRecord, keep_days: int) -> int | None:
 
 def _is_over(record: BackupRecord, now: int, keep_days: int) -> bool:
     ends = expires_at(record, keep_days)
-    return record.status is not Status.RUNNING and ends is not None and ends < now
+    return record.status is not Status.RUNNING and ends is not None and ends < now and not _is_read(record, now)
+
+
+def _is_read(record: BackupRecord, now: int) -> bool:
+    """Whether a restore or a verification in full needs its chain; one that stalled is asked for again, or not."""
+    jobs = (Job.model_validate(each) for each in (record.restore, record.verification) if each)
+    return any(job.is_running(now) for job in jobs)
 
 
 def _is_success_at(record: BackupRecord, finished_at: int) -> bool:

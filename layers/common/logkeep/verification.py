@@ -14,6 +14,7 @@ from logkeep.jobs import Job
 FAILURES_MAX: Final = 20
 SAMPLES: Final = 16  # files of a chain that are read
 SAMPLE_MAX: Final = 4 << 20  # packed bytes that are read of one
+SAMPLE_TEXT_MAX: Final = 256 << 20  # bytes of text that are inflated of one; 4 MB may hold a thousand times that
 
 type Mode = Literal["attributes", "sample", "full"]
 
@@ -47,8 +48,8 @@ class Verification(Job):
         return cls(mode=mode, state="running", run=run, started_at=now, updated_at=now)
 
     def failed(self, *failures: str) -> Self:
-        """With what is wrong besides, in words."""
-        return self.model_copy(update={"failures": [*self.failures, *failures][:FAILURES_MAX]})
+        """With what is wrong besides, in words, each once."""
+        return self.model_copy(update={"failures": list(dict.fromkeys([*self.failures, *failures]))[:FAILURES_MAX]})
 
     def with_done(self, number: int, read: int = 0) -> Self:
         return self.model_copy(update={"done": self.done + number, "bytes": self.bytes + read})
@@ -85,6 +86,8 @@ class Sample(NamedTuple):
         try:
             for text in inflated([packed]):
                 raw, crc32 = raw + len(text), isal_zlib.crc32(text, crc32)
+                if raw > SAMPLE_TEXT_MAX:
+                    return True
         except NotDeflate:
             return False
         return not whole or (raw, crc32) == (self.entry.raw, self.entry.crc32)

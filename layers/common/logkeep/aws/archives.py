@@ -8,7 +8,7 @@ from typing import Final
 from logkeep.aws.backup_runs import BackupRuns, backup_runs
 from logkeep.aws.backups import BackupStore, backup_store
 from logkeep.aws.objects import Bucket
-from logkeep.backups import BackupRecord, Status
+from logkeep.backups import BackupRecord, Status, chain
 from logkeep.cuts import Cut
 from logkeep.errors import Conflict, RecordNotFound, TooLarge
 
@@ -34,13 +34,14 @@ class Archives:
 
     def chain(self, record: BackupRecord) -> list[BackupRecord]:
         """A backup and those that it continues, to the full one; raise Conflict where one of them is gone."""
-        chain = [record]
-        while base := chain[-1].base:
+
+        def base(id: str) -> BackupRecord:
             try:
-                chain.append(self.finished(base))
+                return self.finished(id)
             except (RecordNotFound, Conflict) as error:
-                raise Conflict(f"the backup {base}, which {chain[-1].id} continues, is gone") from error
-        return chain
+                raise Conflict(f"the backup {id}, which {record.id} continues, is gone") from error
+
+        return list(chain(record, base))
 
     def check_size(self, chain: Sequence[BackupRecord], instead: str) -> None:
         """Raise TooLarge where a request has not the time to look at what a chain holds."""

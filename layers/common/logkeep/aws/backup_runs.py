@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import time
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Final
@@ -21,7 +22,7 @@ from logkeep.aws.locks import retain
 from logkeep.aws.logs import LogStore, log_store
 from logkeep.aws.objects import Bucket, is_absent
 from logkeep.aws.uploads import Making, Unfinished, UploadGone, assemble, discard
-from logkeep.backups import BackupRecord, Cluster, Status
+from logkeep.backups import BackupRecord, Cluster, Status, chain
 from logkeep.clock import now_ms
 from logkeep.cuts import LOGS_MAX, Archive, Cut
 from logkeep.errors import Busy, Corrupt, TooLarge
@@ -78,8 +79,11 @@ class BackupRuns:
             archive = cut.archive
             unfinished = self._work(lease.record, archive, deadline)
         except (Corrupt, TooLarge) as error:
-            if self._store.finish(lease, lease.record.failed(str(error), now_ms()), None):
-                discard(self.bucket, self._files.archive(lease.record))
+            # A log may not be the one any more that the backup before holds a part of.
+            failed, full_next = lease.record.failed(str(error), now_ms()), isinstance(error, Corrupt)
+            if self._store.finish(lease, failed, full_next=full_next):
+                with suppress(ClientError):  # the sweep tries again
+                    discard(self.bucket, self._files.archive(failed))
             return False
         if unfinished is not None:
             return self._release(lease, unfinished)
@@ -96,14 +100,18 @@ class BackupRuns:
         return True
 
     def _locked(self, record: BackupRecord) -> BackupRecord:
-        """Lock what a backup needs, its own and what it continues, for as long as its own; again, that is longer."""
+        """Lock what a backup needs, its own and what it continues, for as long as its own; again, that is longer.
+
+        What is locked for longer already, by a larger number of days, stays so: S3 refuses to make a lock shorter.
+        """
         days, mode = settings().backup_lock_days, settings().backup_lock_mode
         if not days:
             return record
-        record = replace(record, locked_until=(record.finished_at or 0) + days * DAY, lock_mode=mode)
-        for link in self._store.chain(record):
-            keys = self._files.archive(link), self._files.cut(link.id)
-            retain(self.bucket, keys, record.locked_until or 0, link.lock_mode or mode)
+        until = (record.finished_at or 0) + days * DAY
+        record = replace(record, locked_until=until, lock_mode=mode)
+        for link in chain(record, self._store.find):
+            until, mode = max(until, link.locked_until or 0), link.lock_mode or mode
+            retain(self.bucket, (self._files.archive(link), self._files.cut(link.id)), until, mode)
         return record
 
     def cut_of(self, record_id: str) -> Cut | None:
@@ -119,10 +127,7 @@ class BackupRuns:
         """The cut of a record, made by the first who needs it; Unfinished if the time was not enough for the events."""
         if found := self.cut_of(record.id):
             return found
-        full_every = cluster.full_every or settings().backup_full_every
-        base = None
-        if cluster.last_record and cluster.since_full + 1 < full_every:
-            base = self.cut_of(cluster.last_record)
+        base = self._base(cluster)
         events = self._events.collect(record.id, cluster.services, base, deadline)
         if isinstance(events, Unfinished):
             return events
@@ -144,6 +149,16 @@ class BackupRuns:
             return self._cut(record, cluster, deadline)
         # The events were a step; there may be no time for another.
         return Unfinished(1) if cut.events and time.monotonic() > deadline else cut
+
+    def _base(self, cluster: Cluster) -> Cut | None:
+        """The cut that the next backup continues; None where it is a full one, as behind an archive that is gone."""
+        full_every = cluster.full_every or settings().backup_full_every
+        last = self._store.find(cluster.last_record) if cluster.last_record else None
+        if last is None or cluster.full_next or cluster.since_full + 1 >= full_every:
+            return None
+        links = list(chain(last, self._store.find))
+        there = all(self.bucket.size(self._files.archive(each)) == each.size for each in links)
+        return self.cut_of(last.id) if there and links[-1].base is None else None
 
     def _work(self, record: BackupRecord, archive: Archive, deadline: float) -> Unfinished | None:
         """Put the archive together and verify it; Unfinished if the time was not enough."""

@@ -11,7 +11,6 @@ from __future__ import annotations
 import uuid
 import zlib
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -134,18 +133,24 @@ class BackupStore:
         alerts = [self._alert(record)] if alert else []
         return not transact(self.items.dynamodb, [*self._puts(record), self._swept(), *alerts])
 
-    def record(self, id: str) -> BackupRecord:
-        """Raise RecordNotFound where the cluster has none of that id."""
+    def find(self, id: str) -> BackupRecord | None:
         place = self.items.get(f"id/{id}")
         item = place and self.items.get(place["record"])
-        if not item or item.get("expiring"):
-            raise RecordNotFound(f"no backup record {id}")
-        return record_of(item)
+        return record_of(item) if item and not item.get("expiring") else None
+
+    def record(self, id: str) -> BackupRecord:
+        """Raise RecordNotFound where the cluster has none of that id."""
+        if found := self.find(id):
+            return found
+        raise RecordNotFound(f"no backup record {id}")
 
     def amend(self, record: BackupRecord, changes: Mapping[str, Any]) -> bool:
-        """Change some fields of a record that still has the values of `record` in them; False where it has not."""
-        seen = asdict(record)
-        return self.items.try_update(sort_key(record), changes, {"id": record.id} | {n: seen[n] for n in changes})
+        """Change some fields of a record that still has the values of `record` in them; False where it has not, and
+        where it is about to be deleted.
+        """
+        values = asdict(record)
+        seen = {"id": record.id, "expiring": None} | {name: values[name] for name in changes}
+        return self.items.try_update(sort_key(record), changes, seen)
 
     def page(self, wanted: RecordQuery, logs: LogSource) -> RecordPage:
         """Raise ClusterNotFound for an unknown cluster, NotEnabled for one that was never backed up."""
@@ -162,21 +167,13 @@ class BackupStore:
         """Newest first, without those that expire."""
         return (record_of(item) for item in self.items.newest("record/") if not item.get("expiring"))
 
-    def chain(self, record: BackupRecord) -> Iterator[BackupRecord]:
-        """A record and those that it continues, to its full one."""
-        yield record
-        with suppress(RecordNotFound):
-            while record.base:
-                record = self.record(record.base)
-                yield record
-
     def keep_days(self) -> int:
         """How long the cluster's backups are kept."""
         return int((self.items.get("cluster") or {}).get("keep_days", settings().backup_keep_days))
 
     def last_success(self) -> BackupRecord | None:
         last = (self.items.get("cluster") or {}).get("last_record")
-        return self.record(last) if last else None
+        return self.find(last) if last else None
 
     def note_read_back(self, record: BackupRecord, done: int, crc32: int) -> None:
         """Note how far the archive was read back, and the CRC-32 to there; nothing where someone else went further."""
@@ -212,18 +209,25 @@ class BackupStore:
         fields = {"lease_until": 0, "due_at": now + QUEUED_FOR} | ({"asked": 0} if progress else {})
         self.items.try_update("active", fields, _held(lease))
 
-    def finish(self, lease: Lease, record: BackupRecord, since_full: int | None) -> bool:
-        """Write the end of a backup; False if another worker took it meanwhile. since_full is of a success."""
+    def finish(
+        self, lease: Lease, record: BackupRecord, since_full: int | None = None, *, full_next: bool = False
+    ) -> bool:
+        """Write the end of a backup; False if another worker took it meanwhile. since_full is of a success.
+
+        Whoever had it before may still write, so what is left is for the sweep. full_next: the next one is full.
+        """
         items: list[TransactWriteItemTypeDef] = [
             {"Delete": self.items.key("active") | where(_held(lease))},
-            {"Put": self.items.put_of(sort_key(record), asdict(record))},
+            {"Put": self.items.put_of(sort_key(record), asdict(record) | {"leftovers": True})},
             self._swept(),
         ]
         if since_full is not None:
-            last = {"last_record": record.id, "since_full": since_full}
+            last = {"last_record": record.id, "since_full": since_full, "full_next": None}
             items.append({"Update": self.items.update_of("cluster", last)})
         else:
             items.append(self._alert(record))
+            if full_next:
+                items.append({"Update": self.items.update_of("cluster", {"full_next": True})})
         if transact(self.items.dynamodb, items):
             return False
         if since_full is not None:
@@ -256,7 +260,7 @@ class BackupStore:
             return self.items.try_update("active", {"due_at": now + QUEUED_FOR, "asked": active["asked"] + 1}, seen)
         if lease := self.claim(now, QUEUED_FOR / 1000):
             message = f"no worker could go on with the backup, which was asked for {ASKED_MAX} times again"
-            self.finish(lease, lease.record.failed(message, now), None)
+            self.finish(lease, lease.record.failed(message, now))
         return False
 
     # Items

@@ -6,11 +6,14 @@ ended.
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from typing import Final
 
 from botocore.exceptions import ClientError
 
 from logkeep.aws.objects import Bucket, is_absent
 from logkeep.backups import LockMode
+
+_DELETED: Final = "MethodNotAllowed"  # so S3 answers a lock of what was deleted, whose current version is a marker
 
 
 def retain(bucket: Bucket, keys: Iterable[str], until: int, mode: LockMode) -> None:
@@ -22,7 +25,7 @@ def retain(bucket: Bucket, keys: Iterable[str], until: int, mode: LockMode) -> N
                 Bucket=bucket.name, Key=key, Retention={"Mode": mode, "RetainUntilDate": moment}
             )
         except ClientError as error:
-            if not is_absent(error):
+            if not _is_gone(error):
                 raise
 
 
@@ -32,5 +35,9 @@ def set_legal_hold(bucket: Bucket, keys: Iterable[str], *, on: bool) -> None:
         try:
             bucket.s3.put_object_legal_hold(Bucket=bucket.name, Key=key, LegalHold={"Status": "ON" if on else "OFF"})
         except ClientError as error:
-            if not is_absent(error):
+            if not _is_gone(error):
                 raise
+
+
+def _is_gone(error: ClientError) -> bool:
+    return is_absent(error) or error.response["Error"]["Code"] == _DELETED

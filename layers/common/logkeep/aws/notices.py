@@ -23,12 +23,12 @@ def publish(notice: Notice) -> None:
     )
 
 
-def publish_failures(project: str, store: BackupStore) -> list[str]:
-    """Publish what is in a cluster's outbox; the ids of those records."""
-    told = []
+def publish_failures(project: str, store: BackupStore) -> dict[str, str | None]:
+    """Publish what is in a cluster's outbox; why it failed, by the id of the record."""
+    told = {}
     for item in store.items.newest("alert/"):
         record = record_of(item["failed"])
         publish(failed(project, record))
         store.items.delete(item["sk"])
-        told.append(record.id)
+        told[record.id] = record.failed_msg
     return told

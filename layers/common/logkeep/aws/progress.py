@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Final, Literal
@@ -11,7 +11,7 @@ from typing import Any, Final, Literal
 from logkeep.aws.backups import BackupStore
 from logkeep.backups import BackupRecord
 from logkeep.clock import now_ms
-from logkeep.errors import Busy, Conflict, RecordNotFound
+from logkeep.errors import Busy, Conflict, RecordNotFound, TooLarge
 from logkeep.jobs import Job
 
 _NOTED_EVERY: Final = 2.0  # seconds
@@ -29,6 +29,16 @@ class Superseded(Exception):
 
 class _Overtaken(Exception):
     """Another worker has noted something, from where to go on."""
+
+
+def in_time[T](items: Iterable[T], deadline: float, instead: str) -> Iterator[T]:
+    """Items for a request, which ends at the deadline (time.monotonic()): raise TooLarge where they take longer."""
+    for each in items:
+        if time.monotonic() > deadline:
+            raise TooLarge(
+                f"the backup and those that it continues, or the cluster, hold too much to be looked at; {instead}"
+            )
+        yield each
 
 
 class Progress[J: Job]:

@@ -18,7 +18,7 @@ from isal import isal_zlib
 from logkeep.aws.archives import Archives, archives
 from logkeep.aws.dynamo import attempts
 from logkeep.aws.logs import LogStore, log_store
-from logkeep.aws.progress import Progress, Superseded, TimeUp, job_of
+from logkeep.aws.progress import Progress, Superseded, TimeUp, in_time, job_of
 from logkeep.backups import BackupRecord
 from logkeep.errors import Busy, Conflict, Corrupt, LogNotFound
 from logkeep.fragment import RAW_MAX, NotDeflate, combine_crc32, inflated
@@ -30,7 +30,10 @@ _AT_ONCE: Final = 8 * RAW_MAX  # bytes of text that are appended at once
 _KEPT_MAX: Final = 8 << 20  # packed bytes of a piece that is read once; a larger one is checked, then read again
 _STEP: Final = 64 << 20  # bytes that are checked between two looks at the clock
 _ROWS_MAX: Final = 20_000  # of a log that are read to compare its beginning
+_DRY_ROWS_MAX: Final = 5_000  # the same for a dry run, which is a request
+_DRY_TEXT_MAX: Final = 256 << 20  # bytes of a piece that a dry run inflates
 _COMPARED_MAX: Final = 500  # logs of which a dry run compares the beginning
+_INSTEAD: Final = "restore them under a prefix, which harms nothing"
 
 
 type _Running = Progress[RestoreReport]
@@ -66,10 +69,12 @@ class Restores:
         """What a restore would do, without writing; beginnings are compared until the deadline (time.monotonic())."""
         record = self._archives.finished(record_id)
         chain = self._archives.chain(record)
-        self._archives.check_size(chain, "restore them under a prefix, which harms nothing")
+        self._archives.check_size(chain, _INSTEAD)
         self._archives.there(chain)
-        wanted = targets(self._archives.cuts(chain), asked.prefix)
-        heads = {head.log_id: head for head in self._logs.heads(wanted[0].log_id.owner)} if wanted else {}
+        wanted = targets(in_time(self._archives.cuts(chain), deadline, _INSTEAD), asked.prefix)
+        ids = {each.log_id for each in wanted}
+        found = in_time(self._logs.heads(wanted[0].log_id.owner), deadline, _INSTEAD) if wanted else ()
+        heads = {head.log_id: head for head in found if head.log_id in ids}
         report = RestoreReport.begin("", asked.prefix, now, dry=True, logs=len(wanted))
         compared = 0
         for each in wanted:
@@ -119,7 +124,7 @@ class Restores:
             if outcome in {Outcome.NEW, Outcome.GROW}:
                 outcome, sure = self._write(target, head, chain, progress, begun or outcome), True
             elif head and outcome is Outcome.HELD:
-                outcome, sure = (begun, True) if begun else self._begins_with(target, head)
+                outcome, sure = (begun, True) if begun else self._begins_with(target, head, _ROWS_MAX)
             if outcome is not Outcome.DIFFERS:
                 self._seal(target)
         except Corrupt as error:
@@ -206,10 +211,10 @@ class Restores:
         except LogNotFound:
             return None
 
-    def _begins_with(self, target: Target, head: Head) -> tuple[Outcome, bool]:
-        """Whether a longer log begins with what was backed up; not sure where it has too many fragments."""
+    def _begins_with(self, target: Target, head: Head, most: int) -> tuple[Outcome, bool]:
+        """Whether a longer log begins with what was backed up; not sure where that has more fragments."""
         crc32, end = 0, 0
-        for row in islice(self._logs.rows(head, 0, target.end), _ROWS_MAX):
+        for row in islice(self._logs.rows(head, 0, target.end), most):
             each = row.fragment
             end = min(each.end, target.end)
             if each.end <= target.end:
@@ -224,9 +229,9 @@ class Restores:
     ) -> tuple[Outcome, bool]:
         """What restoring would do to a log whose bytes must be compared; not sure where they are too many."""
         if outcome is Outcome.HELD:
-            return self._begins_with(target, head)
+            return self._begins_with(target, head, _DRY_ROWS_MAX)
         (piece,) = (each for each in target.pieces if each.begin < head.end < each.end)
-        if piece.size > _KEPT_MAX:
+        if piece.size > _KEPT_MAX or piece.end - piece.begin > _DRY_TEXT_MAX:
             return outcome, False
         where = ObjectRange(chain[piece.archive].key or "", piece.start, piece.size)
         crc32 = piece.crc32

@@ -84,10 +84,15 @@ def assemble(bucket: Bucket, key: str, making: Making, estimate: int) -> Facts |
 
 
 def discard(bucket: Bucket, key: str) -> None:
-    """Remove what was put together of an object, whole or in parts; where that fails, the bucket's lifecycle will."""
-    bucket.delete(key)
+    """Remove what was put together of an object, whole or in parts."""
+    bucket.s3.delete_object(Bucket=bucket.name, Key=key)
+    abort(bucket, key)
+
+
+def abort(bucket: Bucket, key: str) -> None:
+    """Remove the parts of an object that was begun; the object itself stays."""
     for upload_id in _begun(bucket, key):
-        with suppress(ClientError):
+        with suppress(bucket.s3.exceptions.NoSuchUpload):
             bucket.s3.abort_multipart_upload(Bucket=bucket.name, Key=key, UploadId=upload_id)
 
 

@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError
 from logkeep.aws.archives import Archives, archives
 from logkeep.aws.dynamo import attempts
 from logkeep.aws.objects import is_absent
-from logkeep.aws.progress import Progress, Superseded, TimeUp, job_of
+from logkeep.aws.progress import Progress, Superseded, TimeUp, in_time, job_of
 from logkeep.backups import BackupRecord
 from logkeep.clock import now_ms
 from logkeep.errors import Busy, Conflict, Corrupt
@@ -23,6 +23,7 @@ from logkeep.verification import FAILURES_MAX, Mode, Sample, Verification, sampl
 
 _STEP: Final = 64 << 20  # bytes that are read between two looks at the clock
 _CHANCE: Final = random.SystemRandom()
+_INSTEAD: Final = "ask for mode full"
 
 type _Running = Progress[Verification]
 
@@ -90,16 +91,16 @@ class Verifications:
 
     def _looked_at(self, record: BackupRecord, mode: Mode, now: int, deadline: float) -> Verification:
         chain, wrong = self._chain(record)
-        self._archives.check_size(chain, "ask for mode full")
+        self._archives.check_size(chain, _INSTEAD)
         found = Verification.begin(mode, uuid.uuid4().hex, now).failed(*wrong)
         found = found.model_copy(update={"total": len(chain)})
         for each in chain:
             if time.monotonic() > deadline:
-                raise Busy(f"the chain of {len(chain)} backups is too long to be looked at; ask for mode full", 60)
+                raise Busy(f"the chain of {len(chain)} backups is too long to be looked at; {_INSTEAD}", 60)
             found = found.failed(*self._attributes(each)).with_done(1)
         samples: list[Sample] = []
         try:
-            cuts = self._archives.cuts(chain)
+            cuts = in_time(self._archives.cuts(chain), deadline, _INSTEAD)
             if mode == "attributes":
                 for _ in cuts:
                     pass

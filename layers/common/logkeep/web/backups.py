@@ -73,7 +73,9 @@ def show_settings(app: App, cluster_id: str) -> Answer:
     cluster = store.cluster(logs)
     return app.answer_json(
         SettingsAnswer(
-            logConfiguration=cluster.configuration(settings().bucket, settings().backup_keep_days),
+            logConfiguration=cluster.configuration(
+                settings().bucket, settings().backup_keep_days, settings().backup_full_every
+            ),
             realTimeLogCollectRecord=cluster.real_time_record,
         )
     )

@@ -15,6 +15,7 @@ from aws_lambda_powertools.event_handler.middlewares import NextMiddleware
 from aws_lambda_powertools.logging import correlation_paths
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from logkeep.aws.limits import project_limiter
 from logkeep.delivery import INLINE_MAX, STREAM_MAX, Ask
@@ -329,8 +330,17 @@ def _validated[M](validate: Callable[[], M]) -> M:
         return validate()
     except ValidationError as error:
         first = error.errors()[0]
-        reason = first["msg"].removeprefix("Value error, ")
-        where = ".".join(map(str, first["loc"]))
-        if first["type"] == "missing":
-            reason = "is required"
-        raise Invalid(where or "request", reason) from error
+        raise Invalid(".".join(map(str, first["loc"])) or "request", _reason(first)) from error
+
+
+def _reason(error: ErrorDetails) -> str:
+    match error["type"]:
+        case "missing":
+            return "is required"
+        case "extra_forbidden":
+            return "is not a field of this request"
+        case "string_pattern_mismatch":
+            return f"must match {error['ctx']['pattern']}"
+        case "json_invalid" if not error["input"]:
+            return "a body of JSON is required"
+    return error["msg"].removeprefix("Value error, ")

@@ -141,6 +141,7 @@ CSS: Final = Service(
         errors.Conflict: ("CSS.0031", "{}"),
         errors.NotEnabled: ("CSS.5090", "In this status, the current operation is not allowed. {}"),
         errors.TooLarge: ("CSS.0026", "The log size is too large. {}"),
+        errors.UnsupportedBody: ("CSS.0001", "Incorrect parameters. {}"),
         errors.Busy: ("CSS.9999", "{}"),
         LogkeepError: ("CSS.0005", "Server error."),
     },
