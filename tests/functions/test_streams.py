@@ -20,6 +20,8 @@ from logkeep.web import files
 from logkeep.web.http import App, entrypoint, stream_entrypoint
 from logkeep.web.services import LOGKEEP
 from tests.calls import (
+    OTHER_PROJECT,
+    PROJECT,
     RECORD,
     SUB_JOBS,
     Answer,
@@ -29,6 +31,7 @@ from tests.calls import (
     event,
     log_request,
     read,
+    seal,
     streamed,
 )
 from tests.signing import send_signed
@@ -127,6 +130,25 @@ def test_refusals_have_the_service_s_shape_and_their_request_s_id() -> None:
     assert answer.status == 401
     assert set(answer.json) == {"error_code", "error_msg"}
     assert answer.headers["X-Request-Id"] == event("read_log-no_token")["requestContext"]["requestId"]
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        (f"/v1/{PROJECT}/logs/build/x/stage1", 200),
+        (f"/v1/{OTHER_PROJECT}/logs/build/x/stage1", 403),
+        ("/v1/%2e/logs/build/x/stage1", 400),
+        (f"/v1/{PROJECT}/blogs/build/x/stage1", 404),
+        (f"/v1/{PROJECT}/x/logs/build/x/stage1", 404),
+    ],
+)
+@pytest.mark.parametrize("query", ["", "follow=true"])
+def test_a_function_url_has_no_routes_and_its_paths_mean_the_same(path: str, status: int, query: str) -> None:
+    append("build/x/stage1", TEXT)
+    seal("build/x/stage1")
+    request = event("read_log", rawPath=path, rawQueryString=query)
+    del request["pathParameters"]
+    assert streamed("read_log", request).status == status
 
 
 def test_an_answer_without_a_body_has_white_space_for_one() -> None:
