@@ -236,6 +236,34 @@ def test_a_handler_that_cannot_be_loaded_is_an_error_of_the_start(tmp_path: Path
     with_runtime(scenario, tmp_path, "nothing.handler")
 
 
+def test_a_runtime_api_that_refuses_ends_the_runtime(tmp_path: Path) -> None:
+    """Else it would ask again and again, as fast as it is refused."""
+    asked = 0
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal asked
+        asked += 1
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}")
+        await writer.drain()
+        writer.close()
+
+    async def run() -> None:
+        (tmp_path / "streaming.py").write_text(HANDLERS)
+        async with asyncio.timeout(10), await asyncio.start_server(refuse, "127.0.0.1", 0) as server:
+            address = "127.0.0.1:{1}".format(*server.sockets[0].getsockname())
+            command, environment = wrapped(tmp_path, address, "streaming.handler")
+            process = await asyncio.create_subprocess_exec(
+                *command, env=environment, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+            )
+            printed, _ = await process.communicate()
+            assert process.returncode == 1
+            assert b"answers 500" in printed
+
+    asyncio.run(run())
+    assert asked == 1
+
+
 def emulator_of(root: Path, tmp_path: Path) -> Path:
     """Lambda's Runtime Interface Emulator, out of sam."""
     name = "aws-lambda-rie-" + {"x86_64": "x86_64", "aarch64": "arm64"}[platform.machine()]
