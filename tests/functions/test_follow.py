@@ -255,6 +255,7 @@ def test_a_restart_is_followed_behind_what_the_log_before_still_gained(at) -> No
     at(
         s1=lambda: append(f"{MAIN}/0", b"two", 4),
         s2=lambda: append(f"{MAIN}/1", b""),
+        s4=lambda: seal(f"{MAIN}/0"),
         s8=lambda: append(f"{MAIN}/1", b"again\n"),
         s9=lambda: append(f"{MAIN}/10", b"and again\n"),
         s10=lambda: seal(f"{MAIN}/10"),
