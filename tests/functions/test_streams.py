@@ -180,9 +180,9 @@ class Chunks:
             self.released = True
 
 
-def app_of(body: Chunks, **how: bool) -> App:
+def app_of(body: Chunks) -> App:
     app = App(LOGKEEP, "show_api_versions")
-    app.get("/v3")(lambda: app.stream("text/plain", body.made(), {"X-Own": "1"}, **how))
+    app.get("/v3")(lambda: app.stream("text/plain", body.made(), {"X-Own": "1"}))
     return app
 
 
@@ -190,8 +190,8 @@ def asked(handler: Any) -> Any:
     return handler(event("show_api_versions"), Context())
 
 
-def collected(body: Chunks, **how: bool) -> Answer:
-    return answer_of(asked(entrypoint(app_of(body, **how))))
+def collected(body: Chunks) -> Answer:
+    return answer_of(asked(entrypoint(app_of(body))))
 
 
 def test_a_body_of_chunks_is_collected_into_one_answer() -> None:
@@ -201,13 +201,10 @@ def test_a_body_of_chunks_is_collected_into_one_answer() -> None:
     assert body.released
 
 
-def test_a_body_that_does_not_fit_is_refused_unless_its_client_can_resume() -> None:
+def test_a_body_that_does_not_fit_is_refused() -> None:
     body = Chunks(b"x" * INLINE_MAX, b"y", b"z")
     assert collected(body).status == 413
     assert body.released
-    resumed = Chunks(b"x" * INLINE_MAX, b"y", b"z")
-    assert collected(resumed, resumable=True).sent == b"x" * INLINE_MAX
-    assert resumed.released
 
 
 def test_a_body_that_breaks_while_it_is_collected_is_an_ordinary_error() -> None:
