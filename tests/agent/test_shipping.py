@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from logkeep_agent import Refused, ship
+from logkeep_agent.service import Certificate
 from tests.agent.fakes import Bench
 
 # Growing
@@ -131,6 +132,21 @@ def test_bytes_of_someone_else_are_not_shipped_over(bench) -> None:
     assert bytes(bench.log.text) == b"one\nother\n"
 
 
+@pytest.mark.parametrize(("more", "bits"), [(1, 0), (-1, 0), (0, 1)])
+def test_an_answer_that_vouches_for_other_bytes_than_were_sent_ends_it(bench, more, bits) -> None:
+    append = bench.log.append
+
+    def answer(offset: int, piece: bytes) -> Certificate:
+        told = append(offset, piece)
+        return Certificate(told.bytes + more, told.crc32 ^ bits)
+
+    bench.log.append = answer
+    bench.write(b"one\n")
+    with pytest.raises(Refused, match="someone else writes"):
+        bench.ship(lambda: bench.write(b"two\n"))
+    assert bytes(bench.log.text) == b"one\n"
+
+
 # Its own end
 
 
@@ -140,6 +156,30 @@ def test_a_successor_goes_on_where_the_log_ends(bench) -> None:
     bench.write(b"two\n")
     bench.ship()
     assert bytes(bench.log.text) == b"one\ntwo\n"
+
+
+@pytest.mark.parametrize("is_written", [True, False])
+def test_a_piece_that_was_under_way_when_the_agent_was_killed_is_known_as_its_own(bench, is_written) -> None:
+    """Also where no file is left to compare the log with."""
+    bench.write(b"one\n")
+    bench.ship()
+    bench.write(b"two\n")
+    append = bench.log.append
+
+    def be_killed(offset: int, piece: bytes) -> None:
+        if is_written:
+            append(offset, piece)
+        raise KeyboardInterrupt
+
+    bench.log.append = be_killed
+    with pytest.raises(KeyboardInterrupt):
+        bench.ship()
+    bench.log.append = append
+    bench.path.unlink()
+    bench.write(b"three\n")
+    assert bench.ship(once=True)
+    assert bytes(bench.log.text) == b"one\n" + b"two\n" * is_written + b"three\n"
+    assert len(bench.lost) == 1
 
 
 def test_without_a_state_the_log_must_hold_the_beginning_of_the_file(bench) -> None:
