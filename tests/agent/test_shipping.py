@@ -1,6 +1,8 @@
 """The agent against a log in memory: what grows and fails meanwhile, and all that may happen at once."""
 
+import errno
 import itertools
+import os
 import random
 
 import pytest
@@ -180,6 +182,36 @@ def test_a_piece_that_was_under_way_when_the_agent_was_killed_is_known_as_its_ow
     assert bench.ship(once=True)
     assert bytes(bench.log.text) == b"one\n" + b"two\n" * is_written + b"three\n"
     assert len(bench.lost) == 1
+
+
+@pytest.mark.parametrize(("held", "append"), [(b"", False), (b"before\n", True)])
+def test_a_file_that_was_begun_is_its_own_though_nothing_of_it_was_sent(bench, held, append) -> None:
+    bench.log.text += held
+    bench.path.touch()
+    bench.ship(append=append)
+    bench.write(b"one\n")
+    bench.rotate()
+    bench.write(b"two\n")
+    assert bench.ship(once=True, append=append)
+    assert bytes(bench.log.text) == held + b"one\ntwo\n"
+
+
+def test_a_disk_that_is_full_ends_it_before_it_sends_what_it_could_not_find_again(bench, monkeypatch) -> None:
+    bench.write(b"one\n")
+    with monkeypatch.context() as full:
+
+        def fail(_: int) -> None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        def fill() -> None:
+            full.setattr(os, "fsync", fail)
+            bench.write(b"two\n")
+
+        with pytest.raises(Refused, match="cannot be written: No space left"):
+            bench.ship(fill)
+    assert bytes(bench.log.text) == b"one\n"
+    assert bench.ship(once=True)
+    assert bytes(bench.log.text) == b"one\ntwo\n"
 
 
 def test_without_a_state_the_log_must_hold_the_beginning_of_the_file(bench) -> None:
