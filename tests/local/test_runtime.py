@@ -153,8 +153,11 @@ def test_each_chunk_arrives_when_it_is_made_and_behind_the_prelude(tmp_path: Pat
 
 def test_a_failure_in_mid_stream_is_told_in_the_trailers_and_the_next_invocation_is_served(tmp_path: Path) -> None:
     async def scenario(runtime: Runtime) -> None:
-        chunks = runtime.invoke("breaks").chunks()
+        invocation = runtime.invoke("breaks")
+        chunks = invocation.chunks()
         assert [await anext(chunks), await anext(chunks)] == [PRELUDE, b"so far\n"]
+        declared = "Lambda-Runtime-Function-Error-Type, Lambda-Runtime-Function-Error-Body"
+        assert invocation.headers["trailer"] == declared, "a trailer that was not declared may be dropped"
         with pytest.raises(InvocationFailed) as failure:
             await anext(chunks)
         assert failure.value.told["errorType"] == "ValueError"
