@@ -27,6 +27,18 @@ def test_a_rotated_file_is_read_to_its_end_before_the_next(bench) -> None:
     assert bench.lost == []
 
 
+def test_a_writer_that_leaves_the_rotated_file_late_is_waited_for(bench) -> None:
+    bench.write(b"one\n")
+
+    def rotate() -> None:
+        bench.rotate()
+        bench.write(b"two\n")
+
+    assert bench.ship(rotate, lambda: bench.write(b"late\n", "app.log.1"), every=2.0, interval=0, settle=7.0, seal=True)
+    assert bytes(bench.log.text) == b"one\nlate\ntwo\n"
+    assert bench.lost == []
+
+
 def test_bytes_that_come_too_late_to_a_rotated_file_are_told_of(bench) -> None:
     bench.write(b"one\n")
 
