@@ -171,6 +171,10 @@ class Chunks:
         self.released = False
 
     def made(self) -> Iterator[bytes]:
+        self.kept = self._made()  # what nobody refers to would be closed by Python itself
+        return self.kept
+
+    def _made(self) -> Iterator[bytes]:
         try:
             for each in self.chunks:
                 if isinstance(each, Exception):

@@ -78,7 +78,7 @@ def handler(event, context):
             "trace": os.environ["_X_AMZN_TRACE_ID"], "closed": closed,
         }}
     headers = {{"Content-Type": "text/plain", "content-length": "5", "Transfer-Encoding": "chunked"}}
-    made = {{"pauses": pauses, "breaks": breaks, "hears": hears, "waits": waits, "large": large, "empty": lambda: iter(())}}
+    made = {{each.__name__: each for each in (pauses, breaks, hears, waits, large)}} | {{"empty": lambda: iter(())}}
     kept.append(told(made[kind]()))
     return Streamed(201, headers, kept[-1])
 """
