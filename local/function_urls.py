@@ -43,7 +43,8 @@ class _Runtime:
 
     @property
     def lives(self) -> bool:
-        return self._child is not None and self._child.process.is_alive()
+        """Also while it starts."""
+        return self._child is None or self._child.process.is_alive()
 
     async def start(self, sandboxes: Sandboxes) -> None:
         address = await self.api.start()
@@ -111,8 +112,12 @@ class FunctionUrls:
             idle.kill()
             self._runtimes.remove(idle)
         runtime = _Runtime(function)
-        await runtime.start(self._sandboxes)
-        self._runtimes.append(runtime)
+        self._runtimes.append(runtime)  # it counts before it is there
+        try:
+            await runtime.start(self._sandboxes)
+        except BaseException:
+            self._runtimes.remove(runtime)
+            raise
         return runtime
 
 

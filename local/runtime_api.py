@@ -166,9 +166,10 @@ def _of(status: str, headers: Headers, body: bytes = b"") -> bytes:
 
 
 async def _headers(reader: asyncio.StreamReader) -> Headers:
-    """Header lines, or trailers; names in lower case."""
-    headers = {}
+    """Header lines, or trailers; names in lower case, values of one name joined."""
+    headers: Headers = {}
     while line := (await reader.readline()).strip():
         name, _, value = line.decode("latin-1").partition(":")
-        headers[name.lower()] = value.strip()
+        before = [headers[name.lower()]] if name.lower() in headers else []
+        headers[name.lower()] = ", ".join([*before, value.strip()])
     return headers

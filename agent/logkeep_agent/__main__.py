@@ -78,7 +78,7 @@ def _token_of(file: str | None, environment: Mapping[str, str]) -> Callable[[], 
     """The token, read anew for every request, so that a file can be replaced by one with another."""
 
     def read() -> str:
-        token = Path(file).read_text().strip() if file else environment.get("LOGKEEP_TOKEN", "").strip()
+        token = Path(file).read_text(errors="replace").strip() if file else environment.get("LOGKEEP_TOKEN", "").strip()
         if not token or not token.isascii() or not token.isprintable():
             raise Refused(f"there is no token in {file or 'LOGKEEP_TOKEN'}")
         return token

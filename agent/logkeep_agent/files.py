@@ -85,14 +85,23 @@ class First:
     size: int = 0
     crc32: int = 0
 
-    def grown(self, source: Source, position: int) -> "First":
-        """As many of the first bytes as were read by now."""
+    @classmethod
+    def of(cls, source: Source, position: int) -> "First":
+        """Of what lies before the position."""
         size = min(position, _FIRST)
-        return self if size == self.size else First(size, source.crc32(size) or 0)
+        return cls(size, source.crc32(size) or 0)
+
+    def grown(self, position: int, piece: bytes) -> "First":
+        """With what was read at the position. Out of the file they could be another's already."""
+        new = piece[self.size - position : _FIRST - position] if self.size < _FIRST else b""
+        return First(self.size + len(new), zlib.crc32(new, self.crc32))
+
+    def begins(self, source: Source) -> bool:
+        return source.crc32(self.size) == self.crc32
 
     def is_of(self, source: Source, position: int) -> bool:
         """Whether the source still is what was read to the position."""
-        return source.is_packed or (source.size >= position and source.crc32(self.size) == self.crc32)
+        return source.is_packed or (source.size >= position and self.begins(source))
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from logkeep_agent import Refused
-from logkeep_agent.files import Entry, Source, chain, of_identity, real
+from logkeep_agent.files import Entry, First, Source, chain, of_identity, real
 from logkeep_agent.state import Mark, State
 
 _OPEN_MAX: Final = 64  # files that wait; more are found in the directory when it is their turn
@@ -47,17 +47,20 @@ class Rotation:
         self._replace(self._open(self._behind(chain(self._path), begun)[:_OPEN_MAX]) or [])
         return bool(self.waiting)
 
-    def holder(self, state: State, end: Mark) -> Source | None:
-        """The file that the log ends with: by its inode, or a copy, or what compression made of it."""
+    def holder(self, state: State, end: Mark, first: First) -> Source | None:
+        """The file that the log ends with: by its inode, or a copy, or what compression made of it.
+
+        It begins with `first`, by which it is known also where nothing of it was sent.
+        """
         sent = end.bytes - state.base.bytes
         identity, second = (state.device, state.inode), 10**9  # which is all that some programs keep of a time
         entries = of_identity(self._path, identity)
-        if sent:
+        if sent or first.size:
             entries += [each for each in chain(self._path) if each.modified // second >= state.written // second]
         for entry in entries:
             source = self._opened(entry)
             with suppress(Refused):  # one that is damaged
-                if source and source.crc32(sent, state.base.crc32) == end.crc32:
+                if source and source.crc32(sent, state.base.crc32) == end.crc32 and first.begins(source):
                     return source
             if source:
                 source.close()

@@ -129,6 +129,7 @@ class Shipper:
         if not reading.first.is_of(reading.source, reading.position):
             self._reading = self._truncated(reading)
         elif piece:
+            reading.first = reading.first.grown(reading.position, piece)
             self._send(reading, piece)
         elif self._rotation.waiting and self._is_settled(reading.source):
             following = self._rotation.waiting.pop(0)
@@ -155,7 +156,6 @@ class Shipper:
             raise Refused(f"{self._service.log_id} holds {told.bytes} bytes where {after.bytes} were sent: {_OTHERS}")
         self._end = after
         reading.position += len(piece)
-        reading.first = reading.first.grown(reading.source, reading.position)
         self._due = self._clock.monotonic() + self._interval(told)
 
     def _interval(self, told: Certificate) -> float:
@@ -215,7 +215,7 @@ class Shipper:
                 f"{state.log_id} holds {self._end.bytes} bytes, and the file that is shipped began at byte "
                 f"{state.base.bytes}: it lost what was sent before. Without {self._state_path} the file is shipped anew"
             )
-        source = self._rotation.holder(state, self._end)
+        source = self._rotation.holder(state, self._end, First())
         if source:
             return self._go_on(source, state)
         if self._end not in (state.base, state.before, state.after):
@@ -259,7 +259,7 @@ class Shipper:
         state.save(self._state_path)
         position = self._end.bytes - state.base.bytes
         self._tell(f"goes on with byte {position} of {source.path}, byte {self._end.bytes} of {state.log_id}")
-        return _Reading(source, state, position, First().grown(source, position))
+        return _Reading(source, state, position, First.of(source, position))
 
     def _begin(self, source: Source) -> _Reading:
         """Ship a file from its first byte on; its place is on disk before any of it is sent."""
@@ -320,7 +320,7 @@ class Shipper:
 
     def _truncated(self, reading: _Reading) -> _Reading:
         """The file was emptied. A copy of it may hold what was not sent."""
-        copy = self._rotation.holder(reading.state, self._end)
+        copy = self._rotation.holder(reading.state, self._end, reading.first)
         if copy:
             reading.source.close()
             return self._go_on(copy, reading.state)

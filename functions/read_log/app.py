@@ -9,8 +9,8 @@ from logkeep.web.services import LOGKEEP
 app = App(LOGKEEP, "read_log")
 
 
-@app.get("/v1/.+")
-def read_log() -> Answer:
+@app.get("/v1/<project_id>/logs/.+")
+def read_log(**_: str) -> Answer:
     query = app.query(FollowQuery)
     return follow_log(app, app.log_id(), query) if query.follow else deliver(app, text_file(app.log_id()))
 

@@ -101,6 +101,9 @@ def test_a_token_comes_from_a_file_too(service, tmp_path, a_log_id) -> None:
     token.write_text(service.demo["token"] + "\n")
     arguments = (str(path), "--log", a_log_id, "--once")
     assert ship(service, *arguments, LOGKEEP_TOKEN="", LOGKEEP_TOKEN_FILE=str(token)).returncode == 0
+    token.write_bytes(b"\xff\xfe")
+    damaged = ship(service, *arguments, LOGKEEP_TOKEN_FILE=str(token))
+    assert (damaged.returncode, damaged.stderr.count("\n")) == (1, 1), damaged.stderr
     missing = ship(service, *arguments, LOGKEEP_TOKEN="")
     assert (missing.returncode, "there is no token" in missing.stderr) == (1, True)
 

@@ -1,25 +1,17 @@
-"""The agent against a log in memory: what grows, rotates, is truncated and fails meanwhile."""
+"""The agent against a log in memory: what grows and fails meanwhile, and all that may happen at once."""
 
-import gzip
+import errno
 import itertools
 import os
 import random
-import shutil
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from logkeep_agent import Refused, ship
-from logkeep_agent.files import Entry
+from logkeep_agent.service import Certificate
 from tests.agent.fakes import Bench
-
-
-@pytest.fixture
-def bench(tmp_path: Path) -> Bench:
-    return Bench(tmp_path)
-
 
 # Growing
 
@@ -142,6 +134,21 @@ def test_bytes_of_someone_else_are_not_shipped_over(bench) -> None:
     assert bytes(bench.log.text) == b"one\nother\n"
 
 
+@pytest.mark.parametrize(("more", "bits"), [(1, 0), (-1, 0), (0, 1)])
+def test_an_answer_that_vouches_for_other_bytes_than_were_sent_ends_it(bench, more, bits) -> None:
+    append = bench.log.append
+
+    def answer(offset: int, piece: bytes) -> Certificate:
+        told = append(offset, piece)
+        return Certificate(told.bytes + more, told.crc32 ^ bits)
+
+    bench.log.append = answer
+    bench.write(b"one\n")
+    with pytest.raises(Refused, match="someone else writes"):
+        bench.ship(lambda: bench.write(b"two\n"))
+    assert bytes(bench.log.text) == b"one\n"
+
+
 # Its own end
 
 
@@ -150,6 +157,60 @@ def test_a_successor_goes_on_where_the_log_ends(bench) -> None:
     bench.ship()
     bench.write(b"two\n")
     bench.ship()
+    assert bytes(bench.log.text) == b"one\ntwo\n"
+
+
+@pytest.mark.parametrize("is_written", [True, False])
+def test_a_piece_that_was_under_way_when_the_agent_was_killed_is_known_as_its_own(bench, is_written) -> None:
+    """Also where no file is left to compare the log with."""
+    bench.write(b"one\n")
+    bench.ship()
+    bench.write(b"two\n")
+    append = bench.log.append
+
+    def be_killed(offset: int, piece: bytes) -> None:
+        if is_written:
+            append(offset, piece)
+        raise KeyboardInterrupt
+
+    bench.log.append = be_killed
+    with pytest.raises(KeyboardInterrupt):
+        bench.ship()
+    bench.log.append = append
+    bench.path.unlink()
+    bench.write(b"three\n")
+    assert bench.ship(once=True)
+    assert bytes(bench.log.text) == b"one\n" + b"two\n" * is_written + b"three\n"
+    assert len(bench.lost) == 1
+
+
+@pytest.mark.parametrize(("held", "append"), [(b"", False), (b"before\n", True)])
+def test_a_file_that_was_begun_is_its_own_though_nothing_of_it_was_sent(bench, held, append) -> None:
+    bench.log.text += held
+    bench.path.touch()
+    bench.ship(append=append)
+    bench.write(b"one\n")
+    bench.rotate()
+    bench.write(b"two\n")
+    assert bench.ship(once=True, append=append)
+    assert bytes(bench.log.text) == held + b"one\ntwo\n"
+
+
+def test_a_disk_that_is_full_ends_it_before_it_sends_what_it_could_not_find_again(bench, monkeypatch) -> None:
+    bench.write(b"one\n")
+    with monkeypatch.context() as full:
+
+        def fail(_: int) -> None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        def fill() -> None:
+            full.setattr(os, "fsync", fail)
+            bench.write(b"two\n")
+
+        with pytest.raises(Refused, match="cannot be written: No space left"):
+            bench.ship(fill)
+    assert bytes(bench.log.text) == b"one\n"
+    assert bench.ship(once=True)
     assert bytes(bench.log.text) == b"one\ntwo\n"
 
 
@@ -189,240 +250,6 @@ def test_a_damaged_state_is_refused(bench) -> None:
         with pytest.raises(Refused, match="no state file"):
             bench.ship()
     assert not bench.log.text
-
-
-# Rotation
-
-
-def test_a_rotated_file_is_read_to_its_end_before_the_next(bench) -> None:
-    bench.write(b"one\n")
-
-    def rotate() -> None:
-        bench.write(b"two\n")
-        bench.rotate()
-        bench.write(b"three\n", "app.log.1")
-
-    assert bench.ship(rotate, lambda: bench.write(b"four\n", "app.log.1"), lambda: bench.write(b"five\n"))
-    assert bytes(bench.log.text) == b"one\ntwo\nthree\nfour\nfive\n"
-    assert bench.lost == []
-
-
-def test_bytes_that_come_too_late_to_a_rotated_file_are_told_of(bench) -> None:
-    bench.write(b"one\n")
-
-    def rotate() -> None:
-        bench.rotate()
-        bench.write(b"two\n")
-
-    assert bench.ship(rotate, lambda: bench.write(b"late\n", "app.log.1"))
-    assert bytes(bench.log.text) == b"one\ntwo\n"
-    assert len(bench.lost) == 1
-    assert "grew by 5 bytes" in bench.lost[0]
-
-
-def test_files_that_are_removed_while_the_service_is_away_are_shipped_in_order(bench) -> None:
-    bench.write(b"0\n")
-    bench.ship()
-
-    def rotate(number: int) -> None:
-        bench.rotate()
-        bench.write(b"%d\n" % number)
-        for old in bench.path.parent.glob("app.log.[3-9]"):
-            old.unlink()
-
-    def back() -> None:
-        bench.log.fails = lambda: None
-
-    steps = [lambda n=n: rotate(n) for n in range(1, 9)]
-    assert bench.ship(lambda: setattr(bench.log, "fails", lambda: "before"), *steps, back, lambda: None)
-    assert bytes(bench.log.text) == b"".join(b"%d\n" % n for n in range(9))
-    assert bench.lost == []
-
-
-def test_files_that_are_rotated_before_the_service_ever_answered_are_shipped(bench) -> None:
-    bench.log.fails = lambda: "before"
-    bench.write(b"one\n")
-
-    def rotate() -> None:
-        bench.rotate()
-        bench.path.with_name("app.log.1").unlink()
-        bench.write(b"two\n")
-
-    assert bench.ship(lambda: None, rotate, lambda: setattr(bench.log, "fails", lambda: None))
-    assert bytes(bench.log.text) == b"one\ntwo\n"
-
-
-def test_several_rotations_while_it_was_down_are_caught_up_in_order(bench) -> None:
-    bench.write(b"0\n")
-    bench.ship()
-    bench.write(b"0 more\n")
-    for number in range(1, 12):
-        bench.rotate(keep=20)
-        bench.write(b"%d\n" % number)
-    assert bench.ship(once=True)
-    assert bytes(bench.log.text) == b"0\n0 more\n" + b"".join(b"%d\n" % n for n in range(1, 12))
-    assert bench.lost == []
-
-
-@pytest.mark.parametrize("name", ["app.log-20261101-0{}", "app.log.2026-11-01_0{}", "app-2026110{}.log"])
-def test_dated_names_are_found_by_the_time_of_their_last_write(bench, name) -> None:
-    bench.write(b"other\n", "app-error.log")
-    bench.write(b"0\n")
-    bench.ship()
-    for number in range(3):
-        bench.write(b"%d more\n" % number)
-        bench.path.rename(bench.path.with_name(name.format(number)))
-        bench.write(b"%d\n" % (number + 1))
-    assert bench.ship(once=True)
-    assert bytes(bench.log.text) == b"0\n0 more\n1\n1 more\n2\n2 more\n3\n"
-
-
-def test_files_that_were_compressed_while_it_was_down_are_shipped(bench) -> None:
-    bench.write(b"before\n")
-    bench.rotate()
-    bench.write(b"0\n")
-    bench.ship()
-    bench.write(b"0 more\n")
-    for number in (1, 2, 3):
-        bench.rotate()
-        bench.write(b"%d\n" % number)
-    for number in (2, 3, 4):
-        plain = bench.path.with_name(f"app.log.{number}")
-        packed = plain.with_name(plain.name + ".gz")
-        packed.write_bytes(gzip.compress(plain.read_bytes()))
-        shutil.copystat(plain, packed)
-        plain.unlink()
-    assert bench.ship(once=True)
-    assert bytes(bench.log.text) == b"0\n0 more\n1\n2\n3\n", "and not what was there before it began"
-    assert bench.lost == []
-
-
-def test_what_a_program_that_keeps_no_times_compresses_is_not_shipped_again(bench) -> None:
-    bench.write(b"one\n")
-
-    def compress() -> None:
-        bench.write(b"two\n")
-        packed = bench.path.with_name("app.log.1.gz")
-        packed.write_bytes(gzip.compress(bench.path.read_bytes()))
-        bench.path.unlink()
-        bench.write(b"three\n")
-
-    assert bench.ship(compress, lambda: None)
-    assert bytes(bench.log.text) == b"one\ntwo\nthree\n"
-    assert bench.lost == []
-
-
-def test_a_rotated_file_that_cannot_be_read_is_told_of_and_waited_for(bench, monkeypatch) -> None:
-    bench.write(b"one\n")
-    readable = Entry.open
-    forbidden = {bench.path.with_name("app.log.1"), bench.path.with_name("app.log.2")}
-
-    def guarded(self):
-        if self.path in forbidden:
-            raise PermissionError(13, "Permission denied", str(self.path))
-        return readable(self)
-
-    monkeypatch.setattr(Entry, "open", guarded)
-
-    def rotate() -> None:
-        for number in (2, 3):
-            bench.rotate()
-            bench.write(b"%d\n" % number)
-
-    assert bench.ship(rotate, lambda: bench.write(b"4\n"), lambda: forbidden.clear())
-    assert bytes(bench.log.text) == b"one\n2\n3\n4\n"
-    assert sum("Permission denied" in line for line in bench.told) == 1
-
-
-def test_a_pipe_is_refused(bench) -> None:
-    os.mkfifo(bench.path)
-    with pytest.raises(Refused, match="no regular file"):
-        bench.ship()
-
-
-def test_a_file_that_is_gone_is_told_of_and_the_next_is_begun(bench) -> None:
-    bench.write(b"one\n")
-    bench.ship()
-    bench.write(b"lost\n")
-    bench.path.unlink()
-    bench.write(b"two\n")
-    assert bench.ship(once=True)
-    assert bytes(bench.log.text) == b"one\ntwo\n"
-    assert len(bench.lost) == 1
-
-
-def test_a_writer_that_stays_with_the_rotated_file_is_stayed_with(bench) -> None:
-    bench.write(b"one\n")
-    assert bench.ship(
-        lambda: bench.rotate(), *[lambda: bench.write(b"more\n", "app.log.1")] * 5, lambda: bench.write(b"new\n")
-    )
-    assert bytes(bench.log.text) == b"one\n" + b"more\n" * 5 + b"new\n"
-
-
-def test_a_link_is_followed_to_the_next_file(bench) -> None:
-    link = bench.path.with_name("current.log")
-    bench.write(b"one\n")
-    link.symlink_to("app.log")
-
-    def switch() -> None:
-        bench.write(b"two\n")
-        bench.write(b"three\n", "app2.log")
-        link.unlink()
-        link.symlink_to("app2.log")
-
-    assert bench.ship(switch, lambda: None, path=link)
-    assert bytes(bench.log.text) == b"one\ntwo\nthree\n"
-
-
-# Truncation
-
-
-def copy_and_truncate(bench: Bench) -> None:
-    """As logrotate's copytruncate does it."""
-    for number in (3, 2, 1):
-        old = bench.path.with_name(f"app.log.{number}")
-        if old.exists():
-            old.rename(bench.path.with_name(f"app.log.{number + 1}"))
-    shutil.copy(bench.path, bench.path.with_name("app.log.1"))
-    bench.path.write_bytes(b"")
-
-
-@pytest.mark.parametrize("new", [b"new\n", b"a new text that is longer than the old one\n", b"ONE\ntwo\nthree\n"])
-@pytest.mark.parametrize("running", [True, False])
-def test_what_a_copy_holds_of_a_truncated_file_is_shipped_before_the_new_text(bench, new, running) -> None:
-    bench.write(b"one\ntwo\n")
-
-    def truncate() -> None:
-        bench.write(b"three\n")
-        copy_and_truncate(bench)
-        bench.write(new)
-
-    if running:
-        assert bench.ship(truncate, lambda: None)
-    else:
-        bench.ship()
-        truncate()
-        assert bench.ship(once=True)
-    assert bytes(bench.log.text) == b"one\ntwo\nthree\n" + new
-    assert bench.lost == []
-
-
-def test_a_file_truncated_twice_while_it_was_down(bench) -> None:
-    bench.write(b"one\n")
-    bench.ship()
-    for text in (b"two\n", b"three\n"):
-        bench.write(b"end of the one before\n")
-        copy_and_truncate(bench)
-        bench.write(text)
-    assert bench.ship(once=True)
-    assert bytes(bench.log.text) == b"one\nend of the one before\ntwo\nend of the one before\nthree\n"
-
-
-def test_a_truncation_without_a_copy_begins_anew_and_says_so(bench) -> None:
-    bench.write(b"one\ntwo\n")
-    assert bench.ship(lambda: bench.path.write_bytes(b"new\n"), lambda: bench.write(b"more\n"))
-    assert bytes(bench.log.text) == b"one\ntwo\nnew\nmore\n"
-    assert len(bench.lost) == 1
 
 
 # All at once

@@ -212,6 +212,15 @@ def test_producers_hear_of_followers_and_one_note_does_for_many() -> None:
     assert requests["UpdateItem"] <= 1, "the project's limit alone"
 
 
+@pytest.mark.parametrize(("left", "is_renewed"), [(-1000, True), (20_000, True), (40_000, False)])
+def test_a_note_is_made_again_before_it_lapses(left: int, is_renewed: bool) -> None:
+    append(LOG, b"one\n")
+    noted = now_ms() + left
+    log_store(PROJECT).note_follower(LogId.parse(LOG), noted)
+    follow()
+    assert (log_store(PROJECT).head(LogId.parse(LOG)).followed_until != noted) == is_renewed
+
+
 def test_a_sealed_log_needs_no_note() -> None:
     append(LOG, b"one\n")
     seal(LOG)
@@ -255,6 +264,7 @@ def test_a_restart_is_followed_behind_what_the_log_before_still_gained(at) -> No
     at(
         s1=lambda: append(f"{MAIN}/0", b"two", 4),
         s2=lambda: append(f"{MAIN}/1", b""),
+        s4=lambda: seal(f"{MAIN}/0"),
         s8=lambda: append(f"{MAIN}/1", b"again\n"),
         s9=lambda: append(f"{MAIN}/10", b"and again\n"),
         s10=lambda: seal(f"{MAIN}/10"),

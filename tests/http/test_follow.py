@@ -159,6 +159,7 @@ def test_kuscias_client_sees_a_container_go_on_after_a_restart(service, client) 
 
     def produce() -> None:
         append(client, service, first, b"o\n", 6)
+        seal(client, service, first)
         append(client, service, second, b"three\n", 0)
         append(client, service, second, b"four", 6)
         seal(client, service, second)

@@ -139,6 +139,24 @@ def test_more_streams_than_are_bounded_are_refused(monkeypatch: pytest.MonkeyPat
     assert asyncio.run(ask()) == 429
 
 
+def test_many_that_come_at_once_start_no_more_than_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(function_urls, "STREAMS_AT_ONCE", 2)
+
+    async def start(*_: object) -> None:
+        await asyncio.sleep(0)
+
+    monkeypatch.setattr("local.function_urls._Runtime.start", start)
+    template = Template.load()
+
+    async def ask() -> int:
+        with Sandboxes({}) as sandboxes:
+            urls = FunctionUrls(template, sandboxes)
+            function = template.functions["ReadLogStream"]
+            return sum(each is not None for each in await asyncio.gather(*(urls._free(function) for _ in range(9))))
+
+    assert asyncio.run(ask()) == 2
+
+
 def test_the_event_is_that_of_a_function_url() -> None:
     scope = {
         "method": "GET",

@@ -32,6 +32,7 @@ import time
 from logkeep_runtime import Streamed
 
 closed = 0
+kept = []  # what nobody refers to would be closed by Python itself
 
 def told(chunks):
     global closed
@@ -54,6 +55,12 @@ def hears():
         yield b"" if n % 2 else b"."
         time.sleep(0.01)
 
+def waits():
+    yield b"."
+    for n in range(400):
+        yield b""
+        time.sleep(0.02)
+
 def large():
     for n in range(40):
         yield bytes(1 << 20)
@@ -71,8 +78,9 @@ def handler(event, context):
             "trace": os.environ["_X_AMZN_TRACE_ID"], "closed": closed,
         }}
     headers = {{"Content-Type": "text/plain", "content-length": "5", "Transfer-Encoding": "chunked"}}
-    made = {{"pauses": pauses, "breaks": breaks, "hears": hears, "large": large, "empty": lambda: iter(())}}
-    return Streamed(201, headers, told(made[kind]()))
+    made = {{each.__name__: each for each in (pauses, breaks, hears, waits, large)}} | {{"empty": lambda: iter(())}}
+    kept.append(told(made[kind]()))
+    return Streamed(201, headers, kept[-1])
 """
 PRELUDE = b'{"statusCode": 201, "headers": {"Content-Type": "text/plain"}}' + bytes(8)
 
@@ -153,8 +161,11 @@ def test_each_chunk_arrives_when_it_is_made_and_behind_the_prelude(tmp_path: Pat
 
 def test_a_failure_in_mid_stream_is_told_in_the_trailers_and_the_next_invocation_is_served(tmp_path: Path) -> None:
     async def scenario(runtime: Runtime) -> None:
-        chunks = runtime.invoke("breaks").chunks()
+        invocation = runtime.invoke("breaks")
+        chunks = invocation.chunks()
         assert [await anext(chunks), await anext(chunks)] == [PRELUDE, b"so far\n"]
+        declared = "Lambda-Runtime-Function-Error-Type, Lambda-Runtime-Function-Error-Body"
+        assert invocation.headers["trailer"] == declared, "a trailer that was not declared may be dropped"
         with pytest.raises(InvocationFailed) as failure:
             await anext(chunks)
         assert failure.value.told["errorType"] == "ValueError"
@@ -183,13 +194,14 @@ def test_a_generator_is_left_at_an_empty_chunk_too(tmp_path: Path) -> None:
     """It made nothing to be sent, so no write failed."""
 
     async def scenario(runtime: Runtime) -> None:
-        invocation = runtime.invoke("hears")
-        async for _ in invocation.chunks():
-            break
+        invocation = runtime.invoke("waits")
+        async for chunk in invocation.chunks():
+            if chunk != PRELUDE:
+                break
         left = time.monotonic()
         invocation.leave()
         await runtime.answer("context")
-        assert time.monotonic() - left < 1
+        assert time.monotonic() - left < 4, "it would wait for eight seconds"
 
     with_runtime(scenario, tmp_path)
 
@@ -234,6 +246,34 @@ def test_a_handler_that_cannot_be_loaded_is_an_error_of_the_start(tmp_path: Path
         assert runtime.api.init_error["errorType"] == "ModuleNotFoundError"
 
     with_runtime(scenario, tmp_path, "nothing.handler")
+
+
+def test_a_runtime_api_that_refuses_ends_the_runtime(tmp_path: Path) -> None:
+    """Else it would ask again and again, as fast as it is refused."""
+    asked = 0
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal asked
+        asked += 1
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}")
+        await writer.drain()
+        writer.close()
+
+    async def run() -> None:
+        (tmp_path / "streaming.py").write_text(HANDLERS)
+        async with asyncio.timeout(10), await asyncio.start_server(refuse, "127.0.0.1", 0) as server:
+            address = "127.0.0.1:{1}".format(*server.sockets[0].getsockname())
+            command, environment = wrapped(tmp_path, address, "streaming.handler")
+            process = await asyncio.create_subprocess_exec(
+                *command, env=environment, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+            )
+            printed, _ = await process.communicate()
+            assert process.returncode == 1
+            assert b"answers 500" in printed
+
+    asyncio.run(run())
+    assert asked == 1
 
 
 def emulator_of(root: Path, tmp_path: Path) -> Path:

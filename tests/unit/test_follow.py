@@ -7,7 +7,6 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from logkeep import follow
 from logkeep.follow import (
     BUSY_PAUSE,
     IDLE_AFTER,
@@ -195,16 +194,28 @@ def test_what_the_older_log_gained_until_its_successor_was_seen_comes_first():
     assert b"".join(world.follower(600, line=world.line).texts()) == b"a\nb\nnew\n"
 
 
+def test_what_the_older_log_gains_after_its_successor_began_comes_first():
+    new = [at(7, b"new\n", restart(1)), at(60, None, restart(1))]
+    world = World([at(0, b"a\n"), at(9, b"b\n"), at(18, b"c\n"), *new])
+    assert b"".join(world.follower(600, line=world.line).texts()) == b"a\nb\nc\nnew\n"
+
+
+def test_a_successor_is_turned_to_at_once_where_the_log_before_is_sealed_and_else_when_it_is_idle():
+    for sealed, seen in ((7, 7), (None, 10)):
+        ends = [at(sealed, None)] if sealed else []
+        world = World([at(0, b"a\n"), at(6, b"new\n", restart(1)), *ends, at(60, None, restart(1))])
+        taken = world.taken(world.follower(600, line=world.line).texts())
+        assert next(when for when, text in taken if text == b"new\n") <= seen + BUSY_PAUSE + ROUND
+
+
 def test_what_the_older_log_gained_while_the_heads_were_read_is_not_left_behind():
-    world = World([at(0, b"a\n"), at(7, b"b\n"), at(7, b"new\n", restart(1)), at(8, None, restart(1))])
+    world = World([at(0, b"a\n"), at(7, b"new\n", restart(1)), at(9.9, b"b\n"), at(20, None, restart(1))])
     stale = world.logs.head(LogId.parse(LOG))
 
     def line(log_id: LogId) -> list[Head]:
         return [stale if head.log_id == stale.log_id else head for head in world.line(log_id)]
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(follow, "BUSY_PAUSE", 4.0)  # so that nothing but the turn reads the head in between
-        assert b"".join(world.follower(600, line=line).texts()) == b"a\nb\nnew\n"
+    assert b"".join(world.follower(600, line=line).texts()) == b"a\nb\nnew\n"
 
 
 def test_a_container_that_has_not_started_again_is_waited_for():

@@ -80,10 +80,11 @@ class Follower:
                 self._look(far=True)
                 continue
             begun = next((head for head in self._later or () if head.end or head.state is not State.OPEN), None)
-            if begun:
+            is_over = self._is_over()
+            # Who ships a container's last lines may be slower than who ships the first of the next.
+            if begun and (is_over or self._is_idle()):
                 yield from self._turn_to(begun)
                 continue
-            is_over = self._is_over()
             if is_over and not self._later:
                 return
             pause = IDLE_PAUSE if is_over or self._is_idle() else BUSY_PAUSE

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from http import HTTPStatus
 from io import TextIOWrapper
 from typing import Any, Final, NoReturn
 
@@ -92,11 +93,17 @@ def find(name: str) -> Handler:
 
 
 def serve(api: str, handler: Handler) -> None:
-    """Take one invocation and answer it, whatever becomes of it; raise OSError where there is no Runtime API."""
+    """Take one invocation and answer it, whatever becomes of it.
+
+    Raise OSError or HTTPException where there is no Runtime API, or none that goes on.
+    """
     with closing(http.client.HTTPConnection(api)) as connection:  # it may wait for hours
         connection.request("GET", f"{_API}/invocation/next")
         answer = connection.getresponse()
         headers, event = answer.headers, answer.read()
+    if answer.status != HTTPStatus.OK:
+        # It is documented as final: another try would turn in circles, while a new process may do better.
+        raise http.client.HTTPException(f"the Runtime API answers {answer.status}")
     context = Context.of(headers)
     os.environ.pop("_X_AMZN_TRACE_ID", None)
     if trace := headers.get("Lambda-Runtime-Trace-Id"):

@@ -182,20 +182,12 @@ class App(APIGatewayHttpResolver):
             raise TooLarge("the answer is too large; ask for a smaller limit, or accept gzip")
         return Response(status, content_types.APPLICATION_JSON, text, sent)
 
-    def stream(
-        self,
-        content_type: str,
-        chunks: Iterator[bytes],
-        headers: Mapping[str, str] | None = None,
-        *,
-        resumable: bool = False,
-    ) -> Answer:
+    def stream(self, content_type: str, chunks: Iterator[bytes], headers: Mapping[str, str] | None = None) -> Answer:
         """An answer whose body is made chunk by chunk; what can be refused is refused before.
 
-        Collected, it is at most INLINE_MAX bytes: a resumable one ends before a chunk that does not fit, since its
-        client can go on from there; any other is TooLarge.
+        Raise TooLarge where it is collected and has more than INLINE_MAX bytes: see `room`.
         """
-        body = chunks if self.streams else _collect(chunks, resumable=resumable)
+        body = chunks if self.streams else _collect(chunks)
         return Response(HTTPStatus.OK, content_type, body, dict(headers or {}))
 
     def answer_document(
@@ -293,13 +285,11 @@ def _told(app: App, event: dict[str, Any], answer: dict[str, Any], chunks: Itera
         logger.info("request", extra=line_of(app.function, event, answer, app.outcome))
 
 
-def _collect(chunks: Iterator[bytes], *, resumable: bool) -> bytes:
+def _collect(chunks: Iterator[bytes]) -> bytes:
     content = bytearray()
     try:
         for chunk in chunks:
             if len(content) + len(chunk) > INLINE_MAX:
-                if resumable:
-                    break
                 raise TooLarge("the answer is too large for one that is not streamed")
             content += chunk
     finally:
