@@ -231,7 +231,7 @@ class Shipper:
         try:
             self._found = self._found or Source(self._path)
         except FileNotFoundError:
-            if not self._waits_for_file:
+            if not self._waits_for_file and not self._options.once:
                 self._tell(f"{self._path} is not there yet; waits for it")
             self._waits_for_file = True
         return self._found is not None
