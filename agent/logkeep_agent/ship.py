@@ -241,7 +241,7 @@ class Shipper:
         source = self._found
         if not source:
             return None
-        if self._options.append:
+        if self._options.append or not self._end.bytes:
             reading = self._begin(source)
         elif source.crc32(self._end.bytes) == self._end.crc32:
             reading = self._go_on(source, self._state_of(source, Mark()))
