@@ -93,7 +93,8 @@ class FunctionUrls:
             await send_answer(send, Answer.refusal(429, "Rate Exceeded."))
             return
         sent = await _stream(runtime, event_for_url(scope, body), receive, send)
-        logger.info("%s %s streamed %d bytes, %.1f s", scope["method"], path, sent, time.monotonic() - started)
+        shown = path + ("?" if scope["query_string"] else "") + scope["query_string"].decode("ascii", "replace")
+        logger.info("%s %s streamed %d bytes, %.1f s", scope["method"], shown, sent, time.monotonic() - started)
 
     def kill(self) -> None:
         for runtime in self._runtimes:

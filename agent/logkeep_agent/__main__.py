@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -79,8 +80,10 @@ def _token_of(file: str | None, environment: Mapping[str, str]) -> Callable[[], 
 
     def read() -> str:
         token = Path(file).read_text(errors="replace").strip() if file else environment.get("LOGKEEP_TOKEN", "").strip()
-        if not token or not token.isascii() or not token.isprintable():
+        if not token:
             raise Refused(f"there is no token in {file or 'LOGKEEP_TOKEN'}")
+        if not token.isascii() or not token.isprintable():
+            raise Refused(f"what is in {file or 'LOGKEEP_TOKEN'} is no token: one line of ASCII")
         return token
 
     return read
@@ -96,7 +99,7 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
         epilog=_EXITS,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    ship.add_argument("path", metavar="PATH")
+    ship.add_argument("path", metavar="PATH", help="the file; one that is not there yet is waited for")
     ship.add_argument("--log", required=True, metavar="ID", help="such as build/RECORD/stage1")
     ship.add_argument(
         "--endpoint", default=environment.get("LOGKEEP_ENDPOINT"), metavar="URL", help="default: LOGKEEP_ENDPOINT"
@@ -131,10 +134,11 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
 
 
 def _seconds(text: str) -> float:
-    value = float(text)
-    if not 0 <= value <= 86400:
-        raise ValueError
-    return value
+    with suppress(ValueError):
+        value = float(text)
+        if 0 <= value <= 86400:
+            return value
+    raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds from 0 to 86400")
 
 
 def _say(message: str) -> None:

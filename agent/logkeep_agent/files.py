@@ -5,10 +5,11 @@ import os
 import re
 import stat
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from io import FileIO
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
@@ -19,8 +20,8 @@ _FIRST: Final = 1024  # bytes by which a file is known again
 _LOOKS: Final = 10
 # app.log.1, app.log-20261122.gz, app.log.2026-11-22_05, app.log.old, and app-20261122.log
 _STAMP: Final = r"[-_.](?:\d[\dTZ:._-]*|old)"
-# Of app.log.2 and app.log.1 the second is the younger, by any program that names files so. Other names have no such
-# rule, and the time of the last write tells.
+# Of app.log.2 and app.log.1 the second is the younger, but where a program counts upwards (log4j2 does, unless told).
+# Other names have no rule, and the time of the last write tells.
 _NUMBER: Final = re.compile(r"\.(\d{1,3})(?:\.gz)?")
 
 
@@ -163,11 +164,18 @@ def _chain(path: Path) -> list[Entry]:
             others.append(entry)
     numbered.sort(key=lambda each: -each[0])
     ordered = [entry for _, entry in numbered]
+    if _counts_upwards(ordered):
+        ordered.reverse()
     if others:
         rank = {entry: index for index, entry in enumerate(ordered)}
         ordered = sorted(ordered + others, key=lambda each: (each.modified, rank.get(each, 0), each.path.name))
     own = _entry(path)
     return [*ordered, *([own] if own else [])]
+
+
+def _counts_upwards(ordered: Sequence[Entry]) -> bool:
+    """Whether most of the files are younger than the one behind them; one may have been written late."""
+    return sum((one.modified > two.modified) - (one.modified < two.modified) for one, two in pairwise(ordered)) > 0
 
 
 def _rotated(path: Path) -> Iterator[tuple[str, int | None]]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from email.message import Message
 from http import HTTPStatus
 from typing import IO, Any, Final
-from urllib.error import HTTPError
+from urllib.error import HTTPError, URLError
 from urllib.parse import quote, urlsplit
 
 from logkeep_agent import Refused
@@ -84,7 +84,8 @@ class Service:
             with error:
                 raise _refusal(error.code, error.headers, _reason(error)) from error
         except (OSError, http.client.HTTPException) as error:
-            raise Later(f"{self._endpoint} does not answer: {error}") from error
+            reason = error.reason if isinstance(error, URLError) else error
+            raise Later(f"{self._endpoint} does not answer: {reason}") from error
 
 
 def _certificate(content: bytes, headers: Message) -> Certificate:

@@ -231,7 +231,7 @@ class Shipper:
         try:
             self._found = self._found or Source(self._path)
         except FileNotFoundError:
-            if not self._waits_for_file:
+            if not self._waits_for_file and not self._options.once:
                 self._tell(f"{self._path} is not there yet; waits for it")
             self._waits_for_file = True
         return self._found is not None
@@ -241,7 +241,7 @@ class Shipper:
         source = self._found
         if not source:
             return None
-        if self._options.append:
+        if self._options.append or not self._end.bytes:
             reading = self._begin(source)
         elif source.crc32(self._end.bytes) == self._end.crc32:
             reading = self._go_on(source, self._state_of(source, Mark()))

@@ -125,11 +125,19 @@ def test_what_is_refused_is_told_in_one_line(service, tmp_path, a_log_id) -> Non
         ((str(path), "--log", "no/such/kind"), {}, 1, "400: log_id: "),
         ((str(path), *log), {"LOGKEEP_ENDPOINT": "nowhere"}, 1, "is no http:// or https:// address"),
         ((str(path), *log), {"LOGKEEP_ENDPOINT": "", "LOGKEEP_PROJECT": ""}, 2, "--endpoint or LOGKEEP_ENDPOINT"),
+        ((str(path), *log), {"LOGKEEP_TOKEN": "two\nlines"}, 1, "is no token"),
+        ((str(tmp_path / "missing.log"), *log), {}, 1, "no such file"),
         ((str(tmp_path), *log), {}, 1, "Is a directory"),
         ((str(tmp_path / "old.gz"), *log), {}, 1, "is compressed"),
         ((str(tmp_path / "none" / "app.log"), *log), {}, 1, "cannot be written: No such file or directory"),
     ]:
         assert (status, True) == ((told := refusal(*arguments, **environment))[0], text in told[1]), told
+
+
+@pytest.mark.parametrize("value", ["soon", "-1", "nan"])
+def test_a_time_that_is_none_is_told_with_what_fits(service, value) -> None:
+    told = ship(service, "app.log", "--log", "build/a/stage1", "--settle", value)
+    assert (told.returncode, f"'{value}' is no number of seconds from 0 to 86400" in told.stderr) == (2, True)
 
 
 def test_it_runs_without_the_libraries_of_the_service(tmp_path) -> None:

@@ -96,6 +96,38 @@ def test_several_rotations_while_it_was_down_are_caught_up_in_order(bench) -> No
     assert bench.lost == []
 
 
+@pytest.mark.parametrize("is_running", [True, False])
+@pytest.mark.parametrize("numbers", [(1, 2, 3, 4), (1, 9)])
+def test_numbers_that_count_upwards_are_told_by_the_time_of_the_last_write(bench, numbers, is_running) -> None:
+    bench.write(b"0\n")
+
+    def rotate(number: int) -> None:
+        bench.path.rename(bench.path.with_name(f"app.log.{number}"))
+        bench.write(b"then %d\n" % number)
+
+    steps = [lambda n=n: rotate(n) for n in numbers]
+    if is_running:
+        assert bench.ship(*steps)
+    else:
+        bench.ship()
+        for step in steps:
+            step()
+        assert bench.ship(once=True)
+    assert bytes(bench.log.text) == b"0\n" + b"".join(b"then %d\n" % n for n in numbers)
+    assert bench.lost == []
+
+
+def test_a_rotated_file_that_is_written_late_turns_no_order(bench) -> None:
+    bench.write(b"0\n")
+    bench.ship()
+    for number in (1, 2, 3):
+        bench.rotate()
+        bench.write(b"%d\n" % number)
+    bench.write(b"0 late\n", "app.log.3")
+    assert bench.ship(once=True)
+    assert bytes(bench.log.text) == b"0\n0 late\n1\n2\n3\n"
+
+
 @pytest.mark.parametrize("name", ["app.log-20261101-0{}", "app.log.2026-11-01_0{}", "app-2026110{}.log"])
 def test_dated_names_are_found_by_the_time_of_their_last_write(bench, name) -> None:
     bench.write(b"other\n", "app-error.log")

@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -41,10 +42,14 @@ def test_the_program_prints_what_the_service_holds(api: str, service: Service) -
     assert expected[api] in ran.stdout
 
 
-def test_the_program_that_follows_prints_the_log(service: Service) -> None:
+def follower(service: Service) -> str:
     section = README.read_text().partition("\n## Follow a log\n")[2].partition("\n## ")[0]
     (program,) = re.findall(r"^```python\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
-    program = program.replace(f"http://127.0.0.1:{PORT + 1}", service.demo["streams"])
+    return program.replace(f"http://127.0.0.1:{PORT + 1}", service.demo["streams"])
+
+
+def test_the_program_that_follows_prints_the_log(service: Service) -> None:
+    program = follower(service)
     ran = subprocess.run(  # noqa: S603 - our own README
         [sys.executable, "-c", program],
         env=service.environment | {"no_proxy": "127.0.0.1"},
@@ -55,3 +60,21 @@ def test_the_program_that_follows_prints_the_log(service: Service) -> None:
     with service.client() as client:
         url = f"/v1/{service.demo['project_id']}/logs/build/{service.demo['record_id']}/stage1"
         assert ran.stdout == client.get(url).content
+
+
+def test_the_program_that_follows_shows_a_line_at_once(service: Service) -> None:
+    log_id = "build/shown-at-once/stage1"
+    with service.client() as client:
+        url = f"/v1/{service.demo['project_id']}/logs/{log_id}"
+        client.patch(url, content=b"a line\n", headers={"Content-Type": "application/octet-stream"}).raise_for_status()
+    program = follower(service).replace(f"build/{service.demo['record_id']}/stage1", log_id)
+    environment = {name: value for name, value in service.environment.items() if name != "PYTHONUNBUFFERED"}
+    with subprocess.Popen(  # noqa: S603 - our own README
+        [sys.executable, "-c", program], env=environment | {"no_proxy": "127.0.0.1"}, stdout=subprocess.PIPE
+    ) as running_on:
+        assert running_on.stdout
+        too_late = threading.Timer(20, running_on.kill)
+        too_late.start()
+        assert running_on.stdout.readline() == b"a line\n"
+        too_late.cancel()
+        running_on.kill()
