@@ -3,6 +3,7 @@
 import base64
 import gzip
 import json
+import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from http import HTTPStatus
 from typing import Any, Final, cast
@@ -105,8 +106,9 @@ class App(APIGatewayHttpResolver):
 
     @property
     def seconds(self) -> float:
-        """How long the body of an answer may take."""
-        return settings().follow_seconds if self.streams else _BUFFERED_SECONDS
+        """How long the body of an answer may still take."""
+        most = settings().follow_seconds if self.streams else _BUFFERED_SECONDS
+        return most - (time.monotonic() - self.outcome.started)
 
     @property
     def room(self) -> int:
