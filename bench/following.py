@@ -57,7 +57,7 @@ def _latency() -> None:
                 writer.patch(path, content=body).raise_for_status()
 
             append(_WARM)
-            one = _Streaming(_client(told["streams"], told), f"{path}?follow=true")
+            one = _Reader(_streamed(_client(told["streams"], told), f"{path}?follow=true"))
             rows.append(_row("one follower, over HTTP", *_followed([one], append, lambda: writer.put(path), 40)))
         rows.append(_row("one that polls the whole log every second, over HTTP", _polled(told), None))
     store, log_id = log_store(PROJECT), LogId.parse("build/bench-follow/fifty")
@@ -66,7 +66,7 @@ def _latency() -> None:
         store.append(log_id, lambda: iter((body,)), None)
 
     append_directly(_WARM)
-    fifty = [_Direct(store, store.head(log_id)) for _ in range(FOLLOWERS)]
+    fifty = [_Reader(Follower(store, store.head(log_id), 120, Clock()).texts()) for _ in range(FOLLOWERS)]
     followed = _followed(fifty, append_directly, lambda: store.seal(log_id, Totals()), 8)
     rows.append(_row(f"{FOLLOWERS} followers, in one process over the stores", *followed))
     show(
@@ -111,39 +111,23 @@ def _service(directory: Path) -> Iterator[dict[str, Any]]:
 class _Reader(threading.Thread):
     """Follows a log until it is sealed; notes when each line came."""
 
-    def __init__(self) -> None:
+    def __init__(self, texts: Iterator[bytes]) -> None:
         super().__init__(daemon=True)
+        self._texts = texts
         self.arrived: dict[bytes, float] = {}
         self.lines = 0
 
     def run(self) -> None:
-        for text in self.texts():
+        for text in self._texts:
             self.lines += text.count(b"\n")
             if len(text) < 1000:
                 self.arrived |= dict.fromkeys(text.splitlines(), time.monotonic())
 
-    def texts(self) -> Iterator[bytes]:
-        raise NotImplementedError
 
-
-class _Streaming(_Reader):
-    def __init__(self, client: httpx.Client, path: str) -> None:
-        super().__init__()
-        self._client, self._path = client, path
-
-    def texts(self) -> Iterator[bytes]:
-        with self._client, self._client.stream("GET", self._path) as answer:
-            for record in filter(str.strip, answer.iter_lines()):
-                yield json.loads(record).get("text", "").encode()
-
-
-class _Direct(_Reader):
-    def __init__(self, store: LogStore, head: Head) -> None:
-        super().__init__()
-        self._follower = Follower(store, head, 120, Clock())
-
-    def texts(self) -> Iterator[bytes]:
-        return self._follower.texts()
+def _streamed(client: httpx.Client, path: str) -> Iterator[bytes]:
+    with client, client.stream("GET", path) as answer:
+        for record in filter(str.strip, answer.iter_lines()):
+            yield json.loads(record).get("text", "").encode()
 
 
 def _followed(

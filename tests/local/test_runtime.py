@@ -296,7 +296,7 @@ def invoke_in_emulator(root: Path, tmp_path: Path, *kinds: str, **environment: s
         "--runtime-interface-emulator-address", f"127.0.0.1:{front}", "--runtime-api-address", api, *command,
     ]  # fmt: skip
     url = f"http://127.0.0.1:{front}/2015-03-31/functions/function/invocations"
-    process = subprocess.Popen(command, env=variables | environment, cwd=tmp_path, stdout=subprocess.DEVNULL)  # noqa: S603
+    process = subprocess.Popen(command, env=variables | environment, cwd=tmp_path, stdout=subprocess.DEVNULL)  # noqa: S603 - Lambda's emulator
     try:
         assert eventually(lambda: listens(front))
         return [httpx.post(url, json={"kind": kind}, trust_env=False, timeout=10).content for kind in kinds]

@@ -25,7 +25,7 @@ def commands(root: Path) -> tuple[str, str, str]:
 
 
 def shell(command: str, folder: Path) -> str:
-    ran = subprocess.run(["bash", "-euc", command], cwd=folder, capture_output=True, text=True, check=True)  # noqa: S603, S607 - as its reader does
+    ran = subprocess.run(["bash", "-euc", command], cwd=folder, capture_output=True, text=True, check=True)  # noqa: S603 S607 - as its reader does
     return ran.stdout
 
 

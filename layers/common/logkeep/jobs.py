@@ -28,7 +28,7 @@ class Job(BaseModel):
 
     def ended(self, now: int, why: str | None = None) -> Self:
         """The job when it is through, or (why) cannot go on."""
-        raise NotImplementedError
+        return self.model_copy(update={"state": "failed" if why else "done", "finished_at": now})
 
     def seen_at(self, now: int) -> Self:
         """The job as a reader sees it: what nobody goes on with is not running for ever."""
