@@ -31,8 +31,8 @@ ingest: .venv/.installed ## Send a text file through append and seal: make inges
 cost: .venv/.installed ## What every project costs by list prices, on AWS: make cost DAYS=7; LOCAL=1 for make run's
 	@./logkeep-admin cost --days $(DAYS) $(if $(LOCAL),--local)
 
-test: install check ## Linters, types and the whole suite
-	$(PY) -m pytest
+test: install check ## Linters, types and the whole suite, a process per processor
+	$(PY) -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile
 
 check: .venv/.installed ## Linters and types
 	$(PY) -m ruff check .
