@@ -108,13 +108,22 @@ def test_an_unknown_cluster_is_a_404_and_one_never_backed_up_a_412() -> None:
     answer = listed()
     assert (answer.status, answer.json["error_code"]) == (412, "CSS.5090")
     backup_store(PROJECT, CLUSTER).enable()
-    assert listed().json == {"clusterLogRecord": [], "totalSize": 0}
+    assert listed().json == {"clusterLogRecord": [], "totalSize": 0, "marker": None}
+
+
+@pytest.mark.usefixtures("records")
+def test_a_marker_goes_on_behind_the_page_before() -> None:
+    first = listed(limit=20)
+    rest = listed(limit=20, marker=first.json["marker"])
+    assert ids(first) + ids(rest) == list(range(29, -1, -1))
+    assert (rest.json["marker"], rest.json["totalSize"]) == (None, 30)
 
 
 @pytest.mark.parametrize(
     ("query", "named"),
     [({"offset": 0}, "offset"), ({"offset": 1001}, "offset"), ({"limit": 0}, "limit"), ({"limit": 1001}, "limit"),
-     ({"limit": "ten"}, "limit"), ({"status": "fail"}, "status"), ({"status": "RUNNING"}, "status")],
+     ({"limit": "ten"}, "limit"), ({"status": "fail"}, "status"), ({"status": "RUNNING"}, "status"),
+     ({"marker": "x"}, "marker"), ({"marker": "1/" + "a" * 200}, "marker")],
 )  # fmt: skip
 def test_a_bad_parameter_is_named(query, named) -> None:
     answer = listed(**query)

@@ -49,6 +49,30 @@ def test_a_page_is_what_filtering_and_slicing_all_records_gives(some: list[Backu
     assert [each.id for each in page.clusterLogRecord] == matching[first : first + query.limit]
 
 
+@given(records, queries)
+def test_pages_by_marker_show_every_record_once(some: list[BackupRecord], query: RecordQuery):
+    query = query.model_copy(update={"offset": 1})
+    shown: list[str] = []
+    for _ in range(len(some) + 1):
+        page = page_of(iter(some), query, NOW)
+        shown += [each.id for each in page.clusterLogRecord]
+        if page.marker is None:
+            break
+        assert len(page.clusterLogRecord) == query.limit
+        query = query.model_copy(update={"marker": page.marker})
+    whole = page_of(some, query.model_copy(update={"marker": "", "limit": 1000}), NOW)
+    assert shown == [each.id for each in whole.clusterLogRecord]
+    assert page.totalSize == len(shown)
+
+
+def test_a_marker_stays_good_when_its_record_is_gone_and_newer_ones_come():
+    some = [record(number) for number in range(6)]
+    marker = page_of(some, RecordQuery(limit=3), NOW).marker
+    later = [record(9, created_at=NOW + 9), *some[:2], *some[3:]]
+    page = page_of(later, RecordQuery(limit=3, marker=marker), NOW)
+    assert [each.id for each in page.clusterLogRecord] == ["record-3", "record-4", "record-5"]
+
+
 @given(records)
 def test_failed_and_not_failed_records_are_all_records(some: list[BackupRecord]):
     sizes = [page_of(some, RecordQuery(status=status), NOW).totalSize for status in ("FAIL", "NOT_FAIL", "")]

@@ -25,13 +25,17 @@ class Status(StrEnum):
 
 
 class RecordQuery(BaseModel):
-    """Seed 003, table 2. `offset` is the number of the first record, counted from 1, newest first."""
+    """Seed 003, table 2. `offset` is the number of the first record, counted from 1, newest first.
+
+    `marker`, that of the answer before, is ours: numbers are counted from behind it, and so go beyond 1000.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     offset: RecordNumber = 1
     limit: RecordNumber = 10
     status: Literal["FAIL", "NOT_FAIL", ""] = ""
+    marker: Annotated[str, Field(pattern=r"^(\d{13}/[A-Za-z0-9._-]{1,128})?$")] = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +66,11 @@ class BackupRecord:
     lock_mode: LockMode | None = None
     expiring: bool | None = None  # True: is about to be deleted, and shown no more
     leftovers: bool | None = None  # True: its workers may have left what nothing needs
+
+    @property
+    def place(self) -> str:
+        """Sorts a cluster's records by age."""
+        return f"{self.created_at:013d}/{self.id}"
 
     def failed(self, message: str, now: int) -> "BackupRecord":
         return replace(
@@ -173,19 +182,26 @@ class HeldRecord(BaseModel):
 
 
 class RecordPage(BaseModel):
+    """`marker`, ours, is for the next page, null on the last."""
+
     clusterLogRecord: list[ClusterLogRecord]
     totalSize: int
+    marker: str | None
 
 
 def page_of(records: Iterable[BackupRecord], query: RecordQuery, now: int) -> RecordPage:
     """The page of records that come newest first; totalSize counts all that match the status."""
-    total = 0
-    page = []
+    total = number = 0
+    page, marker, goes_on = [], None, False
     for record in records:
         seen = record.seen_at(now)
         if query.status and (seen.status is Status.FAIL) != (query.status == "FAIL"):
             continue
         total += 1
-        if query.offset <= total < query.offset + query.limit:
+        number += not query.marker or record.place < query.marker
+        if number >= query.offset + query.limit:
+            goes_on = True
+        elif number >= query.offset:
             page.append(seen)
-    return RecordPage(clusterLogRecord=page, totalSize=total)
+            marker = record.place
+    return RecordPage(clusterLogRecord=page, totalSize=total, marker=marker if goes_on else None)

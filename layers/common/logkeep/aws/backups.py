@@ -314,7 +314,7 @@ def _leased(record: BackupRecord, active: Mapping[str, Any]) -> BackupRecord:
 
 
 def sort_key(record: BackupRecord) -> str:
-    return f"record/{record.created_at:013d}/{record.id}"
+    return f"record/{record.place}"
 
 
 def _held(lease: Lease) -> dict[str, Any]:
