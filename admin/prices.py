@@ -51,6 +51,8 @@ CALLS: Final[Mapping[str, Mapping[str, float]]] = {
         "ListObjectsV2": S3_PUT,
         "ListParts": S3_PUT,
         "PutObject": S3_PUT,
+        "PutObjectLegalHold": S3_PUT,
+        "PutObjectRetention": S3_PUT,
         "UploadPart": S3_PUT,
         "UploadPartCopy": S3_PUT,
     },

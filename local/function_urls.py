@@ -136,6 +136,10 @@ class Server:
             server_header=False,
             timeout_graceful_shutdown=1,
         )
+        # What they import is there before there are two threads: a signal in the midst of an import that another thread
+        # is at as well leaves that one waiting for ever.
+        config.load()
+        config.get_loop_factory()
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, args=([listening],), name="function URLs")
 

@@ -83,7 +83,7 @@ def test_killed_agents_and_killed_services_lose_and_repeat_nothing(tmp_path: Pat
         agents = tmp_path / "agents"
         path.touch()
         with agent(service, path, agents):
-            assert eventually(lambda: "goes on" in agents.read_text(), seconds=60)
+            assert eventually(lambda: "begins with" in agents.read_text(), seconds=60)
         writer.start()
         try:
             service_dies = set(chance.sample(range(5, KILLS), SERVICE_KILLS))

@@ -106,9 +106,10 @@ class App(APIGatewayHttpResolver):
 
     @property
     def seconds(self) -> float:
-        """How long the body of an answer may still take."""
-        most = settings().follow_seconds if self.streams else _BUFFERED_SECONDS
-        return most - (time.monotonic() - self.outcome.started)
+        """How long the body of an answer may take; one that is collected must be there before the gateway gives up."""
+        if self.streams:
+            return settings().follow_seconds
+        return _BUFFERED_SECONDS - (time.monotonic() - self.outcome.started)
 
     @property
     def room(self) -> int:
