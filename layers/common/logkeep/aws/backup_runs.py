@@ -43,8 +43,13 @@ class BackupFiles:
     project: str
     cluster: str
 
+    @property
+    def archives(self) -> str:
+        """What the keys of all archives begin with."""
+        return f"backups/{self.project}/{self.cluster}/"
+
     def archive(self, record: BackupRecord) -> str:
-        return f"backups/{self.project}/{self.cluster}/{record.log_path}/{record.id}.zip"
+        return f"{self.archives}{record.log_path}/{record.id}.zip"
 
     def cut(self, record_id: str) -> str:
         return f"cuts/{self.project}/{self.cluster}/{record_id}.json"
@@ -153,12 +158,13 @@ class BackupRuns:
     def _base(self, cluster: Cluster) -> Cut | None:
         """The cut that the next backup continues; None where it is a full one, as behind an archive that is gone."""
         full_every = cluster.full_every or settings().backup_full_every
-        last = self._store.find(cluster.last_record) if cluster.last_record else None
-        if last is None or cluster.full_next or cluster.since_full + 1 >= full_every:
+        if cluster.last_record is None or cluster.full_next or cluster.since_full + 1 >= full_every:
             return None
-        links = list(chain(last, self._store.find))
-        there = all(self.bucket.size(self._files.archive(each)) == each.size for each in links)
-        return self.cut_of(last.id) if there and links[-1].base is None else None
+        records = {each.id: each for each in self._store.records()}
+        last, sizes = records.get(cluster.last_record), self.bucket.sizes(self._files.archives)
+        links = list(chain(last, records.get)) if last else []
+        there = all(sizes.get(self._files.archive(each)) == each.size for each in links)
+        return self.cut_of(cluster.last_record) if links and there and links[-1].base is None else None
 
     def _work(self, record: BackupRecord, archive: Archive, deadline: float) -> Unfinished | None:
         """Put the archive together and verify it; Unfinished if the time was not enough."""

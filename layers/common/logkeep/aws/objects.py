@@ -75,6 +75,11 @@ class Bucket:
                 return None
             raise
 
+    def sizes(self, prefix: str) -> dict[str, int]:
+        """The objects whose keys begin so, with their sizes in bytes."""
+        pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=self.name, Prefix=prefix)
+        return {each["Key"]: each["Size"] for page in pages for each in page.get("Contents", [])}
+
     def delete(self, key: str) -> None:
         """Remove what nothing refers to; where that fails, `sweep` will."""
         with suppress(ClientError):
