@@ -167,7 +167,7 @@ class Cluster:
         # Its workers were killed behind the archive; the sweep removes it an hour later.
         failed = {each.id for each in records if each.status is Status.FAIL}
         left = {Path(key).stem for key in there - {each.key for each in succeeded}}
-        assert left <= failed, f"an archive for each success, and another at most of a failure: {left - failed}, {records}"
+        assert left <= failed, ("an archive for each success, and another at most of a failure", left, records)
         counts: Counter[str] = Counter()
         for record in sorted(records, key=lambda each: each.finished_at or 0):
             if record.id in self._seen:
