@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -25,7 +26,8 @@ def commands(root: Path) -> tuple[str, str, str]:
 
 
 def shell(command: str, folder: Path) -> str:
-    ran = subprocess.run(["bash", "-euc", command], cwd=folder, capture_output=True, text=True, check=True)  # noqa: S603 S607 - as its reader does
+    bash = shutil.which("bash") or ""
+    ran = subprocess.run([bash, "-euc", command], cwd=folder, capture_output=True, text=True, check=True)  # noqa: S603 - as its reader does
     return ran.stdout
 
 
