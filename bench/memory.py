@@ -14,8 +14,8 @@ from bench.measure import show
 from bench.texts import log_text
 from logkeep.aws import clients
 from logkeep.aws.logs import LogStore, log_store
+from logkeep.aws.multipart import Unfinished
 from logkeep.aws.renders import renders
-from logkeep.aws.uploads import Unfinished
 from logkeep.log import Head
 from logkeep.logid import LogId
 from logkeep.rendition import Rendition, log_file, zip_file

@@ -24,10 +24,10 @@ from logkeep.aws.backups import ASKED_MAX, backup_store
 from logkeep.aws.credentials import credential_store
 from logkeep.aws.download_role import download_signer
 from logkeep.aws.logs import log_store
+from logkeep.aws.multipart import Unfinished
 from logkeep.aws.renders import Renders
 from logkeep.aws.restores import restores
 from logkeep.aws.token_keys import token_keys
-from logkeep.aws.uploads import Unfinished
 from logkeep.aws.verifications import verifications
 from logkeep.backups import Cluster
 from logkeep.clock import now_ms

@@ -7,10 +7,10 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from logkeep.aws.logs import log_store
+from logkeep.aws.parts import ObjectRange
 from logkeep.errors import LogNotFound
 from logkeep.log import Head
 from logkeep.logid import LogId
-from logkeep.parts import ObjectRange
 from tests.calls import PROJECT, list_events
 from tests.conftest import Objects
 

@@ -11,7 +11,7 @@ from local.emulator import Emulator
 from local.template import Template
 from logkeep.aws.backup_runs import backup_runs
 from logkeep.aws.backups import BackupStore, backup_store
-from logkeep.aws.locks import retain, set_legal_hold
+from logkeep.aws.object_lock import retain, set_legal_hold
 from logkeep.aws.objects import Bucket
 from logkeep.aws.retention import Retention, retention
 from logkeep.backup_settings import LogSettings

@@ -18,12 +18,12 @@ from logkeep.aws import clients
 from logkeep.aws.backup_runs import BackupRuns, backup_runs
 from logkeep.aws.backups import BackupStore
 from logkeep.aws.logs import log_store
+from logkeep.aws.parts import PART_MIN, Upload
 from logkeep.backups import BackupRecord, Status
 from logkeep.clock import now_ms
 from logkeep.errors import BackupRuns as Runs
 from logkeep.errors import Busy
 from logkeep.logid import LogId
-from logkeep.parts import PART_MIN, Upload
 from tests.calls import CLUSTER, PROJECT
 from tests.faults import Killed, at_once, killed_at
 
@@ -177,7 +177,7 @@ def test_a_second_message_for_one_backup_does_nothing(store, runs, objects) -> N
 def test_a_worker_killed_at_any_call_is_followed_by_one_that_goes_on(parts, after, store, runs, objects, monkeypatch):
     """A backup after the other, each killed a call later than the one before, until one gets through."""
     if parts:
-        monkeypatch.setattr("logkeep.aws.uploads.plan", in_two_parts)
+        monkeypatch.setattr("logkeep.aws.multipart.plan", in_two_parts)
     for number in range(100):
         fill()
         begin(store, f"r{number:03d}", 1000 + number)
@@ -230,7 +230,7 @@ def test_a_worker_whose_lease_ended_changes_nothing_any_more(store, runs, object
 
 def test_two_live_workers_end_with_one_archive(store, runs, objects, monkeypatch) -> None:
     """The lease of the first ends while it works; the second makes equal bytes."""
-    monkeypatch.setattr("logkeep.aws.uploads.plan", in_two_parts)
+    monkeypatch.setattr("logkeep.aws.multipart.plan", in_two_parts)
     fill()
     begin(store)
     other = backup_runs(PROJECT, CLUSTER)
@@ -277,7 +277,7 @@ def clock(monkeypatch) -> SimpleNamespace:
 
 
 def test_a_backup_that_takes_several_invocations_keeps_what_was_finished(store, runs, objects, clock, monkeypatch):
-    monkeypatch.setattr("logkeep.aws.uploads.part_size_for", lambda _: PART_MIN)
+    monkeypatch.setattr("logkeep.aws.multipart.part_size_for", lambda _: PART_MIN)
     monkeypatch.setattr("logkeep.aws.backup_runs._STEP", 4 << 20)
     chance = random.Random(5)
     for log_id in LOGS:
@@ -295,7 +295,7 @@ def test_verification_goes_on_where_it_was(store, runs, objects, clock, monkeypa
     fill(3)
     begin(store)
     monkeypatch.setattr("logkeep.aws.backup_runs._STEP", 1000)
-    monkeypatch.setattr("logkeep.aws.uploads.plan", in_two_parts)  # of such, the emulator tells no checksum
+    monkeypatch.setattr("logkeep.aws.multipart.plan", in_two_parts)  # of such, the emulator tells no checksum
     crc32, steps = BackupRuns._crc32, []
 
     def slow(self: BackupRuns, key: str, start: int, size: int, before: int = 0) -> int:
@@ -335,7 +335,7 @@ def _large() -> str:
 @pytest.mark.parametrize("parts", [False, True], ids=["put at once", "in parts"])
 def test_a_corrupted_object_is_named_and_its_archive_removed(parts, store, runs, objects, monkeypatch) -> None:
     if parts:
-        monkeypatch.setattr("logkeep.aws.uploads.plan", in_two_parts)
+        monkeypatch.setattr("logkeep.aws.multipart.plan", in_two_parts)
     fill()
     name = _large()
     (key,) = [each for each in objects.keys("logs/") if name in each and len(objects.read(each)) > 20_000]
@@ -353,7 +353,7 @@ def test_a_corrupted_object_is_named_and_its_archive_removed(parts, store, runs,
 
 
 def test_a_missing_object_is_named_and_nothing_half_written_stays(store, runs, objects, monkeypatch) -> None:
-    monkeypatch.setattr("logkeep.aws.uploads.plan", in_two_parts)
+    monkeypatch.setattr("logkeep.aws.multipart.plan", in_two_parts)
     fill()
     name = _large()
     (key,) = [each for each in objects.keys("logs/") if name in each and len(objects.read(each)) > 20_000]

@@ -60,7 +60,7 @@ def test_the_archive_of_a_backup_that_was_given_up_goes_when_no_worker_can_live_
 
 
 def test_uploads_of_a_backup_that_was_given_up_go_as_well(store, runs, monkeypatch) -> None:
-    monkeypatch.setattr("logkeep.aws.uploads.plan", in_two_parts)
+    monkeypatch.setattr("logkeep.aws.multipart.plan", in_two_parts)
     fill()
     begin(store)
     with pytest.raises(Killed), killed(clients.s3(), "UploadPart", after=True):

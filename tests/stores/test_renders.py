@@ -14,13 +14,14 @@ import isal
 import pytest
 from botocore.exceptions import ClientError
 
-from logkeep.aws import clients, uploads
+from logkeep.aws import clients
+from logkeep.aws import multipart as uploads
 from logkeep.aws.logs import log_store
+from logkeep.aws.multipart import Unfinished
+from logkeep.aws.parts import PART_MIN, Extent, ObjectRange
 from logkeep.aws.renders import KEPT_DAYS, ORDER_LIVES, Renders, renders
-from logkeep.aws.uploads import Unfinished
 from logkeep.files import CheckFile
 from logkeep.logid import LogId
-from logkeep.parts import PART_MIN, Extent, ObjectRange
 from logkeep.rendition import Facts, Rendition, log_file
 from tests.calls import PROJECT
 from tests.faults import Killed, at_once, counted, killed
@@ -83,7 +84,7 @@ def built(store: Renders, made: Rendition) -> Facts:
 
 
 def test_a_build_that_runs_out_of_time_is_continued_behind_its_finished_parts(store, made, noise, monkeypatch) -> None:
-    monkeypatch.setattr("logkeep.aws.uploads.part_size_for", lambda _: PART_MIN)
+    monkeypatch.setattr("logkeep.aws.multipart.part_size_for", lambda _: PART_MIN)
     assert store.build(made, LATE) == Unfinished(0)
     assert store.find(made) is None
     clock = SimpleNamespace(now=0.0)
@@ -95,7 +96,7 @@ def test_a_build_that_runs_out_of_time_is_continued_behind_its_finished_parts(st
         return put_part(*arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr("logkeep.aws.uploads.time", clock)
+        patch.setattr("logkeep.aws.multipart.time", clock)
         patch.setattr(uploads, "_put_part", slow)
         assert store.build(made, 1.0) == Unfinished(2)
         assert store.build(made, 1.0) == Unfinished(0), "time is up among the finished parts"

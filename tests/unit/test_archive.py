@@ -15,9 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from logkeep.archive import MANIFEST, Entry, ZipLayout, entry_names, manifest
+from logkeep.aws.parts import Extent
 from logkeep.fragment import END
 from logkeep.log import Head, Totals
-from logkeep.parts import Extent
 from tests.unit.memory import MemoryLogs, content
 from tests.unit.samples import any_bytes, cuts_of
 

@@ -10,13 +10,13 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from logkeep import builds, fragment
+from logkeep.aws.parts import size_of
 from logkeep.builds import stages, strip_of
 from logkeep.errors import Invalid, LogNotFound, TooLarge
 from logkeep.files import BuildFile, FileOrder, FullLogQuery, full_log_file
 from logkeep.fragment import GZIP_HEADER
 from logkeep.log import Totals
 from logkeep.pages import PLACE, PLACES
-from logkeep.parts import size_of
 from logkeep.rendition import Facts, log_file
 from tests.unit.memory import MemoryLogs, content, made
 from tests.unit.samples import any_bytes, cuts_of, without_debug

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from logkeep.parts import (
+from logkeep.aws.parts import (
     PART_MAX,
     PART_MIN,
     PART_SIZE,

@@ -10,10 +10,10 @@ from isal import isal_zlib
 
 from logkeep import fragment
 from logkeep.archive import MANIFEST, Entry, ZipLayout, entry_names, manifest
+from logkeep.aws.parts import Extent
 from logkeep.fragment import END, GZIP_HEADER, GZIP_OVERHEAD, Fragment, gzip_trailer
 from logkeep.levels import DebugFilter
 from logkeep.log import Certificate, Head, joined
-from logkeep.parts import Extent
 
 _FORMAT: Final = "1"  # changes when the same heads give other bytes
 

@@ -1,1 +1,1 @@
-"""Adapters to AWS: the only modules that import boto3."""
+"""What every store shares: clients, DynamoDB, S3 and multipart uploads. May import the leaves."""

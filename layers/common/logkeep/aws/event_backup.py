@@ -15,8 +15,8 @@ from botocore.exceptions import ClientError
 from pydantic import BaseModel
 
 from logkeep.aws.events import event_store
+from logkeep.aws.multipart import Unfinished
 from logkeep.aws.objects import Bucket, is_absent
-from logkeep.aws.uploads import Unfinished
 from logkeep.clock import now_ms
 from logkeep.cuts import Cut
 from logkeep.errors import TooLarge

@@ -7,11 +7,11 @@ sk=frag/{offset:016d}, each with its packed bytes (data) or where they are (key,
 from collections import Counter
 from typing import Any
 
+from logkeep.aws.parts import ObjectRange
 from logkeep.fragment import Fragment
 from logkeep.levels import Cursor
 from logkeep.log import Head, State, Totals
 from logkeep.logid import LogId
-from logkeep.parts import ObjectRange
 from logkeep.registration import Registration
 from logkeep.rendition import Row
 

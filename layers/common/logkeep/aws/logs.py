@@ -14,12 +14,12 @@ from logkeep.aws import clients
 from logkeep.aws.dynamo import attempts, decode, encode, query, transact, update
 from logkeep.aws.log_items import head_item, head_key, head_of, row_item, row_of, sort_key
 from logkeep.aws.objects import Bucket
+from logkeep.aws.parts import Extent
 from logkeep.aws.registrations import Registrations
 from logkeep.errors import Busy, Conflict, Corrupt, LogNotFound, OffsetBeyondEnd
 from logkeep.fragment import GZIP_HEADER, Fragment, gzip_trailer
 from logkeep.log import Head, Totals
 from logkeep.logid import LogId
-from logkeep.parts import Extent
 from logkeep.registration import Registration
 from logkeep.rendition import Row
 from logkeep.settings import settings

@@ -13,10 +13,10 @@ from botocore.exceptions import ClientError
 from pydantic import BaseModel
 
 from logkeep.aws import clients
+from logkeep.aws.multipart import Making, Unfinished, UploadGone, assemble
 from logkeep.aws.objects import Bucket, is_absent
+from logkeep.aws.parts import Extent
 from logkeep.aws.stored import StoredFile
-from logkeep.aws.uploads import Making, Unfinished, UploadGone, assemble
-from logkeep.parts import Extent
 from logkeep.rendition import Facts, Rendition
 from logkeep.settings import settings
 

@@ -14,9 +14,9 @@ from logkeep.aws import clients
 from logkeep.aws.backup_runs import BackupFiles
 from logkeep.aws.backups import BackupStore, backup_store, record_of, sort_key
 from logkeep.aws.dynamo import transact
-from logkeep.aws.locks import set_legal_hold
+from logkeep.aws.multipart import abort, discard
+from logkeep.aws.object_lock import set_legal_hold
 from logkeep.aws.objects import Bucket
-from logkeep.aws.uploads import abort, discard
 from logkeep.backups import BackupRecord, Status, chain
 from logkeep.errors import Busy, Conflict, RecordNotFound
 from logkeep.retention import expired

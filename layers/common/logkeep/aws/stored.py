@@ -10,8 +10,8 @@ from urllib.parse import quote
 
 from logkeep.aws.download_role import download_signer
 from logkeep.aws.objects import Bucket
+from logkeep.aws.parts import ObjectRange
 from logkeep.delivery import Link
-from logkeep.parts import ObjectRange
 from logkeep.rendition import Facts
 
 LINK_SECONDS: Final = 15 * 60

@@ -14,11 +14,11 @@ from botocore.exceptions import ClientError
 from logkeep.aws.archives import Archives, archives
 from logkeep.aws.dynamo import attempts
 from logkeep.aws.objects import is_absent
+from logkeep.aws.parts import ObjectRange
 from logkeep.aws.progress import Progress, Superseded, TimeUp, in_time, job_of
 from logkeep.backups import BackupRecord
 from logkeep.clock import now_ms
 from logkeep.errors import Busy, Conflict, Corrupt
-from logkeep.parts import ObjectRange
 from logkeep.verification import FAILURES_MAX, Mode, Sample, Verification, sampled
 
 _STEP: Final = 64 << 20  # bytes that are read between two looks at the clock

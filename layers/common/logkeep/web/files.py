@@ -9,9 +9,9 @@ from aws_lambda_powertools.event_handler import Response, content_types
 
 from logkeep.aws.build_queue import order_file
 from logkeep.aws.logs import log_store
+from logkeep.aws.multipart import Making, TimeUp, Unfinished
 from logkeep.aws.renders import Renders, renders
 from logkeep.aws.stored import StoredFile, disposition
-from logkeep.aws.uploads import Making, TimeUp, Unfinished
 from logkeep.delivery import INLINE_MAX, STREAM_MAX, Link, Pending, Way, way
 from logkeep.errors import Busy, TooLarge
 from logkeep.files import AnyFile, FileOrder

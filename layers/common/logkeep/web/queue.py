@@ -12,6 +12,7 @@ from logkeep.aws.backup_runs import backup_runs
 from logkeep.aws.backups import backup_store
 from logkeep.aws.build_queue import order_file
 from logkeep.aws.logs import log_store
+from logkeep.aws.multipart import Unfinished
 from logkeep.aws.notices import publish_failures
 from logkeep.aws.renders import renders
 from logkeep.aws.restore_queue import ORDERS as RESTORE_ORDERS
@@ -19,7 +20,6 @@ from logkeep.aws.restore_queue import RestoreOrder
 from logkeep.aws.restore_queue import send as send_restore
 from logkeep.aws.restores import restores
 from logkeep.aws.retention import retention
-from logkeep.aws.uploads import Unfinished
 from logkeep.aws.verifications import verifications
 from logkeep.clock import now_ms
 from logkeep.errors import BackupRuns, Busy, ClusterNotFound, NotEnabled, NotFound

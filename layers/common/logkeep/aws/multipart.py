@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from botocore.exceptions import ClientError
 
 from logkeep.aws.objects import Bucket, is_absent
+from logkeep.aws.parts import Copy, Extent, Upload, part_size_for, plan
 from logkeep.errors import Corrupt
-from logkeep.parts import Copy, Extent, Upload, part_size_for, plan
 from logkeep.rendition import Facts
 
 if TYPE_CHECKING:
