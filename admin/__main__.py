@@ -17,7 +17,7 @@ from admin.credentials import Credentials, document
 from admin.target import CONFIG, Target, default_stack
 from admin.usage import stored, used
 from logkeep.errors import Busy
-from logkeep.identity import Credential, Kind, Scope
+from logkeep.identity.credentials import Credential, Kind, Scope
 from logkeep.logid import is_segment
 from logkeep.web.audit import NOBODY
 

@@ -13,11 +13,19 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from admin import Refused
-from logkeep.aws.credentials import CredentialStore
 from logkeep.aws.dynamo import attempts
 from logkeep.errors import TokenExpired, TokenInvalid
-from logkeep.identity import USER_SLOTS, Credential, Kind, access_key_place, token_place, user_id, user_place
-from logkeep.passwords import hash_password
+from logkeep.identity.credential_store import CredentialStore
+from logkeep.identity.credentials import (
+    USER_SLOTS,
+    Credential,
+    Kind,
+    access_key_place,
+    token_place,
+    user_id,
+    user_place,
+)
+from logkeep.identity.passwords import hash_password
 
 ACTIVE_MAX: Final = 2
 _ACCESS_KEY_LETTERS: Final = string.ascii_uppercase + string.digits

@@ -14,7 +14,7 @@ from admin import Refused
 from local import DATA, ROOT
 from local.emulator import leave_account, values_of, variables_of
 from local.template import Template
-from logkeep.aws.credentials import CredentialStore
+from logkeep.identity.credential_store import CredentialStore
 
 CONFIG: Final = Config(connect_timeout=5, retries={"mode": "standard", "max_attempts": 3})
 _OUTPUTS: Final = ("CredentialsTable", "CredentialsKey", "TokenKeys", "FunctionLogs", "Bucket")

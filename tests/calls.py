@@ -13,10 +13,10 @@ from typing import Any, Final
 from urllib.parse import urlencode
 
 from logkeep.aws import clients, download_role
-from logkeep.aws.credentials import credential_store
-from logkeep.aws.limits import address_limiter, guess_limiter, project_limiter, user_limiter
-from logkeep.aws.token_keys import token_keys
-from logkeep.identity import Credential, Kind, Scope
+from logkeep.identity.credential_store import credential_store
+from logkeep.identity.credentials import Credential, Kind, Scope
+from logkeep.identity.limiter_store import address_limiter, guess_limiter, project_limiter, user_limiter
+from logkeep.identity.token_key_store import token_keys
 from logkeep.settings import settings
 from logkeep_runtime import Streamed
 

@@ -21,8 +21,8 @@ os.environ |= {  # before any import of the code under test
 
 from local.emulator import Emulator
 from local.template import Template
-from logkeep.aws.credentials import credential_store
-from logkeep.identity import token_place
+from logkeep.identity.credential_store import credential_store
+from logkeep.identity.credentials import token_place
 from tests.calls import OTHER_PROJECT, OTHER_TOKEN, TOKENS, HurriedClock, credential, forget_aws
 
 TEMPLATE = Template.load()

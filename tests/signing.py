@@ -13,7 +13,7 @@ from huaweicloudsdkcore.sdk_request import SdkRequest
 from huaweicloudsdkcore.signer.signer import Signer
 
 from local.sample import AK, SK
-from logkeep.web.proof import body_of
+from logkeep.identity.http import body_of
 from tests.calls import event
 
 HOST: Final = "logs.example.com"

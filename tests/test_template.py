@@ -17,7 +17,7 @@ from logkeep.aws.backups import BY_DUE
 from logkeep.aws.logs import BY_ID
 from logkeep.aws.renders import KEPT_DAYS
 from logkeep.backup_settings import CHAIN_MAX
-from logkeep.identity import NEEDED, Access
+from logkeep.identity.credentials import NEEDED, Access
 from logkeep.web.http import App
 
 TEMPLATE = Template.load()

@@ -1,6 +1,6 @@
 """GET /v3/projects: the caller's project, which the vendors' SDKs ask for by the name of a region."""
 
-from logkeep.keystone import ProjectQuery, project_list
+from logkeep.identity.keystone import ProjectQuery, project_list
 from logkeep.web.http import Answer, App, entrypoint
 from logkeep.web.services import IAM
 

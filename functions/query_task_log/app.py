@@ -1,7 +1,7 @@
 """POST /api/v1/log/task/query: a Kuscia task's log as NDJSON messages, also as it grows (seed 000)."""
 
 from logkeep.aws.logs import log_store
-from logkeep.identity import Kind
+from logkeep.identity.credentials import Kind
 from logkeep.web.http import Answer, App, entrypoint, stream_entrypoint
 from logkeep.web.kuscia import answer_error, answer_log, query_of
 from logkeep.web.services import LOGKEEP

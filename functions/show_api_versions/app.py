@@ -2,7 +2,7 @@
 
 from http import HTTPStatus
 
-from logkeep.keystone import version_document, version_list
+from logkeep.identity.keystone import version_document, version_list
 from logkeep.web.http import Answer, App, entrypoint
 from logkeep.web.services import IAM
 

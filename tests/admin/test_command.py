@@ -14,7 +14,7 @@ from huaweicloudsdkcore.auth.credentials import BasicCredentials
 from huaweicloudsdkcore.exceptions.exceptions import ClientRequestException
 from huaweicloudsdkcss.v1 import CssClient, ListLogsJobRequest
 
-from logkeep.aws.credentials import CACHED_FOR
+from logkeep.identity.credential_store import CACHED_FOR
 from tests.admin.command import Admin
 from tests.calls import PROJECT
 from tests.local.service import Service, running

@@ -12,12 +12,12 @@ import pytest
 
 from admin import Refused
 from admin.credentials import ACTIVE_MAX, Credentials, document, state
-from logkeep.aws.credentials import credential_store
-from logkeep.identity import Credential, Kind, Scope, access_key_place, token_place, user_id
-from logkeep.passwords import matches
+from logkeep.identity.credential_store import credential_store
+from logkeep.identity.credentials import Credential, Kind, Scope, access_key_place, token_place, user_id
+from logkeep.identity.passwords import matches
+from logkeep.identity.signature import Authorization
+from logkeep.identity.tokens import looks_issued
 from logkeep.settings import settings
-from logkeep.signature import Authorization
-from logkeep.tokens import looks_issued
 from tests.calls import OTHER_PROJECT, PROJECT, forget_aws, send
 
 KMS_KEY = "alias/logkeep-CredentialsKey"

@@ -7,9 +7,9 @@ import pytest
 
 from admin.__main__ import _rotate_token_key
 from admin.target import Target
-from logkeep.aws.token_keys import CACHED_FOR, token_keys
 from logkeep.errors import TokenInvalid
-from logkeep.tokens import Claims, claims_for, issue, read
+from logkeep.identity.token_key_store import CACHED_FOR, token_keys
+from logkeep.identity.tokens import Claims, claims_for, issue, read
 from tests.calls import credential
 
 

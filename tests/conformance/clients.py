@@ -15,8 +15,8 @@ from huaweicloudsdkmodelarts.v1 import ModelArtsClient
 from local import REGION
 from local.emulator import KEY, physical_name, values_of
 from local.template import Template
-from logkeep.aws.credentials import CredentialStore
-from logkeep.identity import Kind
+from logkeep.identity.credential_store import CredentialStore
+from logkeep.identity.credentials import Kind
 from tests.calls import PROJECT, credential
 from tests.local.service import Service
 

@@ -16,7 +16,7 @@ from keystoneauth1.identity import v3
 from keystoneauth1.session import Session
 
 from local.emulator import physical_name
-from logkeep.identity import Kind, token_place, user_id
+from logkeep.identity.credentials import Kind, token_place, user_id
 from tests.calls import PROJECT, credential
 from tests.conformance.clients import (
     IGNORED,

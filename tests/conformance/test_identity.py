@@ -11,7 +11,7 @@ import pytest
 from keystoneauth1.identity import generic, v3
 from keystoneauth1.session import Session
 
-from logkeep.identity import user_id
+from logkeep.identity.credentials import user_id
 from tests.calls import PROJECT
 from tests.conformance.clients import IGNORED, environment
 from tests.local.service import Service

@@ -14,10 +14,10 @@ from local.emulator import Emulator, values_of
 from local.sample import AK, KUSCIA_TOKEN, PASSWORD, SK, TOKEN, write_credentials
 from local.template import Template
 from logkeep.aws import usage
-from logkeep.aws.credentials import credential_store
-from logkeep.aws.limits import Limiter
 from logkeep.aws.logs import log_store
-from logkeep.identity import Kind, token_place
+from logkeep.identity.credential_store import credential_store
+from logkeep.identity.credentials import Kind, token_place
+from logkeep.identity.limiter_store import Limiter
 from logkeep.logid import LogId
 from tests.calls import EVENTS, PROJECT, RECORD, TASK, append, call, credential, event, forget_aws, read, send
 from tests.signing import send_signed, signed
@@ -181,7 +181,7 @@ def test_a_failure_is_an_error_in_the_metrics_and_tells_the_client_nothing(print
     def fail(*_: object) -> None:
         raise RuntimeError("deep inside")
 
-    monkeypatch.setattr("logkeep.aws.credentials.CredentialStore.at", fail)
+    monkeypatch.setattr("logkeep.identity.credential_store.CredentialStore.at", fail)
     answer = send("list_projects")
     assert (answer.status, answer.json["error_code"]) == (500, "IAM.0500")
     assert b"deep" not in answer.body

@@ -10,8 +10,8 @@ import pytest
 from local.emulator import Emulator, values_of
 from local.sample import AK, SK
 from local.template import Template
-from logkeep.aws.credentials import credential_store
-from logkeep.identity import Kind, access_key_place
+from logkeep.identity.credential_store import credential_store
+from logkeep.identity.credentials import Kind, access_key_place
 from tests.calls import (
     PROJECT,
     RECORD,

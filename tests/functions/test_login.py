@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 
 from local.sample import PASSWORD, USER
-from logkeep import passwords
 from logkeep.aws import clients
-from logkeep.aws.credentials import credential_store
-from logkeep.aws.limits import FREE
-from logkeep.aws.token_keys import token_keys
-from logkeep.identity import Kind, Scope, user_id, user_place
-from logkeep.passwords import hash_password
-from logkeep.tokens import LIFETIME, claims_for, issue
+from logkeep.identity import passwords
+from logkeep.identity.credential_store import credential_store
+from logkeep.identity.credentials import Kind, Scope, user_id, user_place
+from logkeep.identity.limiter_store import FREE
+from logkeep.identity.passwords import hash_password
+from logkeep.identity.token_key_store import token_keys
+from logkeep.identity.tokens import LIFETIME, claims_for, issue
 from tests.calls import OTHER_PROJECT, PROJECT, RECORD, Answer, append, call, credential, event, forget_aws, send
 from tests.faults import counted
 
@@ -272,7 +272,7 @@ def test_a_hostile_body_is_refused_before_anything_is_counted(body, status) -> N
 def test_passwords_of_a_user_can_be_tried_only_so_often(monkeypatch) -> None:
     """From one address, and then the right one too; from another address the user still logs in."""
     now = time.time_ns()
-    monkeypatch.setattr("logkeep.aws.limits.time.time_ns", lambda: now)
+    monkeypatch.setattr("logkeep.identity.limiter_store.time.time_ns", lambda: now)
     tried = [log_in(password=str(n)).status for n in range(25)]
     assert tried == [401] * 20 + [429] * 5
     assert log_in(address="192.0.2.77").status == 201
@@ -281,13 +281,13 @@ def test_passwords_of_a_user_can_be_tried_only_so_often(monkeypatch) -> None:
     assert int(refused.headers["Retry-After"]) >= 1
     assert refused.json["error"]["code"] == 429
     assert log_in(name="another").status == 401
-    monkeypatch.setattr("logkeep.aws.limits.time.time_ns", lambda: now + 4 * 10**9)
+    monkeypatch.setattr("logkeep.identity.limiter_store.time.time_ns", lambda: now + 4 * 10**9)
     assert log_in().status == 201, "a user that is tried is not locked out for long"
 
 
 def test_a_user_is_one_user_by_name_and_by_id(monkeypatch) -> None:
     now = time.time_ns()
-    monkeypatch.setattr("logkeep.aws.limits.time.time_ns", lambda: now)
+    monkeypatch.setattr("logkeep.identity.limiter_store.time.time_ns", lambda: now)
     names = [{"name": USER}, {"id": user_id(USER)}]
     assert [log_in(**GUESS, **names[n % 2]).status for n in range(22)] == [401] * 20 + [429] * 2
 
@@ -295,7 +295,7 @@ def test_a_user_is_one_user_by_name_and_by_id(monkeypatch) -> None:
 def test_an_address_can_try_only_so_often(monkeypatch) -> None:
     """Whatever names it makes up."""
     now = time.time_ns()
-    monkeypatch.setattr("logkeep.aws.limits.time.time_ns", lambda: now)
+    monkeypatch.setattr("logkeep.identity.limiter_store.time.time_ns", lambda: now)
     assert [log_in(name=f"user-{n}").status for n in range(55)] == [401] * 50 + [429] * 5
     assert log_in(address="2001:db8::1").status == 201
 
@@ -305,7 +305,7 @@ def test_a_throttled_request_has_the_shape_of_its_service(monkeypatch) -> None:
     monkeypatch.setenv("PROJECT_RATE", "0.1")
     forget_aws()
     now = time.time_ns()
-    monkeypatch.setattr("logkeep.aws.limits.time.time_ns", lambda: now)
+    monkeypatch.setattr("logkeep.identity.limiter_store.time.time_ns", lambda: now)
     for _ in range(FREE.burst + 1):
         assert send("list_projects").status == 200
     for name, code in {

@@ -14,8 +14,8 @@ import pytest
 from local.emulator import values_of
 from local.sample import write_credentials
 from local.template import Template
-from logkeep.aws.limits import Limiter
 from logkeep.delivery import INLINE_MAX
+from logkeep.identity.limiter_store import Limiter
 from logkeep.web import files
 from logkeep.web.http import App, entrypoint, stream_entrypoint
 from logkeep.web.services import LOGKEEP

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from local.sample import OTHER_TOKEN, TOKEN
-from logkeep.aws.limits import FREE
+from logkeep.identity.limiter_store import FREE
 from tests.local.service import Service, running
 
 RATE, BURST = 2, 20

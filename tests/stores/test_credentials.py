@@ -12,8 +12,8 @@ from local.emulator import values_of
 from local.sample import AK, SK, write_credentials
 from local.template import Template
 from logkeep.aws import clients
-from logkeep.aws.credentials import CACHED_FOR, CredentialStore, credential_store
-from logkeep.identity import Kind, access_key_place, token_place, user_id, user_place
+from logkeep.identity.credential_store import CACHED_FOR, CredentialStore, credential_store
+from logkeep.identity.credentials import Kind, access_key_place, token_place, user_id, user_place
 from tests.calls import PROJECT, TOKENS, credential
 from tests.faults import counted
 
@@ -79,7 +79,7 @@ def test_one_that_is_not_there_is_looked_for_every_time(store) -> None:
 
 
 def test_what_is_remembered_is_bounded(store, monkeypatch) -> None:
-    monkeypatch.setattr("logkeep.aws.credentials._CACHED_MAX", 5)
+    monkeypatch.setattr("logkeep.identity.credential_store._CACHED_MAX", 5)
     for number in range(12):
         store.put(f"token/{number}", credential())
         assert store.at(f"token/{number}")

@@ -15,9 +15,9 @@ from botocore.exceptions import ClientError
 
 from local.emulator import free_port
 from logkeep.aws import clients
-from logkeep.aws.limits import FREE, Limiter, address_limiter, guess_limiter, project_limiter
 from logkeep.errors import Busy, Throttled
-from logkeep.throttle import Limit
+from logkeep.identity.limiter_store import FREE, Limiter, address_limiter, guess_limiter, project_limiter
+from logkeep.identity.throttle import Limit
 from tests.calls import forget_aws
 from tests.faults import at_once, counted
 
@@ -43,7 +43,7 @@ def admitted(take: Callable[[], None], count: int) -> int:
 def clock(monkeypatch) -> Callable[[float], None]:
     """Time stands still; call it with seconds to move it on."""
     now = [time.time_ns()]
-    monkeypatch.setattr("logkeep.aws.limits.time.time_ns", lambda: now[0])
+    monkeypatch.setattr("logkeep.identity.limiter_store.time.time_ns", lambda: now[0])
 
     def move(seconds: float) -> None:
         now[0] += round(seconds * 10**9)
@@ -173,7 +173,7 @@ def test_a_bucket_that_nobody_uses_is_collected(clock) -> None:
 
 
 def test_a_process_remembers_a_bounded_number_of_keys(monkeypatch, clock) -> None:
-    monkeypatch.setattr("logkeep.aws.limits._BUCKETS_MAX", 10)
+    monkeypatch.setattr("logkeep.identity.limiter_store._BUCKETS_MAX", 10)
     shared = limiter(Limit(rate=1, burst=1))
     for number in range(25):
         shared.take(str(number))

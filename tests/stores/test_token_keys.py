@@ -9,10 +9,10 @@ import pytest
 from botocore.exceptions import ClientError
 
 from logkeep.aws import clients
-from logkeep.aws.token_keys import CACHED_FOR, TokenKeys, token_keys
 from logkeep.errors import TokenInvalid
-from logkeep.identity import Kind
-from logkeep.tokens import claims_for, issue, read
+from logkeep.identity.credentials import Kind
+from logkeep.identity.token_key_store import CACHED_FOR, TokenKeys, token_keys
+from logkeep.identity.tokens import claims_for, issue, read
 from tests.calls import credential
 from tests.faults import counted
 
@@ -28,7 +28,7 @@ def keys() -> TokenKeys:
 def clock(monkeypatch) -> Callable[[float], None]:
     """Time stands still; call it with seconds to move it on."""
     now = [time.monotonic()]
-    monkeypatch.setattr("logkeep.aws.token_keys.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("logkeep.identity.token_key_store.time.monotonic", lambda: now[0])
 
     def move(seconds: float) -> None:
         now[0] += seconds

@@ -1,7 +1,18 @@
 import pytest
 
 from logkeep.errors import OtherProject, ScopeMissing, TokenExpired, TokenInvalid
-from logkeep.identity import NEEDED, Access, Caller, Credential, Kind, Scope, prove, token_place, user_id, user_place
+from logkeep.identity.credentials import (
+    NEEDED,
+    Access,
+    Caller,
+    Credential,
+    Kind,
+    Scope,
+    prove,
+    token_place,
+    user_id,
+    user_place,
+)
 from tests.calls import credential
 
 NOW = 1_769_860_800.5

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from logkeep import passwords
-from logkeep.passwords import hash_password, match_nobody, matches
+from logkeep.identity import passwords
+from logkeep.identity.passwords import hash_password, match_nobody, matches
 
 HASHED = hash_password("correct horse")
 

@@ -11,7 +11,14 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from logkeep.errors import SignatureRefused
-from logkeep.signature import Authorization, SignedRequest, canonical_path, canonical_query, is_signature, verify
+from logkeep.identity.signature import (
+    Authorization,
+    SignedRequest,
+    canonical_path,
+    canonical_query,
+    is_signature,
+    verify,
+)
 from tests.signing import sdk_sign, stamp
 
 NOW = 1_768_464_000.0  # 20260115T080000Z
@@ -387,7 +394,7 @@ def test_what_was_signed_is_compared_in_constant_time(monkeypatch) -> None:
         compared.append(expected)
         return expected == given
 
-    monkeypatch.setattr("logkeep.signature.hmac.compare_digest", compare)
+    monkeypatch.setattr("logkeep.identity.signature.hmac.compare_digest", compare)
     given, request = sent(plain())
     verify(given, request, SK, NOW)
     right = len(compared)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from logkeep.errors import Throttled
-from logkeep.throttle import SECOND, Limit
+from logkeep.identity.throttle import SECOND, Limit
 
 START = 1_769_860_800 * SECOND
 

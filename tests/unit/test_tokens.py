@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from logkeep.errors import TokenExpired, TokenInvalid
-from logkeep.identity import Kind, user_place
-from logkeep.tokens import LIFETIME, Claims, SigningKey, claims_for, issue, looks_issued, read
+from logkeep.identity.credentials import Kind, user_place
+from logkeep.identity.tokens import LIFETIME, Claims, SigningKey, claims_for, issue, looks_issued, read
 from tests.calls import PROJECT, credential
 
 NOW = 1_769_860_800.75

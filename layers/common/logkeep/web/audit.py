@@ -10,7 +10,7 @@ from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 
 from logkeep.aws import usage
 from logkeep.errors import LogkeepError
-from logkeep.identity import Caller
+from logkeep.identity.credentials import Caller
 from logkeep.settings import settings
 
 NAMESPACE: Final = "Logkeep"

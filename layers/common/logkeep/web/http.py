@@ -18,7 +18,6 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from logkeep.aws.limits import project_limiter
 from logkeep.delivery import INLINE_MAX, STREAM_MAX, Ask
 from logkeep.errors import (
     Busy,
@@ -29,11 +28,12 @@ from logkeep.errors import (
     TooLarge,
     UnsupportedBody,
 )
-from logkeep.identity import NEEDED, Access, Caller, Kind
+from logkeep.identity.credentials import NEEDED, Access, Caller, Kind
+from logkeep.identity.http import body_of, caller_of
+from logkeep.identity.limiter_store import project_limiter
 from logkeep.logid import LogId, is_segment
 from logkeep.settings import settings
 from logkeep.web.audit import Ending, Outcome, line_of
-from logkeep.web.proof import body_of, caller_of
 from logkeep.web.services import Service, status_of
 from logkeep_runtime import Streamed
 

@@ -5,14 +5,14 @@ from http import HTTPStatus
 from typing import Final
 
 from logkeep.aws import clients
-from logkeep.aws.credentials import credential_store
-from logkeep.aws.limits import address_limiter, guess_limiter, user_limiter
-from logkeep.aws.token_keys import token_keys
 from logkeep.errors import LoginRefused, TokenExpired, TokenInvalid
-from logkeep.identity import USER_SLOTS, Caller, Credential
-from logkeep.keystone import Login, token_document
-from logkeep.passwords import match_nobody, matches
-from logkeep.tokens import claims_for, issue
+from logkeep.identity.credential_store import credential_store
+from logkeep.identity.credentials import USER_SLOTS, Caller, Credential
+from logkeep.identity.keystone import Login, token_document
+from logkeep.identity.limiter_store import address_limiter, guess_limiter, user_limiter
+from logkeep.identity.passwords import match_nobody, matches
+from logkeep.identity.token_key_store import token_keys
+from logkeep.identity.tokens import claims_for, issue
 from logkeep.web.http import Answer, App
 
 BODY_MAX: Final = 16 * 1024

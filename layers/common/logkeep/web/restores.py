@@ -15,7 +15,7 @@ from logkeep.aws.verifications import verifications
 from logkeep.backups import BackupRecord, ClusterLogRecord
 from logkeep.clock import now_ms
 from logkeep.errors import Conflict, RecordNotFound
-from logkeep.identity import Scope
+from logkeep.identity.credentials import Scope
 from logkeep.logid import is_segment
 from logkeep.rendition import Facts
 from logkeep.restores import RestoreReport, RestoreRequest

@@ -7,7 +7,7 @@ from typing import Any, Final
 import jwt
 
 from logkeep.errors import TokenInvalid
-from logkeep.identity import Credential, check_expiry
+from logkeep.identity.credentials import Credential, check_expiry
 
 LIFETIME: Final = 24 * 3600  # seconds
 _ALGORITHM: Final = "HS256"

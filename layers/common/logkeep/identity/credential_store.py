@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from logkeep.aws import clients
 from logkeep.aws.dynamo import decode, encode, transact
-from logkeep.identity import USER_SLOTS, Credential, Kind, access_key_place, user_place
+from logkeep.identity.credentials import USER_SLOTS, Credential, Kind, access_key_place, user_place
 from logkeep.settings import settings
 
 if TYPE_CHECKING:

@@ -18,8 +18,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from logkeep.aws import clients
 from logkeep.aws.dynamo import encode
 from logkeep.errors import Busy, Throttled
+from logkeep.identity.throttle import SECOND, Limit
 from logkeep.settings import settings
-from logkeep.throttle import SECOND, Limit
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

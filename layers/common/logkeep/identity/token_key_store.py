@@ -10,8 +10,8 @@ from functools import cache
 from typing import TYPE_CHECKING, Final
 
 from logkeep.aws import clients
+from logkeep.identity.tokens import SigningKey
 from logkeep.settings import settings
-from logkeep.tokens import SigningKey
 
 if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient

@@ -6,12 +6,12 @@ import time
 from collections.abc import Mapping
 from typing import Any, Final
 
-from logkeep.aws.credentials import credential_store
-from logkeep.aws.token_keys import token_keys
 from logkeep.errors import Invalid, SignatureRefused, TokenInvalid, TokenMissing
-from logkeep.identity import Caller, Kind, access_key_place, prove, token_place
-from logkeep.signature import Authorization, SignedRequest, is_signature, verify
-from logkeep.tokens import looks_issued, read
+from logkeep.identity.credential_store import credential_store
+from logkeep.identity.credentials import Caller, Kind, access_key_place, prove, token_place
+from logkeep.identity.signature import Authorization, SignedRequest, is_signature, verify
+from logkeep.identity.token_key_store import token_keys
+from logkeep.identity.tokens import looks_issued, read
 
 TOKEN_MAX: Final = 100_000  # characters, seed 004
 _HEADER: Final = {Kind.TOKEN: "x-auth-token", Kind.KUSCIA_TOKEN: "token"}

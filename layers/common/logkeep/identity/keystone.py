@@ -11,8 +11,8 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from logkeep.errors import LoginRefused
-from logkeep.identity import Caller, user_id
-from logkeep.tokens import Claims
+from logkeep.identity.credentials import Caller, user_id
+from logkeep.identity.tokens import Claims
 
 # Service types of OpenStack catalogs, and where each begins.
 _CATALOG: Final = {
