@@ -16,7 +16,7 @@ from local.sample import AK, PROJECT, SK, write_credentials
 from logkeep.identity.limiter_store import project_limiter
 from logkeep.identity.signature import ALGORITHM, Authorization, SignedRequest, signature_of, verify
 from logkeep.settings import settings
-from logkeep.web.http import logger
+from logkeep.web.app import logger
 
 REQUESTS: Final = 2000
 VERIFIED: Final = 2000

@@ -34,7 +34,7 @@ _PRELOADED: Final = [
     "logkeep.aws.backups",
     "logkeep.aws.events",
     "logkeep.aws.renders",
-    "logkeep.delivery",
+    "logkeep.web.delivery",
     "logkeep.kuscia",
 ]
 

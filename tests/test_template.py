@@ -18,7 +18,7 @@ from logkeep.aws.logs import BY_ID
 from logkeep.aws.renders import KEPT_DAYS
 from logkeep.backup_settings import CHAIN_MAX
 from logkeep.identity.credentials import NEEDED, Access
-from logkeep.web.http import App
+from logkeep.web.app import App
 
 TEMPLATE = Template.load()
 LOCKED = Template.load(overrides="BackupLockDays=30")

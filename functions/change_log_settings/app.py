@@ -1,8 +1,8 @@
 """POST …/clusters/{cluster_id}/logs/settings: change how a cluster's logs are backed up."""
 
+from logkeep.web.app import Answer, App, entrypoint
 from logkeep.web.backups import change_settings
-from logkeep.web.http import Answer, App, entrypoint
-from logkeep.web.services import CSS
+from logkeep.web.error_bodies import CSS
 
 app = App(CSS, "change_log_settings")
 

@@ -1,8 +1,8 @@
 """POST …/clusters/{cluster_id}/logs/connectivity: whether logs could be collected into a cluster."""
 
+from logkeep.web.app import Answer, App, entrypoint
 from logkeep.web.backups import try_target
-from logkeep.web.http import Answer, App, entrypoint
-from logkeep.web.services import CSS
+from logkeep.web.error_bodies import CSS
 
 app = App(CSS, "check_log_connectivity")
 

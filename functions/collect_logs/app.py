@@ -1,8 +1,8 @@
 """POST …/clusters/{cluster_id}/logs/collect: back a cluster's logs up now."""
 
+from logkeep.web.app import Answer, App, entrypoint
 from logkeep.web.backups import start_backup
-from logkeep.web.http import Answer, App, entrypoint
-from logkeep.web.services import CSS
+from logkeep.web.error_bodies import CSS
 
 app = App(CSS, "collect_logs")
 

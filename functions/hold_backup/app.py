@@ -1,8 +1,8 @@
 """PUT and DELETE …/clusters/{cluster_id}/logs/records/{record_id}/hold: keep a backup from expiring, or let it go."""
 
+from logkeep.web.app import Answer, App, entrypoint
 from logkeep.web.backups import hold_record
-from logkeep.web.http import Answer, App, entrypoint
-from logkeep.web.services import CSS
+from logkeep.web.error_bodies import CSS
 
 app = App(CSS, "hold_backup")
 

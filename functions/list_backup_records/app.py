@@ -5,8 +5,8 @@ from logkeep.aws.logs import log_store
 from logkeep.backups import RecordQuery
 from logkeep.errors import ClusterNotFound
 from logkeep.logid import is_segment
-from logkeep.web.http import Answer, App, entrypoint
-from logkeep.web.services import CSS
+from logkeep.web.app import Answer, App, entrypoint
+from logkeep.web.error_bodies import CSS
 
 app = App(CSS, "list_backup_records")
 

@@ -1,9 +1,9 @@
 """GET /v1/{project_id}/logs: the certificates of a project's logs, in order of their ids."""
 
 from logkeep.aws.logs import log_store
-from logkeep.web.http import Answer, App, entrypoint
+from logkeep.web.app import Answer, App, entrypoint
+from logkeep.web.error_bodies import LOGKEEP
 from logkeep.web.logs import ListQuery, LogPage
-from logkeep.web.services import LOGKEEP
 
 app = App(LOGKEEP, "list_logs")
 

@@ -1,8 +1,8 @@
 """GET /v3/projects: the caller's project, which the vendors' SDKs ask for by the name of a region."""
 
 from logkeep.identity.keystone import ProjectQuery, project_list
-from logkeep.web.http import Answer, App, entrypoint
-from logkeep.web.services import IAM
+from logkeep.web.app import Answer, App, entrypoint
+from logkeep.web.error_bodies import IAM
 
 app = App(IAM, "list_projects")
 

@@ -3,8 +3,8 @@
 from logkeep.aws.events import event_store
 from logkeep.events import EventQuery
 from logkeep.infer_events import InferEventQuery
-from logkeep.web.http import Answer, App, entrypoint
-from logkeep.web.services import MODELARTS
+from logkeep.web.app import Answer, App, entrypoint
+from logkeep.web.error_bodies import MODELARTS
 
 app = App(MODELARTS, "list_service_events")
 

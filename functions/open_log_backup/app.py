@@ -1,8 +1,8 @@
 """POST …/clusters/{cluster_id}/logs/open and PUT …/logs/close: switch a cluster's log backup on and off."""
 
+from logkeep.web.app import Answer, App, entrypoint
 from logkeep.web.backups import close_collection, open_collection
-from logkeep.web.http import Answer, App, entrypoint
-from logkeep.web.services import CSS
+from logkeep.web.error_bodies import CSS
 
 app = App(CSS, "open_log_backup")
 

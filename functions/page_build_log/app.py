@@ -2,8 +2,8 @@
 
 from logkeep.aws.logs import log_store
 from logkeep.builds import BuildPageQuery, BuildStretchQuery, strip_of
-from logkeep.web.http import Answer, App, entrypoint
-from logkeep.web.services import BUILD
+from logkeep.web.app import Answer, App, entrypoint
+from logkeep.web.error_bodies import BUILD
 
 app = App(BUILD, "page_build_log")
 

@@ -2,8 +2,8 @@
 
 from logkeep.aws.events import event_store
 from logkeep.events import EventBatch
-from logkeep.web.http import Answer, App, entrypoint
-from logkeep.web.services import MODELARTS
+from logkeep.web.app import Answer, App, entrypoint
+from logkeep.web.error_bodies import MODELARTS
 
 BODY_MAX = 1 << 20
 KEY_MAX = 256

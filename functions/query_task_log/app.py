@@ -2,9 +2,9 @@
 
 from logkeep.aws.logs import log_store
 from logkeep.identity.credentials import Kind
-from logkeep.web.http import Answer, App, entrypoint, stream_entrypoint
+from logkeep.web.app import Answer, App, entrypoint, stream_entrypoint
+from logkeep.web.error_bodies import LOGKEEP
 from logkeep.web.kuscia import answer_error, answer_log, query_of
-from logkeep.web.services import LOGKEEP
 
 app = App(LOGKEEP, "query_task_log", token=Kind.KUSCIA_TOKEN, error_answer=answer_error)
 

@@ -2,9 +2,9 @@
 
 from logkeep.aws.logs import log_store
 from logkeep.log import Certificate
-from logkeep.web.http import Answer, App, entrypoint
+from logkeep.web.app import Answer, App, entrypoint
+from logkeep.web.error_bodies import LOGKEEP
 from logkeep.web.logs import totals_of
-from logkeep.web.services import LOGKEEP
 
 app = App(LOGKEEP, "seal_log")
 

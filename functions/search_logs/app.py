@@ -1,8 +1,8 @@
 """POST …/clusters/{cluster_id}/logs/search: the newest records of a cluster's log that match."""
 
-from logkeep.web.http import Answer, App, entrypoint
+from logkeep.web.app import Answer, App, entrypoint
+from logkeep.web.error_bodies import CSS
 from logkeep.web.search import search_log
-from logkeep.web.services import CSS
 
 app = App(CSS, "search_logs")
 

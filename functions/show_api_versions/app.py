@@ -3,8 +3,8 @@
 from http import HTTPStatus
 
 from logkeep.identity.keystone import version_document, version_list
-from logkeep.web.http import Answer, App, entrypoint
-from logkeep.web.services import IAM
+from logkeep.web.app import Answer, App, entrypoint
+from logkeep.web.error_bodies import IAM
 
 app = App(IAM, "show_api_versions")
 

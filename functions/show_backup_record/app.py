@@ -1,8 +1,8 @@
 """GET …/logs/records/{record_id}: a backup with its archive, its last verification and its last restore."""
 
-from logkeep.web.http import Answer, App, entrypoint
+from logkeep.web.app import Answer, App, entrypoint
+from logkeep.web.error_bodies import CSS
 from logkeep.web.restores import show_record
-from logkeep.web.services import CSS
 
 app = App(CSS, "show_backup_record")
 

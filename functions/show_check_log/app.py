@@ -6,8 +6,8 @@ from logkeep.aws.logs import log_store
 from logkeep.checks import ConsoleQuery, DetailQuery, LogDetail
 from logkeep.errors import LogNotFound
 from logkeep.files import check_heads
-from logkeep.web.http import Answer, App, entrypoint
-from logkeep.web.services import CHECK
+from logkeep.web.app import Answer, App, entrypoint
+from logkeep.web.error_bodies import CHECK
 
 app = App(CHECK, "show_check_log")
 

@@ -1,8 +1,8 @@
 """GET …/clusters/{cluster_id}/logs/settings: how a cluster's logs are backed up."""
 
+from logkeep.web.app import Answer, App, entrypoint
 from logkeep.web.backups import show_settings
-from logkeep.web.http import Answer, App, entrypoint
-from logkeep.web.services import CSS
+from logkeep.web.error_bodies import CSS
 
 app = App(CSS, "show_log_settings")
 

@@ -1,8 +1,8 @@
 """POST …/logs/records/{record_id}/verify: whether the archives of a backup hold what they should."""
 
-from logkeep.web.http import Answer, App, entrypoint
+from logkeep.web.app import Answer, App, entrypoint
+from logkeep.web.error_bodies import CSS
 from logkeep.web.restores import verify
-from logkeep.web.services import CSS
 
 app = App(CSS, "verify_backup")
 

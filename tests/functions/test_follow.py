@@ -11,9 +11,9 @@ import pytest
 
 from logkeep.aws.logs import LogStore, log_store
 from logkeep.clock import now_ms
-from logkeep.delivery import INLINE_MAX
 from logkeep.logid import LogId
 from logkeep.settings import settings
+from logkeep.web.delivery import INLINE_MAX
 from tests.calls import (
     OTHER_PROJECT,
     PROJECT,

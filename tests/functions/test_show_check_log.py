@@ -3,7 +3,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from logkeep.delivery import INLINE_MAX
+from logkeep.web.delivery import INLINE_MAX
 from tests.calls import CHECK_TASK, EXECUTION, PROJECT, SUB_JOBS, Answer, append, call, event, seal, send
 
 pytestmark = pytest.mark.usefixtures("aws")

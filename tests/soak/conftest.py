@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from logkeep.web.http import logger
+from logkeep.web.app import logger
 
 
 @pytest.fixture(autouse=True)

@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 
 from logkeep.aws import clients
-from logkeep.web.http import logger
+from logkeep.web.app import logger
 from tests.calls import forget_aws
 
 LONG = bool(os.environ.get("LOGKEEP_SOAK"))

@@ -1,6 +1,6 @@
 import pytest
 
-from logkeep.delivery import INLINE_MAX, Ask, Way, way
+from logkeep.web.delivery import INLINE_MAX, Ask, Way, way
 
 
 @pytest.mark.parametrize(

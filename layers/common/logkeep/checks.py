@@ -6,7 +6,6 @@ from typing import Annotated, Final, Literal
 from pydantic import BaseModel, Field
 
 from logkeep.archive import entry_names
-from logkeep.delivery import INLINE_MAX
 from logkeep.errors import TooLarge
 from logkeep.files import SubJobId, check_entry
 from logkeep.levels import LEVELS
@@ -15,6 +14,7 @@ from logkeep.pages import LINES_MAX, PageQuery, Strip, shown
 from logkeep.params import Decimal
 from logkeep.registration import Segment
 from logkeep.rendition import LogReader
+from logkeep.web.delivery import INLINE_MAX
 
 _CONSOLE_LINES: Final = 100
 

@@ -13,10 +13,10 @@ from typing import Annotated, Final, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from logkeep.delivery import INLINE_MAX
 from logkeep.log import Head, State, joined
 from logkeep.params import Decimal
 from logkeep.rendition import LogReader
+from logkeep.web.delivery import INLINE_MAX
 
 PLACE: Final = 10**12  # bytes of a log that have a position
 PLACES: Final = 10**6  # a position has at most 18 digits, as many as Decimal takes

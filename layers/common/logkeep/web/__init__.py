@@ -1,1 +1,1 @@
-"""HTTP: routes, proofs of identity, error bodies and answers, over powertools."""
+"""What every HTTP function shares: the App, error bodies, delivery, audit. May import identity and what it may import."""

@@ -26,7 +26,7 @@ from logkeep.clock import now_ms
 from logkeep.errors import ClusterNotFound, NotEnabled, RecordNotFound
 from logkeep.logid import is_segment
 from logkeep.settings import settings
-from logkeep.web.http import Answer, App
+from logkeep.web.app import Answer, App
 
 BODY_MAX: Final = 16 * 1024
 # Logs are in Logkeep as soon as they are appended: a collection that is switched on works.

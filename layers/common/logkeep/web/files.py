@@ -12,12 +12,12 @@ from logkeep.aws.logs import log_store
 from logkeep.aws.multipart import Making, TimeUp, Unfinished
 from logkeep.aws.renders import Renders, renders
 from logkeep.aws.stored import StoredFile, disposition
-from logkeep.delivery import INLINE_MAX, STREAM_MAX, Link, Pending, Way, way
 from logkeep.errors import Busy, TooLarge
 from logkeep.files import AnyFile, FileOrder
 from logkeep.rendition import Rendition
 from logkeep.settings import settings
-from logkeep.web.http import Answer, App
+from logkeep.web.app import Answer, App
+from logkeep.web.delivery import INLINE_MAX, STREAM_MAX, Link, Pending, Way, way
 
 _RETRY_AFTER = 10  # seconds
 _VARY = {"Vary": "Accept, Accept-Encoding"}

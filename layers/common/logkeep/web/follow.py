@@ -13,7 +13,7 @@ from logkeep.log import MAX_BYTES, Head, State
 from logkeep.logid import LogId
 from logkeep.ndjson import with_heartbeats
 from logkeep.params import Boolean, Decimal
-from logkeep.web.http import Answer, App, logger
+from logkeep.web.app import Answer, App, logger
 
 CLOCK: Final = Clock()
 _NOTED: Final = 45_000  # milliseconds for which a note says that someone follows

@@ -13,7 +13,7 @@ from logkeep.identity.limiter_store import address_limiter, guess_limiter, user_
 from logkeep.identity.passwords import match_nobody, matches
 from logkeep.identity.token_key_store import token_keys
 from logkeep.identity.tokens import claims_for, issue
-from logkeep.web.http import Answer, App
+from logkeep.web.app import Answer, App
 
 BODY_MAX: Final = 16 * 1024
 

@@ -8,7 +8,6 @@ from typing import Final
 from aws_lambda_powertools.event_handler import Response
 
 from logkeep.aws.logs import LogStore
-from logkeep.delivery import INLINE_MAX
 from logkeep.errors import (
     Forbidden,
     Invalid,
@@ -33,8 +32,9 @@ from logkeep.kuscia import (
 from logkeep.log import Head
 from logkeep.logid import LogId
 from logkeep.ndjson import within
+from logkeep.web.app import Answer, App
+from logkeep.web.delivery import INLINE_MAX
 from logkeep.web.follow import follower_of, stream
-from logkeep.web.http import Answer, App
 
 BODY_MAX: Final = 1 << 20
 RAW_MAX: Final = 64 << 20  # bytes of a log that can be packed within an answer's time

@@ -12,7 +12,7 @@ from logkeep.log import MAX_BYTES, Certificate, Head, Totals
 from logkeep.logid import LOG_ID_MAX
 from logkeep.params import Decimal
 from logkeep.registration import RegistrationQuery
-from logkeep.web.http import Answer, App
+from logkeep.web.app import Answer, App
 
 SENT_MAX: Final = 4 << 20  # bytes of an append as sent
 RAW_MAX: Final = 32 << 20  # and after inflating

@@ -22,9 +22,9 @@ from logkeep.restores import RestoreReport, RestoreRequest
 from logkeep.retention import expires_at
 from logkeep.settings import settings
 from logkeep.verification import Verification, VerifyRequest
+from logkeep.web.app import Answer, App
 from logkeep.web.backups import BODY_MAX
 from logkeep.web.files import deliver_stored
-from logkeep.web.http import Answer, App
 
 
 class ArchiveFacts(BaseModel):

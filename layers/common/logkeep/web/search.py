@@ -5,8 +5,8 @@ from typing import Final
 
 from logkeep.errors import LogNotFound
 from logkeep.log_search import SearchRequest, nothing, search
+from logkeep.web.app import Answer, App
 from logkeep.web.backups import BODY_MAX, cluster_of
-from logkeep.web.http import Answer, App
 
 _SECONDS: Final = 10  # that a search reads
 

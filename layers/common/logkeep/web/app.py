@@ -18,7 +18,6 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from logkeep.delivery import INLINE_MAX, STREAM_MAX, Ask
 from logkeep.errors import (
     Busy,
     Invalid,
@@ -34,7 +33,8 @@ from logkeep.identity.limiter_store import project_limiter
 from logkeep.logid import LogId, is_segment
 from logkeep.settings import settings
 from logkeep.web.audit import Ending, Outcome, line_of
-from logkeep.web.services import Service, status_of
+from logkeep.web.delivery import INLINE_MAX, STREAM_MAX, Ask
+from logkeep.web.error_bodies import Service, status_of
 from logkeep_runtime import Streamed
 
 type Handler = Callable[[dict[str, Any], LambdaContext], dict[str, Any]]
