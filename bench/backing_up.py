@@ -21,12 +21,12 @@ from bench.texts import log_text
 from logkeep.aws import clients
 from logkeep.aws.backup_runs import backup_runs
 from logkeep.aws.backups import backup_store
-from logkeep.aws.logs import LogStore, log_store
 from logkeep.aws.restores import restores
 from logkeep.backups import Status
 from logkeep.clock import now_ms
-from logkeep.log import Head
 from logkeep.logid import LogId
+from logkeep.logs.head import Head
+from logkeep.logs.store import LogStore, log_store
 from logkeep.restores import RestoreRequest
 from logkeep.settings import settings
 

@@ -13,11 +13,11 @@ from typing import Final
 from bench.measure import show
 from bench.texts import log_text
 from logkeep.aws import clients
-from logkeep.aws.logs import LogStore, log_store
 from logkeep.aws.multipart import Unfinished
 from logkeep.aws.renders import renders
-from logkeep.log import Head
 from logkeep.logid import LogId
+from logkeep.logs.head import Head
+from logkeep.logs.store import LogStore, log_store
 from logkeep.rendition import Rendition, log_file, zip_file
 from logkeep.settings import settings
 

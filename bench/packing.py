@@ -6,8 +6,8 @@ from typing import Final
 
 from bench.measure import ROUNDS, cpu_seconds, show, times
 from bench.texts import lines_of, log_text
-from logkeep.fragment import LEVEL, deflate, pack, recut
-from logkeep.levels import Cursor, scan
+from logkeep.logs.fragment import LEVEL, deflate, pack, recut
+from logkeep.logs.levels import Cursor, scan
 
 SIZE: Final = 16 << 20
 APPEND: Final = 1 << 20

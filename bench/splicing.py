@@ -12,7 +12,7 @@ from isal import isal_zlib
 from bench.measure import ROUNDS, cpu_seconds, show, times
 from bench.texts import log_text
 from logkeep.archive import Entry, ZipLayout
-from logkeep.fragment import LEVEL
+from logkeep.logs.fragment import LEVEL
 from logkeep.rendition import Rendition, log_file, zip_file
 from tests.unit.memory import MemoryLogs, content, made
 

@@ -17,7 +17,6 @@ from typing import Any, Final
 from logkeep.aws.backup_runs import backup_runs
 from logkeep.aws.backups import backup_store
 from logkeep.aws.events import event_store
-from logkeep.aws.logs import LogStore, log_store
 from logkeep.backup_settings import LogSettings
 from logkeep.backups import BackupRecord, Status
 from logkeep.clock import now_ms
@@ -26,9 +25,10 @@ from logkeep.events import DAY, HOUR, MINUTE, Event, EventBatch, EventType
 from logkeep.identity.credential_store import credential_store
 from logkeep.identity.credentials import Credential, Kind, Scope, access_key_place, token_place, user_id, user_place
 from logkeep.identity.passwords import hash_password
-from logkeep.log import Totals
 from logkeep.logid import LogId
-from logkeep.registration import Registration
+from logkeep.logs.head import Totals
+from logkeep.logs.registration import Registration
+from logkeep.logs.store import LogStore, log_store
 
 PROJECT: Final = "0f5f3d6c1b6a4d5a8f4e1a2b3c4d5e6f"
 OTHER_PROJECT: Final = "f" * 32

@@ -1,6 +1,6 @@
 """PATCH /v1/{project_id}/logs/{log_id}: make a log hold these bytes at this offset."""
 
-from logkeep.aws.logs import log_store
+from logkeep.logs.store import log_store
 from logkeep.web.app import Answer, App, entrypoint
 from logkeep.web.error_bodies import LOGKEEP
 from logkeep.web.logs import AppendQuery, answer_appended, pieces_of

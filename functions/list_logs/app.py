@@ -1,6 +1,6 @@
 """GET /v1/{project_id}/logs: the certificates of a project's logs, in order of their ids."""
 
-from logkeep.aws.logs import log_store
+from logkeep.logs.store import log_store
 from logkeep.web.app import Answer, App, entrypoint
 from logkeep.web.error_bodies import LOGKEEP
 from logkeep.web.logs import ListQuery, LogPage

@@ -1,7 +1,7 @@
 """POST /api/v1/log/task/query: a Kuscia task's log as NDJSON messages, also as it grows (seed 000)."""
 
-from logkeep.aws.logs import log_store
 from logkeep.identity.credentials import Kind
+from logkeep.logs.store import log_store
 from logkeep.web.app import Answer, App, entrypoint, stream_entrypoint
 from logkeep.web.error_bodies import LOGKEEP
 from logkeep.web.kuscia import answer_error, answer_log, query_of

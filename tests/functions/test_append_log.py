@@ -2,9 +2,9 @@ import gzip
 
 import pytest
 
-from logkeep.aws.logs import log_store
 from logkeep.clock import now_ms
 from logkeep.logid import LogId
+from logkeep.logs.store import log_store
 from tests.calls import PROJECT, append, call, log_request, read, send
 
 pytestmark = pytest.mark.usefixtures("aws")

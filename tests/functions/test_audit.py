@@ -14,11 +14,11 @@ from local.emulator import Emulator, values_of
 from local.sample import AK, KUSCIA_TOKEN, PASSWORD, SK, TOKEN, write_credentials
 from local.template import Template
 from logkeep.aws import usage
-from logkeep.aws.logs import log_store
 from logkeep.identity.credential_store import credential_store
 from logkeep.identity.credentials import Kind, token_place
 from logkeep.identity.limiter_store import Limiter
 from logkeep.logid import LogId
+from logkeep.logs.store import log_store
 from tests.calls import EVENTS, PROJECT, RECORD, TASK, append, call, credential, event, forget_aws, read, send
 from tests.signing import send_signed, signed
 

@@ -10,10 +10,10 @@ from logkeep.aws import clients
 from logkeep.aws.backup_queue import DueOrder, ExpireOrder, RunOrder
 from logkeep.aws.backup_runs import BackupRuns
 from logkeep.aws.backups import ALERT_AFTER, ASKED_MAX, QUEUED_FOR, BackupStore, backup_store, due_items
-from logkeep.aws.logs import log_store
 from logkeep.backup_settings import LogSettings
 from logkeep.clock import now_ms
 from logkeep.errors import Corrupt
+from logkeep.logs.store import log_store
 from logkeep.schedule import DAY, MISSED_AFTER
 from logkeep.settings import settings
 from logkeep.web.queue import work_on_backup

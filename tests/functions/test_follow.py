@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from logkeep.aws.logs import LogStore, log_store
 from logkeep.clock import now_ms
 from logkeep.logid import LogId
+from logkeep.logs.store import LogStore, log_store
 from logkeep.settings import settings
 from logkeep.web.delivery import INLINE_MAX
 from tests.calls import (

@@ -3,8 +3,8 @@
 import pytest
 
 from logkeep.aws.backups import BackupStore, backup_store
-from logkeep.aws.logs import log_store
 from logkeep.clock import now_ms
+from logkeep.logs.store import log_store
 from logkeep.schedule import DAY
 from tests.calls import BACKUP, CLUSTER, PROJECT, event, send
 

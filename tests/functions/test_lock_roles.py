@@ -13,8 +13,8 @@ from local.sample import write_credentials
 from local.template import Template
 from logkeep.aws import clients
 from logkeep.aws.backups import backup_store
-from logkeep.aws.logs import log_store
 from logkeep.clock import now_ms
+from logkeep.logs.store import log_store
 from tests.calls import BACKUP, CLUSTER, PROJECT, Context, append, event, forget_aws, send
 from tests.functions.test_roles import as_new_caller, become
 

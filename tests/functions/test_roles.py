@@ -22,7 +22,6 @@ from logkeep.aws import clients
 from logkeep.aws.backup_runs import backup_runs
 from logkeep.aws.backups import ASKED_MAX, backup_store
 from logkeep.aws.download_role import download_signer
-from logkeep.aws.logs import log_store
 from logkeep.aws.multipart import Unfinished
 from logkeep.aws.renders import Renders
 from logkeep.aws.restores import restores
@@ -30,13 +29,14 @@ from logkeep.aws.verifications import verifications
 from logkeep.backups import Cluster
 from logkeep.clock import now_ms
 from logkeep.errors import Busy, Corrupt
-from logkeep.fragment import pack
 from logkeep.identity.credential_store import credential_store
 from logkeep.identity.credentials import NEEDED, Access, user_id
 from logkeep.identity.token_key_store import token_keys
 from logkeep.identity.tokens import claims_for, issue
 from logkeep.logid import LogId
-from logkeep.registration import Registration
+from logkeep.logs.fragment import pack
+from logkeep.logs.registration import Registration
+from logkeep.logs.store import log_store
 from logkeep.restores import RestoreRequest
 from tests.calls import (
     BACKUP,

@@ -8,10 +8,10 @@ import pytest
 from logkeep.aws import clients
 from logkeep.aws.backup_queue import DueOrder, RunOrder
 from logkeep.aws.backups import ASKED_MAX, QUEUED_FOR, BackupStore, backup_store, due_items
-from logkeep.aws.logs import log_store
 from logkeep.backup_settings import LogSettings
 from logkeep.backups import BackupRecord, Status
 from logkeep.clock import now_ms
+from logkeep.logs.store import log_store
 from logkeep.schedule import DAY, MISSED_AFTER, run_id, spread
 from logkeep.web import schedules
 from logkeep.web.queue import work_on_backup

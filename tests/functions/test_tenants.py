@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 from local.emulator import Emulator, values_of
 from local.template import Template
 from logkeep.aws.backups import backup_store
-from logkeep.aws.logs import log_store
 from logkeep.identity.credential_store import credential_store
 from logkeep.identity.credentials import NEEDED, Access, Kind, Scope, token_place, user_id, user_place
 from logkeep.identity.limiter_store import Limiter
 from logkeep.identity.token_key_store import token_keys
 from logkeep.identity.tokens import claims_for, issue
 from logkeep.logid import LogId
-from logkeep.registration import Registration
+from logkeep.logs.registration import Registration
+from logkeep.logs.store import log_store
 from tests.calls import (
     BUILD,
     CLUSTER,

@@ -9,8 +9,8 @@ import pytest
 
 from local import sample
 from logkeep.aws.backups import backup_store
-from logkeep.aws.logs import log_store
 from logkeep.backups import RecordQuery, Status
+from logkeep.logs.store import log_store
 from logkeep.settings import settings
 from tests.calls import EVENTS, send
 

@@ -6,11 +6,11 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from logkeep.aws.logs import log_store
 from logkeep.aws.parts import ObjectRange
 from logkeep.errors import LogNotFound
-from logkeep.log import Head
 from logkeep.logid import LogId
+from logkeep.logs.head import Head
+from logkeep.logs.store import log_store
 from tests.calls import PROJECT, list_events
 from tests.conftest import Objects
 

@@ -13,7 +13,6 @@ from typing import Any
 from logkeep.aws import clients
 from logkeep.aws.backup_queue import DueOrder, RunOrder, send
 from logkeep.aws.backups import backup_store
-from logkeep.aws.logs import log_store
 from logkeep.aws.restore_queue import RestoreOrder
 from logkeep.aws.restore_queue import send as order_restore
 from logkeep.aws.retention import LEFT_FOR, retention
@@ -21,6 +20,7 @@ from logkeep.backup_settings import LogSettings
 from logkeep.backups import BackupRecord, Status
 from logkeep.clock import now_ms
 from logkeep.logid import LogId
+from logkeep.logs.store import log_store
 from logkeep.schedule import DAY, run_id
 from tests.calls import PROJECT, call, event
 from tests.conftest import Objects

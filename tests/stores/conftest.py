@@ -4,8 +4,8 @@ import pytest
 
 from logkeep.aws.backup_runs import BackupRuns, backup_runs
 from logkeep.aws.backups import BackupStore, backup_store
-from logkeep.aws.logs import LogStore, log_store
 from logkeep.aws.restores import Restores, restores
+from logkeep.logs.store import LogStore, log_store
 from tests.calls import CLUSTER, PROJECT
 
 

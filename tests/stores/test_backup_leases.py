@@ -3,9 +3,9 @@
 import pytest
 
 from logkeep.aws.backups import ASKED_MAX, QUEUED_FOR
-from logkeep.aws.logs import log_store
 from logkeep.backups import RecordQuery, Status
 from logkeep.clock import now_ms
+from logkeep.logs.store import log_store
 from tests.calls import PROJECT
 from tests.stores.test_backup_runs import begin, only
 

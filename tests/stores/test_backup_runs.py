@@ -17,13 +17,13 @@ import pytest
 from logkeep.aws import clients
 from logkeep.aws.backup_runs import BackupRuns, backup_runs
 from logkeep.aws.backups import BackupStore
-from logkeep.aws.logs import log_store
 from logkeep.aws.parts import PART_MIN, Upload
 from logkeep.backups import BackupRecord, Status
 from logkeep.clock import now_ms
 from logkeep.errors import BackupRuns as Runs
 from logkeep.errors import Busy
 from logkeep.logid import LogId
+from logkeep.logs.store import log_store
 from tests.calls import CLUSTER, PROJECT
 from tests.faults import Killed, at_once, killed_at
 

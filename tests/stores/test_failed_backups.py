@@ -8,13 +8,13 @@ import pytest
 from logkeep.aws import clients
 from logkeep.aws.backup_runs import BackupRuns
 from logkeep.aws.backups import ASKED_MAX, QUEUED_FOR, BackupStore
-from logkeep.aws.logs import log_store
 from logkeep.aws.restores import restores
 from logkeep.aws.retention import LEFT_FOR, retention
 from logkeep.backups import BackupRecord, Status
 from logkeep.clock import now_ms
 from logkeep.errors import Busy, Corrupt
 from logkeep.logid import LogId
+from logkeep.logs.store import log_store
 from logkeep.restores import RestoreRequest
 from tests.calls import CLUSTER, PROJECT
 from tests.faults import Killed, killed, killed_at

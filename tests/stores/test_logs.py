@@ -8,10 +8,10 @@ import pytest
 from botocore.exceptions import ClientError
 
 from logkeep.aws import clients
-from logkeep.aws.logs import INLINE_MAX, LogStore, log_store
 from logkeep.errors import Conflict, Corrupt, LogNotFound, OffsetBeyondEnd
-from logkeep.log import Certificate, Totals
 from logkeep.logid import LogId
+from logkeep.logs.head import Certificate, Totals
+from logkeep.logs.store import INLINE_MAX, LogStore, log_store
 from tests.calls import OTHER_PROJECT, PROJECT
 from tests.faults import Killed, at_once, counted, killed
 

@@ -16,12 +16,12 @@ from botocore.exceptions import ClientError
 
 from logkeep.aws import clients
 from logkeep.aws import multipart as uploads
-from logkeep.aws.logs import log_store
 from logkeep.aws.multipart import Unfinished
 from logkeep.aws.parts import PART_MIN, Extent, ObjectRange
 from logkeep.aws.renders import KEPT_DAYS, ORDER_LIVES, Renders, renders
 from logkeep.files import CheckFile
 from logkeep.logid import LogId
+from logkeep.logs.store import log_store
 from logkeep.rendition import Facts, Rendition, log_file
 from tests.calls import PROJECT
 from tests.faults import Killed, at_once, counted, killed

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from logkeep.aws.logs import log_store
-from logkeep.log import Head
 from logkeep.logid import LogId
+from logkeep.logs.head import Head
+from logkeep.logs.store import log_store
 from tests.calls import CLUSTER, PROJECT
 from tests.stores.test_restores import LOG, append, back_up, held, log_id
 

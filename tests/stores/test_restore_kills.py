@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from logkeep.aws import restores as module
-from logkeep.aws.logs import LogStore
 from logkeep.clock import now_ms
 from logkeep.errors import Busy, Conflict
 from logkeep.jobs import STALLED_AFTER
-from logkeep.log import Totals
+from logkeep.logs.head import Totals
+from logkeep.logs.store import LogStore
 from logkeep.restores import RestoreRequest
 from tests.calls import CLUSTER
 from tests.faults import Killed, at_once, killed_at
@@ -35,7 +35,7 @@ pytestmark = pytest.mark.usefixtures("aws")
 
 def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a log of some KB take several appends."""
-    monkeypatch.setattr("logkeep.fragment.RAW_MAX", 2000)
+    monkeypatch.setattr("logkeep.logs.fragment.RAW_MAX", 2000)
     monkeypatch.setattr(module, "_AT_ONCE", 4000)
 
 

@@ -14,13 +14,13 @@ from logkeep.aws import clients
 from logkeep.aws import restores as module
 from logkeep.aws.backup_runs import backup_runs
 from logkeep.aws.backups import BackupStore, backup_store
-from logkeep.aws.logs import LogStore, log_store
 from logkeep.aws.restores import Restores
 from logkeep.backups import Status
 from logkeep.clock import now_ms
 from logkeep.errors import Conflict, RecordNotFound, TooLarge
-from logkeep.log import Certificate, Head, Totals
 from logkeep.logid import LogId
+from logkeep.logs.head import Certificate, Head, Totals
+from logkeep.logs.store import LogStore, log_store
 from logkeep.restores import RestoreReport, RestoreRequest
 from tests.calls import CLUSTER, PROJECT
 from tests.faults import counted

@@ -12,7 +12,6 @@ import pytest
 from logkeep.aws import clients
 from logkeep.aws.backup_runs import BackupRuns
 from logkeep.aws.backups import BackupStore, backup_store, record_of
-from logkeep.aws.logs import log_store
 from logkeep.aws.restores import restores
 from logkeep.aws.retention import Retention, retention
 from logkeep.aws.verifications import verifications
@@ -21,6 +20,7 @@ from logkeep.backups import BackupRecord, RecordQuery, Status
 from logkeep.clock import now_ms
 from logkeep.errors import Busy, Conflict, RecordNotFound
 from logkeep.jobs import STALLED_AFTER
+from logkeep.logs.store import log_store
 from logkeep.restores import RestoreRequest
 from logkeep.schedule import DAY
 from tests.calls import CLUSTER, PROJECT

@@ -7,11 +7,11 @@ from itertools import islice
 import pytest
 
 from logkeep.aws.dynamo import encode
-from logkeep.aws.log_items import row_item, sort_key
-from logkeep.aws.logs import LogStore, log_store
-from logkeep.fragment import deflate
 from logkeep.log_search import SearchAnswer, SearchRequest, search
 from logkeep.logid import LogId
+from logkeep.logs.fragment import deflate
+from logkeep.logs.items import row_item, sort_key
+from logkeep.logs.store import LogStore, log_store
 from logkeep.rendition import Row
 from tests.calls import PROJECT
 from tests.faults import counted

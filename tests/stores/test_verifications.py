@@ -11,14 +11,14 @@ from logkeep import verification
 from logkeep.aws import verifications as module
 from logkeep.aws.backup_runs import backup_runs
 from logkeep.aws.backups import BackupStore, backup_store
-from logkeep.aws.logs import log_store
 from logkeep.aws.verifications import Verifications, verifications
 from logkeep.backups import BackupRecord
 from logkeep.clock import now_ms
 from logkeep.errors import Busy, Conflict, TooLarge
-from logkeep.fragment import inflated
 from logkeep.jobs import NOBODY, STALLED_AFTER
 from logkeep.logid import LogId
+from logkeep.logs.fragment import inflated
+from logkeep.logs.store import log_store
 from logkeep.verification import SAMPLES, Mode, Verification, sampled
 from tests.calls import CLUSTER, PROJECT
 from tests.faults import Killed, at_once, counted, killed_at

@@ -9,8 +9,8 @@ from logkeep.follow import (
     Follower,
 )
 from logkeep.kuscia import from_restart, restarts_of
-from logkeep.log import Head
 from logkeep.logid import LogId
+from logkeep.logs.head import Head
 from tests.unit.memory import MemoryLogs
 
 LOG = "task/t/0/main/0"

@@ -4,9 +4,9 @@ from collections.abc import Iterable, Iterator
 
 from logkeep.aws.parts import Extent
 from logkeep.errors import LogNotFound
-from logkeep.fragment import inflate, pack
-from logkeep.log import Head, Totals
 from logkeep.logid import LogId
+from logkeep.logs.fragment import inflate, pack
+from logkeep.logs.head import Head, Totals
 from logkeep.rendition import Facts, Rendition, Row
 
 

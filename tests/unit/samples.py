@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 
 from hypothesis import strategies as st
 
-from logkeep.levels import LINE_PREFIX, Cursor, scan
+from logkeep.logs.levels import LINE_PREFIX, Cursor, scan
 
 # First lines of records as programs write them, and their level.
 RECORDS: dict[bytes, str | None] = {

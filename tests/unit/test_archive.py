@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from logkeep.archive import MANIFEST, Entry, ZipLayout, entry_names, manifest
 from logkeep.aws.parts import Extent
-from logkeep.fragment import END
-from logkeep.log import Head, Totals
+from logkeep.logs.fragment import END
+from logkeep.logs.head import Head, Totals
 from tests.unit.memory import MemoryLogs, content
 from tests.unit.samples import any_bytes, cuts_of
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from logkeep.cuts import Cut
 from logkeep.errors import Corrupt
-from logkeep.log import Totals
+from logkeep.logs.head import Totals
 from tests.unit.memory import MemoryLogs, content
 
 NAMES = [f"cluster/c/{node}/{kind}" for node in ("node-1", "node-2") for kind in ("instance", "searchSlow")]

@@ -14,8 +14,8 @@ from logkeep.follow import (
     TICK,
     records,
 )
-from logkeep.log import Head, Totals
 from logkeep.logid import LogId
+from logkeep.logs.head import Head, Totals
 from logkeep.ndjson import HEARTBEAT, with_heartbeats
 from tests.unit.following import LOG, ROUND, World, at, restart
 

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from logkeep import fragment
 from logkeep.errors import Corrupt, Invalid, TooLarge
-from logkeep.fragment import (
+from logkeep.logs import fragment
+from logkeep.logs.fragment import (
     END,
     GZIP_HEADER,
     GZIP_OVERHEAD,
@@ -26,7 +26,7 @@ from logkeep.fragment import (
     pack,
     recut,
 )
-from logkeep.levels import Cursor, scan
+from logkeep.logs.levels import Cursor, scan
 from tests.unit.samples import any_bytes, counts_of, cut, cuts_of, lines_of, log_texts
 
 

@@ -15,8 +15,8 @@ from logkeep.kuscia import (
     task_heads,
     task_owner,
 )
-from logkeep.log import Head, Totals
 from logkeep.logid import LogId
+from logkeep.logs.head import Head, Totals
 from tests.unit.memory import MemoryLogs
 
 

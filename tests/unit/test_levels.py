@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from logkeep import levels
-from logkeep.levels import LINE_PREFIX, Cursor, DebugFilter, scan
+from logkeep.logs import levels
+from logkeep.logs.levels import LINE_PREFIX, Cursor, DebugFilter, scan
 from tests.unit.samples import (
     RECORDS,
     any_bytes,

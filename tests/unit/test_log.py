@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from logkeep.errors import Conflict
-from logkeep.log import MAX_BYTES, Certificate, Head, State, Totals
 from logkeep.logid import LogId
+from logkeep.logs.head import MAX_BYTES, Certificate, Head, State, Totals
 from tests.unit.memory import MemoryLogs
 from tests.unit.samples import any_bytes, counts_of, cuts_of, lines_of
 

@@ -10,10 +10,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from logkeep import backwards, fragment, log_search
-from logkeep.levels import starts
-from logkeep.log import Head
+from logkeep import backwards, log_search
 from logkeep.log_search import LogItem, SearchAnswer, SearchRequest, search
+from logkeep.logs import fragment
+from logkeep.logs.head import Head
+from logkeep.logs.levels import starts
 from tests.unit.memory import MemoryLogs
 
 BASE = datetime(2026, 1, 31, 8, tzinfo=UTC)

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from logkeep import fragment
-from logkeep.log import Head, State, Totals
+from logkeep.logs import fragment
+from logkeep.logs.head import Head, State, Totals
 from logkeep.pages import BYTES_MAX, BYTES_MIN, PLACE, Page, PageQuery, StretchQuery, Strip, backward, forward, shown
 from logkeep.web.delivery import INLINE_MAX
 from tests.unit.memory import MemoryLogs

@@ -4,9 +4,9 @@ import pytest
 from pydantic import ValidationError
 
 from logkeep.errors import Conflict, Invalid
-from logkeep.log import Head
 from logkeep.logid import LogId
-from logkeep.registration import Registration, RegistrationQuery
+from logkeep.logs.head import Head
+from logkeep.logs.registration import Registration, RegistrationQuery
 
 JOB = "b59137c75cc44d0b8e1f2ee58b0fdc1f"
 BUILD = {"job_id": JOB, "build_no": "27"}

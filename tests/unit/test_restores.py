@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from logkeep.cuts import Cut
 from logkeep.errors import Corrupt, Invalid
-from logkeep.log import Head, State, Totals
+from logkeep.logs.head import Head, State, Totals
 from logkeep.restores import Outcome, RestoreReport, RestoreRequest, Target, plan, targets
 from tests.unit.memory import MemoryLogs, content
 from tests.unit.test_cuts import NAMES, ROUNDS

@@ -13,8 +13,8 @@ from typing import Final
 from isal import isal_zlib
 
 from logkeep.aws.parts import Extent
-from logkeep.fragment import END, combine_crc32
-from logkeep.log import Certificate, Head
+from logkeep.logs.fragment import END, combine_crc32
+from logkeep.logs.head import Certificate, Head
 
 NAME_MAX: Final = 255  # bytes of UTF-8
 MANIFEST: Final = "manifest.json"

@@ -7,7 +7,7 @@ from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field
 
 from logkeep.errors import ForeignBucket, Invalid
 from logkeep.logid import is_segment
-from logkeep.registration import Segment
+from logkeep.logs.registration import Segment
 from logkeep.schedule import Period
 
 SERVICES_MAX: Final = 10  # whose events are backed up with a cluster

@@ -7,9 +7,9 @@ from typing import Final
 from pydantic import BaseModel
 
 from logkeep.errors import LogNotFound, TooLarge
-from logkeep.log import Head
+from logkeep.logs.head import Head
+from logkeep.logs.registration import BuildNo, JobId, Registration
 from logkeep.pages import PLACES, PageQuery, StretchQuery, Strip, shown
-from logkeep.registration import BuildNo, JobId, Registration
 from logkeep.rendition import LogReader
 
 STAGE: Final = re.compile(r"stage([1-9][0-9]{0,8})")

@@ -8,11 +8,11 @@ from pydantic import BaseModel, Field
 from logkeep.archive import entry_names
 from logkeep.errors import TooLarge
 from logkeep.files import SubJobId, check_entry
-from logkeep.levels import LEVELS
-from logkeep.log import Certificate, Head
+from logkeep.logs.head import Certificate, Head
+from logkeep.logs.levels import LEVELS
+from logkeep.logs.registration import Segment
 from logkeep.pages import LINES_MAX, PageQuery, Strip, shown
 from logkeep.params import Decimal
-from logkeep.registration import Segment
 from logkeep.rendition import LogReader
 from logkeep.web.delivery import INLINE_MAX
 

@@ -15,9 +15,9 @@ from logkeep.archive import MANIFEST, Entry, ZipLayout, entry_names
 from logkeep.aws.parts import Extent
 from logkeep.errors import Corrupt
 from logkeep.event_files import EventFile
-from logkeep.fragment import END, combine_crc32
-from logkeep.log import Certificate, Head, State, Totals
 from logkeep.logid import LogId
+from logkeep.logs.fragment import END, combine_crc32
+from logkeep.logs.head import Certificate, Head, State, Totals
 from logkeep.rendition import Facts, LogReader, Row
 
 LOGS_MAX: Final = 100_000  # of one cluster: a cut is held in memory

@@ -8,8 +8,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from logkeep.builds import STAGE, stages
 from logkeep.errors import Invalid, LogNotFound, TooLarge
-from logkeep.log import Head
 from logkeep.logid import LogId, is_segment
+from logkeep.logs.head import Head
 from logkeep.params import Boolean
 from logkeep.rendition import LogReader, Rendition, log_file, zip_file
 

@@ -9,8 +9,8 @@ from typing import Final, Protocol
 from logkeep import ndjson
 from logkeep.clock import Clock
 from logkeep.errors import Invalid
-from logkeep.log import Head, State
 from logkeep.logid import LogId
+from logkeep.logs.head import Head, State
 
 BUSY_PAUSE: Final = 0.5  # seconds between two looks at a log that grows
 IDLE_PAUSE: Final = 5.0  # and at one that has not grown for IDLE_AFTER

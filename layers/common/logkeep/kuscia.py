@@ -28,8 +28,8 @@ from pydantic import (
 
 from logkeep import ndjson
 from logkeep.errors import Invalid, LogkeepError
-from logkeep.log import Head, State
 from logkeep.logid import LogId, is_segment
+from logkeep.logs.head import Head, State
 
 MESSAGE_LINES: Final = 100
 MESSAGE_BYTES: Final = 256 * 1024  # of one JSON message

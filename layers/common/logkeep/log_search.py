@@ -15,9 +15,9 @@ from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field,
 
 from logkeep import backwards
 from logkeep.backwards import DISORDER, Backwards, Record, Wanted
-from logkeep.levels import LEVELS
-from logkeep.log import Head
 from logkeep.logid import LogId, is_segment
+from logkeep.logs.head import Head
+from logkeep.logs.levels import LEVELS
 from logkeep.params import Decimal
 from logkeep.rendition import LogReader
 

@@ -13,7 +13,7 @@ from typing import Annotated, Final, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from logkeep.log import Head, State, joined
+from logkeep.logs.head import Head, State, joined
 from logkeep.params import Decimal
 from logkeep.rendition import LogReader
 from logkeep.web.delivery import INLINE_MAX

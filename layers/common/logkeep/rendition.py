@@ -8,12 +8,12 @@ from typing import Final, NamedTuple, Protocol
 import isal
 from isal import isal_zlib
 
-from logkeep import fragment
 from logkeep.archive import MANIFEST, Entry, ZipLayout, entry_names, manifest
 from logkeep.aws.parts import Extent
-from logkeep.fragment import END, GZIP_HEADER, GZIP_OVERHEAD, Fragment, gzip_trailer
-from logkeep.levels import DebugFilter
-from logkeep.log import Certificate, Head, joined
+from logkeep.logs import fragment
+from logkeep.logs.fragment import END, GZIP_HEADER, GZIP_OVERHEAD, Fragment, gzip_trailer
+from logkeep.logs.head import Certificate, Head, joined
+from logkeep.logs.levels import DebugFilter
 
 _FORMAT: Final = "1"  # changes when the same heads give other bytes
 

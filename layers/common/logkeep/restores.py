@@ -10,8 +10,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from logkeep.cuts import Cut, Mark, Slice
 from logkeep.errors import Corrupt, Invalid
 from logkeep.jobs import Job
-from logkeep.log import Head, State, Totals
 from logkeep.logid import LogId, is_segment
+from logkeep.logs.head import Head, State, Totals
 
 SHOWN_MAX: Final = 50  # logs that a report names, of each sort
 

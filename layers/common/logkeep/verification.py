@@ -8,8 +8,8 @@ from isal import isal_zlib
 from pydantic import BaseModel, ConfigDict, Field
 
 from logkeep.archive import Entry, ZipLayout
-from logkeep.fragment import NotDeflate, inflated
 from logkeep.jobs import Job
+from logkeep.logs.fragment import NotDeflate, inflated
 
 FAILURES_MAX: Final = 20
 SAMPLES: Final = 16  # files of a chain that are read

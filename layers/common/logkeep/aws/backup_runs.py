@@ -18,7 +18,6 @@ from botocore.exceptions import ClientError
 from logkeep.aws import clients
 from logkeep.aws.backups import BackupStore, Lease, backup_store
 from logkeep.aws.event_backup import EventBackup
-from logkeep.aws.logs import LogStore, log_store
 from logkeep.aws.multipart import Making, Unfinished, UploadGone, assemble, discard
 from logkeep.aws.object_lock import retain
 from logkeep.aws.objects import Bucket, is_absent
@@ -27,6 +26,7 @@ from logkeep.backups import BackupRecord, Cluster, Status, chain
 from logkeep.clock import now_ms
 from logkeep.cuts import LOGS_MAX, Archive, Cut
 from logkeep.errors import Busy, Corrupt, TooLarge
+from logkeep.logs.store import LogStore, log_store
 from logkeep.schedule import DAY
 from logkeep.settings import settings
 

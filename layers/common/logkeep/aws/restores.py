@@ -17,13 +17,13 @@ from isal import isal_zlib
 
 from logkeep.aws.archives import Archives, archives
 from logkeep.aws.dynamo import attempts
-from logkeep.aws.logs import LogStore, log_store
 from logkeep.aws.parts import ObjectRange
 from logkeep.aws.progress import Progress, Superseded, TimeUp, in_time, job_of
 from logkeep.backups import BackupRecord
 from logkeep.errors import Busy, Conflict, Corrupt, LogNotFound
-from logkeep.fragment import RAW_MAX, NotDeflate, combine_crc32, inflated
-from logkeep.log import Head, State
+from logkeep.logs.fragment import RAW_MAX, NotDeflate, combine_crc32, inflated
+from logkeep.logs.head import Head, State
+from logkeep.logs.store import LogStore, log_store
 from logkeep.restores import Checked, Outcome, Piece, RestoreReport, RestoreRequest, Target, plan, targets
 
 _AT_ONCE: Final = 8 * RAW_MAX  # bytes of text that are appended at once

@@ -8,7 +8,6 @@ from aws_lambda_powertools.event_handler import Response
 
 from logkeep.aws.backup_queue import RunOrder, send
 from logkeep.aws.backups import BackupStore, backup_store
-from logkeep.aws.logs import LogStore, log_store
 from logkeep.aws.retention import retention
 from logkeep.backup_settings import (
     BACKUP_FIELDS,
@@ -25,6 +24,7 @@ from logkeep.backups import HeldRecord
 from logkeep.clock import now_ms
 from logkeep.errors import ClusterNotFound, NotEnabled, RecordNotFound
 from logkeep.logid import is_segment
+from logkeep.logs.store import LogStore, log_store
 from logkeep.settings import settings
 from logkeep.web.app import Answer, App
 

@@ -7,7 +7,6 @@ from typing import Final
 
 from aws_lambda_powertools.event_handler import Response
 
-from logkeep.aws.logs import LogStore
 from logkeep.errors import (
     Forbidden,
     Invalid,
@@ -29,8 +28,9 @@ from logkeep.kuscia import (
     restarts_of,
     task_heads,
 )
-from logkeep.log import Head
 from logkeep.logid import LogId
+from logkeep.logs.head import Head
+from logkeep.logs.store import LogStore
 from logkeep.ndjson import within
 from logkeep.web.app import Answer, App
 from logkeep.web.delivery import INLINE_MAX

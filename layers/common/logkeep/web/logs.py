@@ -7,11 +7,11 @@ from typing import Annotated, Final
 from pydantic import BaseModel, ConfigDict, Field
 
 from logkeep.clock import now_ms
-from logkeep.fragment import inflate_gzip
-from logkeep.log import MAX_BYTES, Certificate, Head, Totals
 from logkeep.logid import LOG_ID_MAX
+from logkeep.logs.fragment import inflate_gzip
+from logkeep.logs.head import MAX_BYTES, Certificate, Head, Totals
+from logkeep.logs.registration import RegistrationQuery
 from logkeep.params import Decimal
-from logkeep.registration import RegistrationQuery
 from logkeep.web.app import Answer, App
 
 SENT_MAX: Final = 4 << 20  # bytes of an append as sent

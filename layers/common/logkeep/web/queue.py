@@ -11,7 +11,6 @@ from logkeep.aws.backup_queue import ORDERS, DueOrder, ExpireOrder, RunOrder, se
 from logkeep.aws.backup_runs import backup_runs
 from logkeep.aws.backups import backup_store
 from logkeep.aws.build_queue import order_file
-from logkeep.aws.logs import log_store
 from logkeep.aws.multipart import Unfinished
 from logkeep.aws.notices import publish_failures
 from logkeep.aws.renders import renders
@@ -24,6 +23,7 @@ from logkeep.aws.verifications import verifications
 from logkeep.clock import now_ms
 from logkeep.errors import BackupRuns, Busy, ClusterNotFound, NotEnabled, NotFound
 from logkeep.files import FileOrder
+from logkeep.logs.store import log_store
 from logkeep.schedule import DAY, run_id
 
 # What a part may take, so that an invocation ends between parts and not within one.

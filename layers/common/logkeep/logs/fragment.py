@@ -13,7 +13,7 @@ from typing import Final
 from isal import isal_zlib
 
 from logkeep.errors import Corrupt, Invalid, TooLarge
-from logkeep.levels import Cursor, scan
+from logkeep.logs.levels import Cursor, scan
 
 RAW_MAX: Final = 1 << 20  # raw bytes of one fragment
 END: Final = b"\x03\x00"  # an empty final block with fixed codes

@@ -8,11 +8,11 @@ from collections import Counter
 from typing import Any
 
 from logkeep.aws.parts import ObjectRange
-from logkeep.fragment import Fragment
-from logkeep.levels import Cursor
-from logkeep.log import Head, State, Totals
 from logkeep.logid import LogId
-from logkeep.registration import Registration
+from logkeep.logs.fragment import Fragment
+from logkeep.logs.head import Head, State, Totals
+from logkeep.logs.levels import Cursor
+from logkeep.logs.registration import Registration
 from logkeep.rendition import Row
 
 

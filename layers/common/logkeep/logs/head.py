@@ -10,10 +10,10 @@ from typing import Annotated, Any, Final, Self
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from logkeep.errors import Conflict
-from logkeep.fragment import Fragment, combine_crc32
-from logkeep.levels import LEVELS, Cursor, scan
 from logkeep.logid import LogId
-from logkeep.registration import Registration
+from logkeep.logs.fragment import Fragment, combine_crc32
+from logkeep.logs.levels import LEVELS, Cursor, scan
+from logkeep.logs.registration import Registration
 
 MAX_BYTES = 10**15  # offsets are written with 16 digits
 _CRC32: Final = re.compile(r"[0-9A-Fa-f]{8}")

@@ -9,18 +9,18 @@ from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
-from logkeep import fragment
 from logkeep.aws import clients
 from logkeep.aws.dynamo import attempts, decode, encode, query, transact, update
-from logkeep.aws.log_items import head_item, head_key, head_of, row_item, row_of, sort_key
 from logkeep.aws.objects import Bucket
 from logkeep.aws.parts import Extent
-from logkeep.aws.registrations import Registrations
 from logkeep.errors import Busy, Conflict, Corrupt, LogNotFound, OffsetBeyondEnd
-from logkeep.fragment import GZIP_HEADER, Fragment, gzip_trailer
-from logkeep.log import Head, Totals
 from logkeep.logid import LogId
-from logkeep.registration import Registration
+from logkeep.logs import fragment
+from logkeep.logs.fragment import GZIP_HEADER, Fragment, gzip_trailer
+from logkeep.logs.head import Head, Totals
+from logkeep.logs.items import head_item, head_key, head_of, row_item, row_of, sort_key
+from logkeep.logs.registration import Registration
+from logkeep.logs.registration_store import Registrations
 from logkeep.rendition import Row
 from logkeep.settings import settings
 

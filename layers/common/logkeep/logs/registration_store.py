@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from logkeep.aws.dynamo import decode, encode, query
 from logkeep.errors import Conflict, LogNotFound, TooLarge
 from logkeep.logid import LogId
-from logkeep.registration import Registration
+from logkeep.logs.registration import Registration
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
