@@ -14,11 +14,11 @@ from bench.measure import show
 from bench.texts import log_text
 from logkeep.aws import clients
 from logkeep.aws.multipart import Unfinished
-from logkeep.aws.renders import renders
+from logkeep.downloads.render_store import renders
+from logkeep.downloads.rendition import Rendition, log_file, zip_file
 from logkeep.logid import LogId
 from logkeep.logs.head import Head
 from logkeep.logs.store import LogStore, log_store
-from logkeep.rendition import Rendition, log_file, zip_file
 from logkeep.settings import settings
 
 PROJECT: Final = "0f5f3d6c1b6a4d5a8f4e1a2b3c4d5e6f"

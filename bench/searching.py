@@ -6,10 +6,10 @@ from typing import Any, Final
 from bench.measure import show
 from bench.meter import Meter
 from bench.texts import log_text
+from logkeep.downloads.rendition import Row
 from logkeep.log_search import READ_MAX, SearchRequest, search
 from logkeep.logid import LogId
 from logkeep.logs.store import LogStore, log_store
-from logkeep.rendition import Row
 
 PROJECT: Final = "0f5f3d6c1b6a4d5a8f4e1a2b3c4d5e6f"
 LOG: Final = LogId.parse("cluster/bench/node-1/instance")

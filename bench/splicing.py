@@ -11,9 +11,9 @@ from isal import isal_zlib
 
 from bench.measure import ROUNDS, cpu_seconds, show, times
 from bench.texts import log_text
-from logkeep.archive import Entry, ZipLayout
+from logkeep.downloads.archive import Entry, ZipLayout
+from logkeep.downloads.rendition import Rendition, log_file, zip_file
 from logkeep.logs.fragment import LEVEL
-from logkeep.rendition import Rendition, log_file, zip_file
 from tests.unit.memory import MemoryLogs, content, made
 
 SIZE: Final = 64 << 20

@@ -33,7 +33,7 @@ _PRELOADED: Final = [
     "aws_lambda_powertools.logging",
     "logkeep.aws.backups",
     "logkeep.aws.events",
-    "logkeep.aws.renders",
+    "logkeep.downloads.render_store",
     "logkeep.web.delivery",
     "logkeep.kuscia",
 ]

@@ -14,8 +14,8 @@ from local.__main__ import EMULATOR_PORT
 from local.emulator import values_of
 from local.template import Template, chosen
 from logkeep.aws.backups import BY_DUE
-from logkeep.aws.renders import KEPT_DAYS
 from logkeep.backup_settings import CHAIN_MAX
+from logkeep.downloads.render_store import KEPT_DAYS
 from logkeep.identity.credentials import NEEDED, Access
 from logkeep.logs.store import BY_ID
 from logkeep.web.app import App

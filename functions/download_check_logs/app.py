@@ -1,9 +1,9 @@
 """GET /v1/log-file: all logs of some sub-jobs as one ZIP (seed 004)."""
 
-from logkeep.files import CheckFile, sub_job_ids
+from logkeep.downloads.files import CheckFile, sub_job_ids
+from logkeep.downloads.http import deliver
 from logkeep.web.app import Answer, App, entrypoint, stream_entrypoint
 from logkeep.web.error_bodies import CHECK
-from logkeep.web.files import deliver
 
 app = App(CHECK, "download_check_logs")
 

@@ -1,9 +1,9 @@
 """GET /v1/{project_id}/logs/{log_id}: a whole log; with follow=true its text as it grows."""
 
-from logkeep.files import text_file
+from logkeep.downloads.files import text_file
+from logkeep.downloads.http import deliver
 from logkeep.web.app import Answer, App, entrypoint, stream_entrypoint
 from logkeep.web.error_bodies import LOGKEEP
-from logkeep.web.files import deliver
 from logkeep.web.follow import FollowQuery, follow_log
 
 app = App(LOGKEEP, "read_log")

@@ -3,8 +3,8 @@
 from contextlib import suppress
 
 from logkeep.checks import ConsoleQuery, DetailQuery, LogDetail
+from logkeep.downloads.files import check_heads
 from logkeep.errors import LogNotFound
-from logkeep.files import check_heads
 from logkeep.logs.store import log_store
 from logkeep.web.app import Answer, App, entrypoint
 from logkeep.web.error_bodies import CHECK

@@ -23,11 +23,11 @@ from logkeep.aws.backup_runs import backup_runs
 from logkeep.aws.backups import ASKED_MAX, backup_store
 from logkeep.aws.download_role import download_signer
 from logkeep.aws.multipart import Unfinished
-from logkeep.aws.renders import Renders
 from logkeep.aws.restores import restores
 from logkeep.aws.verifications import verifications
 from logkeep.backups import Cluster
 from logkeep.clock import now_ms
+from logkeep.downloads.render_store import Renders
 from logkeep.errors import Busy, Corrupt
 from logkeep.identity.credential_store import credential_store
 from logkeep.identity.credentials import NEEDED, Access, user_id

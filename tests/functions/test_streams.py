@@ -14,8 +14,8 @@ import pytest
 from local.emulator import values_of
 from local.sample import write_credentials
 from local.template import Template
+from logkeep.downloads import http as files
 from logkeep.identity.limiter_store import Limiter
-from logkeep.web import files
 from logkeep.web.app import App, entrypoint, stream_entrypoint
 from logkeep.web.delivery import INLINE_MAX
 from logkeep.web.error_bodies import LOGKEEP

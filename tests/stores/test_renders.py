@@ -18,11 +18,11 @@ from logkeep.aws import clients
 from logkeep.aws import multipart as uploads
 from logkeep.aws.multipart import Unfinished
 from logkeep.aws.parts import PART_MIN, Extent, ObjectRange
-from logkeep.aws.renders import KEPT_DAYS, ORDER_LIVES, Renders, renders
-from logkeep.files import CheckFile
+from logkeep.downloads.files import CheckFile
+from logkeep.downloads.render_store import KEPT_DAYS, ORDER_LIVES, Renders, renders
+from logkeep.downloads.rendition import Facts, Rendition, log_file
 from logkeep.logid import LogId
 from logkeep.logs.store import log_store
-from logkeep.rendition import Facts, Rendition, log_file
 from tests.calls import PROJECT
 from tests.faults import Killed, at_once, counted, killed
 
@@ -127,7 +127,7 @@ def test_an_order_is_remembered_for_as_long_as_a_worker_may_be_at_it(store, made
         def now(cls, tz=None):
             return datetime.now(tz) + ORDER_LIVES
 
-    monkeypatch.setattr("logkeep.aws.renders.datetime", Later)
+    monkeypatch.setattr("logkeep.downloads.render_store.datetime", Later)
     assert not store.is_ordered(made)
 
 
@@ -163,7 +163,7 @@ def test_a_render_that_the_lifecycle_may_take_is_built_again(store, monkeypatch)
         def now(cls, tz=None):
             return datetime.now(tz) + timedelta(days=KEPT_DAYS - 1, minutes=1)
 
-    monkeypatch.setattr("logkeep.aws.renders.datetime", Later)
+    monkeypatch.setattr("logkeep.downloads.render_store.datetime", Later)
     assert store.find(made) is None
 
 

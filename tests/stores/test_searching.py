@@ -7,12 +7,12 @@ from itertools import islice
 import pytest
 
 from logkeep.aws.dynamo import encode
+from logkeep.downloads.rendition import Row
 from logkeep.log_search import SearchAnswer, SearchRequest, search
 from logkeep.logid import LogId
 from logkeep.logs.fragment import deflate
 from logkeep.logs.items import row_item, sort_key
 from logkeep.logs.store import LogStore, log_store
-from logkeep.rendition import Row
 from tests.calls import PROJECT
 from tests.faults import counted
 

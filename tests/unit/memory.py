@@ -3,11 +3,11 @@
 from collections.abc import Iterable, Iterator
 
 from logkeep.aws.parts import Extent
+from logkeep.downloads.rendition import Facts, Rendition, Row
 from logkeep.errors import LogNotFound
 from logkeep.logid import LogId
 from logkeep.logs.fragment import inflate, pack
 from logkeep.logs.head import Head, Totals
-from logkeep.rendition import Facts, Rendition, Row
 
 
 class MemoryLogs:

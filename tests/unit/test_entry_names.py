@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from logkeep import archive
-from logkeep.archive import MANIFEST, NAME_MAX, entry_names
+from logkeep.downloads import archive
+from logkeep.downloads.archive import MANIFEST, NAME_MAX, entry_names
 
 _DEVICES = re.compile(r"(?i)(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³])\s*(\..*)?")
 nasty = st.one_of(

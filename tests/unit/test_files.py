@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from logkeep import files
+from logkeep.downloads import files
+from logkeep.downloads.files import BuildLogQuery, CheckFile, FileOrder, LogFile, build_log_file, sub_job_ids, text_file
 from logkeep.errors import Invalid, LogNotFound, TooLarge
-from logkeep.files import BuildLogQuery, CheckFile, FileOrder, LogFile, build_log_file, sub_job_ids, text_file
 from logkeep.logid import LogId
 from tests.unit.memory import MemoryLogs, content, made
 

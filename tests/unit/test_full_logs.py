@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from logkeep import builds
 from logkeep.aws.parts import size_of
 from logkeep.builds import stages, strip_of
+from logkeep.downloads.files import BuildFile, FileOrder, FullLogQuery, full_log_file
+from logkeep.downloads.rendition import Facts, log_file
 from logkeep.errors import Invalid, LogNotFound, TooLarge
-from logkeep.files import BuildFile, FileOrder, FullLogQuery, full_log_file
 from logkeep.logs import fragment
 from logkeep.logs.fragment import GZIP_HEADER
 from logkeep.logs.head import Totals
 from logkeep.pages import PLACE, PLACES
-from logkeep.rendition import Facts, log_file
 from tests.unit.memory import MemoryLogs, content, made
 from tests.unit.samples import any_bytes, cuts_of, without_debug
 

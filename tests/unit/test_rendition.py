@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from logkeep.archive import MANIFEST
+from logkeep.downloads.archive import MANIFEST
+from logkeep.downloads.rendition import Facts, Rendition, log_file, zip_file
 from logkeep.logs import fragment
 from logkeep.logs.fragment import GZIP_HEADER
 from logkeep.logs.head import Totals
-from logkeep.rendition import Facts, Rendition, log_file, zip_file
 from tests.unit.memory import MemoryLogs, content, made
 from tests.unit.samples import any_bytes, cuts_of, log_texts, without_debug
 

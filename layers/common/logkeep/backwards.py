@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
+from logkeep.downloads.rendition import LogReader, Row
 from logkeep.logs.fragment import RAW_MAX, Fragment
 from logkeep.logs.head import Head
 from logkeep.logs.levels import LINE_PREFIX, Start, starts
-from logkeep.rendition import LogReader, Row
 
 TEXT_MAX: Final = 128 * 1024  # bytes of a record that are kept; escaped as JSON they are still less than a page
 DISORDER: Final = 10_000  # ms by which a record may be older than those before it and still be found by its time

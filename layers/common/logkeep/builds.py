@@ -6,11 +6,11 @@ from typing import Final
 
 from pydantic import BaseModel
 
+from logkeep.downloads.rendition import LogReader
 from logkeep.errors import LogNotFound, TooLarge
 from logkeep.logs.head import Head
 from logkeep.logs.registration import BuildNo, JobId, Registration
 from logkeep.pages import PLACES, PageQuery, StretchQuery, Strip, shown
-from logkeep.rendition import LogReader
 
 STAGE: Final = re.compile(r"stage([1-9][0-9]{0,8})")
 STAGES_MAX: Final = 1000

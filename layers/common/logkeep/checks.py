@@ -5,15 +5,15 @@ from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, Field
 
-from logkeep.archive import entry_names
+from logkeep.downloads.archive import entry_names
+from logkeep.downloads.files import SubJobId, check_entry
+from logkeep.downloads.rendition import LogReader
 from logkeep.errors import TooLarge
-from logkeep.files import SubJobId, check_entry
 from logkeep.logs.head import Certificate, Head
 from logkeep.logs.levels import LEVELS
 from logkeep.logs.registration import Segment
 from logkeep.pages import LINES_MAX, PageQuery, Strip, shown
 from logkeep.params import Decimal
-from logkeep.rendition import LogReader
 from logkeep.web.delivery import INLINE_MAX
 
 _CONSOLE_LINES: Final = 100

@@ -9,8 +9,8 @@ from typing import Any, Final, NamedTuple, Protocol, Self
 from isal import isal_zlib
 from pydantic import BaseModel, ConfigDict
 
-from logkeep.archive import Entry
 from logkeep.aws.parts import Extent, ObjectRange
+from logkeep.downloads.archive import Entry
 from logkeep.events import EVERY_TYPE, EventType, unpack_segment
 from logkeep.logs.fragment import END, RAW_MAX, combine_crc32, deflate
 

@@ -13,9 +13,9 @@ from typing import Annotated, Final, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from logkeep.downloads.rendition import LogReader
 from logkeep.logs.head import Head, State, joined
 from logkeep.params import Decimal
-from logkeep.rendition import LogReader
 from logkeep.web.delivery import INLINE_MAX
 
 PLACE: Final = 10**12  # bytes of a log that have a position

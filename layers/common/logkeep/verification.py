@@ -7,7 +7,7 @@ from typing import Any, Final, Literal, NamedTuple, Self
 from isal import isal_zlib
 from pydantic import BaseModel, ConfigDict, Field
 
-from logkeep.archive import Entry, ZipLayout
+from logkeep.downloads.archive import Entry, ZipLayout
 from logkeep.jobs import Job
 from logkeep.logs.fragment import NotDeflate, inflated
 

@@ -20,8 +20,8 @@ from logkeep.aws.partition import Partition, where
 from logkeep.backup_settings import LogSettings, RealTimeLogCollectRecord
 from logkeep.backups import BackupRecord, Cluster, RecordPage, RecordQuery, Status, page_of
 from logkeep.clock import now_ms
+from logkeep.downloads.files import LogSource
 from logkeep.errors import BackupRuns, Busy, ClusterNotFound, Invalid, NotEnabled, RecordNotFound
-from logkeep.files import LogSource
 from logkeep.schedule import DAY, MISSED_AFTER, Period
 from logkeep.settings import settings
 

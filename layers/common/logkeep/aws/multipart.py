@@ -15,8 +15,8 @@ from botocore.exceptions import ClientError
 
 from logkeep.aws.objects import Bucket, is_absent
 from logkeep.aws.parts import Copy, Extent, Upload, part_size_for, plan
+from logkeep.downloads.rendition import Facts
 from logkeep.errors import Corrupt
-from logkeep.rendition import Facts
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import CompletedPartTypeDef

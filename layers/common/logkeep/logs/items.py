@@ -8,12 +8,12 @@ from collections import Counter
 from typing import Any
 
 from logkeep.aws.parts import ObjectRange
+from logkeep.downloads.rendition import Row
 from logkeep.logid import LogId
 from logkeep.logs.fragment import Fragment
 from logkeep.logs.head import Head, State, Totals
 from logkeep.logs.levels import Cursor
 from logkeep.logs.registration import Registration
-from logkeep.rendition import Row
 
 
 def sort_key(offset: int) -> str:

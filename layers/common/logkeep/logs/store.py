@@ -13,6 +13,7 @@ from logkeep.aws import clients
 from logkeep.aws.dynamo import attempts, decode, encode, query, transact, update
 from logkeep.aws.objects import Bucket
 from logkeep.aws.parts import Extent
+from logkeep.downloads.rendition import Row
 from logkeep.errors import Busy, Conflict, Corrupt, LogNotFound, OffsetBeyondEnd
 from logkeep.logid import LogId
 from logkeep.logs import fragment
@@ -21,7 +22,6 @@ from logkeep.logs.head import Head, Totals
 from logkeep.logs.items import head_item, head_key, head_of, row_item, row_of, sort_key
 from logkeep.logs.registration import Registration
 from logkeep.logs.registration_store import Registrations
-from logkeep.rendition import Row
 from logkeep.settings import settings
 
 if TYPE_CHECKING:

@@ -10,10 +10,8 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from logkeep.aws.backup_queue import ORDERS, DueOrder, ExpireOrder, RunOrder, send
 from logkeep.aws.backup_runs import backup_runs
 from logkeep.aws.backups import backup_store
-from logkeep.aws.build_queue import order_file
 from logkeep.aws.multipart import Unfinished
 from logkeep.aws.notices import publish_failures
-from logkeep.aws.renders import renders
 from logkeep.aws.restore_queue import ORDERS as RESTORE_ORDERS
 from logkeep.aws.restore_queue import RestoreOrder
 from logkeep.aws.restore_queue import send as send_restore
@@ -21,8 +19,10 @@ from logkeep.aws.restores import restores
 from logkeep.aws.retention import retention
 from logkeep.aws.verifications import verifications
 from logkeep.clock import now_ms
+from logkeep.downloads.files import FileOrder
+from logkeep.downloads.queue import order_file
+from logkeep.downloads.render_store import renders
 from logkeep.errors import BackupRuns, Busy, ClusterNotFound, NotEnabled, NotFound
-from logkeep.files import FileOrder
 from logkeep.logs.store import log_store
 from logkeep.schedule import DAY, run_id
 

@@ -10,21 +10,21 @@ from logkeep.aws.archives import archives
 from logkeep.aws.backups import backup_store
 from logkeep.aws.restore_queue import RestoreOrder, VerifyOrder, send
 from logkeep.aws.restores import restores
-from logkeep.aws.stored import StoredFile
 from logkeep.aws.verifications import verifications
 from logkeep.backups import BackupRecord, ClusterLogRecord
 from logkeep.clock import now_ms
+from logkeep.downloads.file_store import StoredFile
+from logkeep.downloads.http import deliver_stored
+from logkeep.downloads.rendition import Facts
 from logkeep.errors import Conflict, RecordNotFound
 from logkeep.identity.credentials import Scope
 from logkeep.logid import is_segment
-from logkeep.rendition import Facts
 from logkeep.restores import RestoreReport, RestoreRequest
 from logkeep.retention import expires_at
 from logkeep.settings import settings
 from logkeep.verification import Verification, VerifyRequest
 from logkeep.web.app import Answer, App
 from logkeep.web.backups import BODY_MAX
-from logkeep.web.files import deliver_stored
 
 
 class ArchiveFacts(BaseModel):

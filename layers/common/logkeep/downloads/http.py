@@ -7,14 +7,14 @@ from http import HTTPStatus
 
 from aws_lambda_powertools.event_handler import Response, content_types
 
-from logkeep.aws.build_queue import order_file
 from logkeep.aws.multipart import Making, TimeUp, Unfinished
-from logkeep.aws.renders import Renders, renders
-from logkeep.aws.stored import StoredFile, disposition
+from logkeep.downloads.file_store import StoredFile, disposition
+from logkeep.downloads.files import AnyFile, FileOrder
+from logkeep.downloads.queue import order_file
+from logkeep.downloads.render_store import Renders, renders
+from logkeep.downloads.rendition import Rendition
 from logkeep.errors import Busy, TooLarge
-from logkeep.files import AnyFile, FileOrder
 from logkeep.logs.store import log_store
-from logkeep.rendition import Rendition
 from logkeep.settings import settings
 from logkeep.web.app import Answer, App
 from logkeep.web.delivery import INLINE_MAX, STREAM_MAX, Link, Pending, Way, way

@@ -1,7 +1,7 @@
 """The queue of files to be built."""
 
 from logkeep.aws import clients
-from logkeep.files import FileOrder
+from logkeep.downloads.files import FileOrder
 from logkeep.settings import settings
 
 

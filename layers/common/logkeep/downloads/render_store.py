@@ -16,8 +16,8 @@ from logkeep.aws import clients
 from logkeep.aws.multipart import Making, Unfinished, UploadGone, assemble
 from logkeep.aws.objects import Bucket, is_absent
 from logkeep.aws.parts import Extent
-from logkeep.aws.stored import StoredFile
-from logkeep.rendition import Facts, Rendition
+from logkeep.downloads.file_store import StoredFile
+from logkeep.downloads.rendition import Facts, Rendition
 from logkeep.settings import settings
 
 KEPT_DAYS: Final = 2  # by the bucket's lifecycle

@@ -7,11 +7,11 @@ from typing import Annotated, Any, Final, Literal, Protocol
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from logkeep.builds import STAGE, stages
+from logkeep.downloads.rendition import LogReader, Rendition, log_file, zip_file
 from logkeep.errors import Invalid, LogNotFound, TooLarge
 from logkeep.logid import LogId, is_segment
 from logkeep.logs.head import Head
 from logkeep.params import Boolean
-from logkeep.rendition import LogReader, Rendition, log_file, zip_file
 
 SUB_JOBS_MAX: Final = 100
 ZIP_ENTRIES_MAX: Final = 10_000

@@ -8,8 +8,8 @@ from typing import Final, NamedTuple, Protocol
 import isal
 from isal import isal_zlib
 
-from logkeep.archive import MANIFEST, Entry, ZipLayout, entry_names, manifest
 from logkeep.aws.parts import Extent
+from logkeep.downloads.archive import MANIFEST, Entry, ZipLayout, entry_names, manifest
 from logkeep.logs import fragment
 from logkeep.logs.fragment import END, GZIP_HEADER, GZIP_OVERHEAD, Fragment, gzip_trailer
 from logkeep.logs.head import Certificate, Head, joined

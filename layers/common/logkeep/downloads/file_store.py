@@ -11,7 +11,7 @@ from urllib.parse import quote
 from logkeep.aws.download_role import download_signer
 from logkeep.aws.objects import Bucket
 from logkeep.aws.parts import ObjectRange
-from logkeep.rendition import Facts
+from logkeep.downloads.rendition import Facts
 from logkeep.web.delivery import Link
 
 LINK_SECONDS: Final = 15 * 60

@@ -1,0 +1,1 @@
+"""Files made of logs and handed out: archives, renders, links. May import logs and what logs may import."""
