@@ -24,10 +24,10 @@ from local import ROOT
 from local.emulator import free_port
 from logkeep.aws.objects import Bucket
 from logkeep.clock import Clock
-from logkeep.follow import Follower
 from logkeep.logid import LogId
 from logkeep.logs.head import Head, Totals
 from logkeep.logs.store import LogStore, log_store
+from logkeep.reading.follow import Follower
 from logkeep.settings import settings
 
 PROJECT: Final = "0f5f3d6c1b6a4d5a8f4e1a2b3c4d5e6f"

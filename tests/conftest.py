@@ -40,7 +40,7 @@ def aws(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     httpx.post(f"{emulator.endpoint}/_ministack/reset", trust_env=False).raise_for_status()
     for name, value in emulator.create(TEMPLATE).items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr("logkeep.web.follow.CLOCK", HurriedClock())
+    monkeypatch.setattr("logkeep.reading.http.CLOCK", HurriedClock())
     forget_aws()
     for kind, token in TOKENS.items():
         credential_store().put(token_place(kind, token), credential(kind))

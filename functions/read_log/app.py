@@ -2,9 +2,9 @@
 
 from logkeep.downloads.files import text_file
 from logkeep.downloads.http import deliver
+from logkeep.reading.http import FollowQuery, follow_log
 from logkeep.web.app import Answer, App, entrypoint, stream_entrypoint
 from logkeep.web.error_bodies import LOGKEEP
-from logkeep.web.follow import FollowQuery, follow_log
 
 app = App(LOGKEEP, "read_log")
 

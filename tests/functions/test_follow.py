@@ -44,7 +44,7 @@ def at(monkeypatch: pytest.MonkeyPatch) -> Callable[..., HurriedClock]:
 
     def set_clock(**due: Callable[[], object]) -> HurriedClock:
         clock = HurriedClock(**due)
-        monkeypatch.setattr("logkeep.web.follow.CLOCK", clock)
+        monkeypatch.setattr("logkeep.reading.http.CLOCK", clock)
         return clock
 
     return set_clock

@@ -3,7 +3,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from logkeep.pages import PLACE
+from logkeep.reading.pages import PLACE
 from tests.calls import BUILD, BUILD_NO, JOB, RECORD, Answer, append, call, event, seal, send
 from tests.faults import counted
 

@@ -223,11 +223,11 @@ def test_a_log_is_searched(role: str) -> None:
 
 @as_role(*(f"{name}{how}" for name in ("ReadLog", "QueryTaskLog") for how in ("", "Stream")))
 def test_a_follower_leaves_a_note_on_the_log(role: str, monkeypatch) -> None:
-    monkeypatch.setattr("logkeep.web.follow.CLOCK", HurriedClock())
+    monkeypatch.setattr("logkeep.reading.http.CLOCK", HurriedClock())
     folder = folder_of(role)
     followed = STAGE if folder == "read_log" else LogId.parse(f"task/{TASK}/0/secretflow/0")
     store = log_store(PROJECT)
-    monkeypatch.setattr("logkeep.web.follow.now_ms", lambda: now_ms() + (store.head(followed).followed_until or 0))
+    monkeypatch.setattr("logkeep.reading.http.now_ms", lambda: now_ms() + (store.head(followed).followed_until or 0))
     noted = store.head(followed).followed_until or 0
     assert answered(role, event(f"{folder}-follow")).status == 200
     assert (store.head(followed).followed_until or 0) > noted

@@ -5,12 +5,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from logkeep.clock import Clock
-from logkeep.follow import (
-    Follower,
-)
 from logkeep.kuscia import from_restart, restarts_of
 from logkeep.logid import LogId
 from logkeep.logs.head import Head
+from logkeep.reading.follow import Follower
 from tests.unit.memory import MemoryLogs
 
 LOG = "task/t/0/main/0"

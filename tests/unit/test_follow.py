@@ -7,16 +7,10 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from logkeep.follow import (
-    BUSY_PAUSE,
-    IDLE_AFTER,
-    IDLE_PAUSE,
-    TICK,
-    records,
-)
 from logkeep.logid import LogId
 from logkeep.logs.head import Head, Totals
 from logkeep.ndjson import HEARTBEAT, with_heartbeats
+from logkeep.reading.follow import BUSY_PAUSE, IDLE_AFTER, IDLE_PAUSE, TICK, records
 from tests.unit.following import LOG, ROUND, World, at, restart
 
 times = st.integers(0, 1200).map(lambda number: number / 10)

@@ -18,7 +18,7 @@ from logkeep.errors import Invalid, LogNotFound, TooLarge
 from logkeep.logs import fragment
 from logkeep.logs.fragment import GZIP_HEADER
 from logkeep.logs.head import Totals
-from logkeep.pages import PLACE, PLACES
+from logkeep.reading.pages import PLACE, PLACES
 from tests.unit.memory import MemoryLogs, content, made
 from tests.unit.samples import any_bytes, cuts_of, without_debug
 

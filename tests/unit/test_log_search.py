@@ -10,11 +10,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from logkeep import backwards, log_search
+from logkeep import log_search
 from logkeep.log_search import LogItem, SearchAnswer, SearchRequest, search
 from logkeep.logs import fragment
 from logkeep.logs.head import Head
 from logkeep.logs.levels import starts
+from logkeep.reading import backwards
 from tests.unit.memory import MemoryLogs
 
 BASE = datetime(2026, 1, 31, 8, tzinfo=UTC)

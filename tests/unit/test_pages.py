@@ -10,7 +10,18 @@ from hypothesis import strategies as st
 
 from logkeep.logs import fragment
 from logkeep.logs.head import Head, State, Totals
-from logkeep.pages import BYTES_MAX, BYTES_MIN, PLACE, Page, PageQuery, StretchQuery, Strip, backward, forward, shown
+from logkeep.reading.pages import (
+    BYTES_MAX,
+    BYTES_MIN,
+    PLACE,
+    Page,
+    PageQuery,
+    StretchQuery,
+    Strip,
+    backward,
+    forward,
+    shown,
+)
 from logkeep.web.delivery import INLINE_MAX
 from tests.unit.memory import MemoryLogs
 
@@ -201,7 +212,7 @@ class CountingLogs(MemoryLogs):
 
 @pytest.mark.parametrize("sort", ["ASC", "DESC"])
 def test_a_page_reads_no_more_than_a_page_however_long_the_logs_are(sort: str, monkeypatch):
-    monkeypatch.setattr("logkeep.pages.BYTES_MAX", 20_000)
+    monkeypatch.setattr("logkeep.reading.pages.BYTES_MAX", 20_000)
     logs = CountingLogs()
     body = (b"x" * 99 + b"\n") * 2000
     heads = [logs.append(f"build/0123/stage{number}", body) for number in (1, 2)]

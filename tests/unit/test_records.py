@@ -9,18 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from logkeep import follow
 from logkeep.errors import Invalid
-from logkeep.follow import (
-    IDLE_PAUSE,
-    cursor_at,
-    offset_of,
-    records,
-    tail_at,
-)
 from logkeep.kuscia import messages
 from logkeep.logid import LogId
 from logkeep.ndjson import within
+from logkeep.reading import follow
+from logkeep.reading.follow import IDLE_PAUSE, cursor_at, offset_of, records, tail_at
 from tests.unit.following import LOG, World, at, restart
 from tests.unit.samples import any_bytes, cuts_of
 

@@ -10,7 +10,7 @@ from logkeep.downloads.rendition import LogReader
 from logkeep.errors import LogNotFound, TooLarge
 from logkeep.logs.head import Head
 from logkeep.logs.registration import BuildNo, JobId, Registration
-from logkeep.pages import PLACES, PageQuery, StretchQuery, Strip, shown
+from logkeep.reading.pages import PLACES, PageQuery, StretchQuery, Strip, shown
 
 STAGE: Final = re.compile(r"stage([1-9][0-9]{0,8})")
 STAGES_MAX: Final = 1000

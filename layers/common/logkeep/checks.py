@@ -12,8 +12,8 @@ from logkeep.errors import TooLarge
 from logkeep.logs.head import Certificate, Head
 from logkeep.logs.levels import LEVELS
 from logkeep.logs.registration import Segment
-from logkeep.pages import LINES_MAX, PageQuery, Strip, shown
 from logkeep.params import Decimal
+from logkeep.reading.pages import LINES_MAX, PageQuery, Strip, shown
 from logkeep.web.delivery import INLINE_MAX
 
 _CONSOLE_LINES: Final = 100

@@ -13,13 +13,13 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, field_validator
 
-from logkeep import backwards
-from logkeep.backwards import DISORDER, Backwards, Record, Wanted
 from logkeep.downloads.rendition import LogReader
 from logkeep.logid import LogId, is_segment
 from logkeep.logs.head import Head
 from logkeep.logs.levels import LEVELS
 from logkeep.params import Decimal
+from logkeep.reading import backwards
+from logkeep.reading.backwards import DISORDER, Backwards, Record, Wanted
 
 PAGE_BYTES: Final = 1_000_000  # of a page's items as JSON
 READ_MAX: Final = 64 << 20  # raw bytes of a log that one search reads

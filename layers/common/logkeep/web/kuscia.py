@@ -32,9 +32,9 @@ from logkeep.logid import LogId
 from logkeep.logs.head import Head
 from logkeep.logs.store import LogStore
 from logkeep.ndjson import within
+from logkeep.reading.http import follower_of, stream
 from logkeep.web.app import Answer, App
 from logkeep.web.delivery import INLINE_MAX
-from logkeep.web.follow import follower_of, stream
 
 BODY_MAX: Final = 1 << 20
 RAW_MAX: Final = 64 << 20  # bytes of a log that can be packed within an answer's time

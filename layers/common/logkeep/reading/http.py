@@ -7,12 +7,12 @@ from pydantic import BaseModel, Field, model_validator
 
 from logkeep.clock import Clock, now_ms
 from logkeep.errors import Invalid
-from logkeep.follow import Follower, offset_of, records, tail_at
 from logkeep.logid import LogId
 from logkeep.logs.head import MAX_BYTES, Head, State
 from logkeep.logs.store import LogStore, log_store
 from logkeep.ndjson import with_heartbeats
 from logkeep.params import Boolean, Decimal
+from logkeep.reading.follow import Follower, offset_of, records, tail_at
 from logkeep.web.app import Answer, App, logger
 
 CLOCK: Final = Clock()
