@@ -9,8 +9,8 @@ from bench import prices
 from bench.measure import show, times
 from bench.meter import Meter
 from logkeep.aws.dynamo import encode
-from logkeep.aws.events import event_store
-from logkeep.events import MINUTE, Event, EventBatch, EventQuery, EventType
+from logkeep.events.segments import MINUTE, Event, EventBatch, EventQuery, EventType
+from logkeep.events.store import event_store
 
 PROJECT: Final = "0f5f3d6c1b6a4d5a8f4e1a2b3c4d5e6f"
 SERVICE: Final = "35de3ca9-1bca-4ae7-9cb0-914f30fa7d3e"

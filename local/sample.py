@@ -16,12 +16,12 @@ from typing import Any, Final
 
 from logkeep.aws.backup_runs import backup_runs
 from logkeep.aws.backups import backup_store
-from logkeep.aws.events import event_store
 from logkeep.backup_settings import LogSettings
 from logkeep.backups import BackupRecord, Status
 from logkeep.clock import now_ms
 from logkeep.errors import BackupRuns, LogNotFound
-from logkeep.events import DAY, HOUR, MINUTE, Event, EventBatch, EventType
+from logkeep.events.segments import DAY, HOUR, MINUTE, Event, EventBatch, EventType
+from logkeep.events.store import event_store
 from logkeep.identity.credential_store import credential_store
 from logkeep.identity.credentials import Credential, Kind, Scope, access_key_place, token_place, user_id, user_place
 from logkeep.identity.passwords import hash_password

@@ -32,7 +32,7 @@ _PRELOADED: Final = [
     "aws_lambda_powertools.event_handler",
     "aws_lambda_powertools.logging",
     "logkeep.aws.backups",
-    "logkeep.aws.events",
+    "logkeep.events.store",
     "logkeep.downloads.render_store",
     "logkeep.web.delivery",
     "logkeep.kuscia",

@@ -1,7 +1,7 @@
 """POST /v1/{project_id}/services/{service_id}/events: store events, once however often they are sent."""
 
-from logkeep.aws.events import event_store
-from logkeep.events import EventBatch
+from logkeep.events.segments import EventBatch
+from logkeep.events.store import event_store
 from logkeep.web.app import Answer, App, entrypoint
 from logkeep.web.error_bodies import MODELARTS
 

@@ -181,7 +181,7 @@ def test_an_expired_day_leaves_every_answer_at_once(monkeypatch) -> None:
     now = time.time_ns() // 1_000_000
     put_events(some(5, start=now - 3 * 86_400_000) + some(2, start=now))
     assert list_events().json["total_count"] == 7
-    monkeypatch.setattr("logkeep.aws.events.now_ms", lambda: now + (3650 - 1) * 86_400_000)
+    monkeypatch.setattr("logkeep.events.store.now_ms", lambda: now + (3650 - 1) * 86_400_000)
     forget_aws()
     answer = list_events()
     assert (answer.json["total_count"], answer.json["count"]) == (2, 2)

@@ -93,7 +93,7 @@ def test_a_keyword_is_found_in_any_case_and_counted() -> None:
 
 def test_a_keyword_in_too_many_events_names_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     put_events(some(25))
-    monkeypatch.setattr("logkeep.timeline.SEARCH_EVENTS", 24)
+    monkeypatch.setattr("logkeep.events.timeline.SEARCH_EVENTS", 24)
     answer = list_v2(event_info_key="event")
     assert (answer.status, answer.json["error_code"]) == (400, "ModelArts.0104")
     assert "event_info_key: the range holds 25 events" in answer.json["error_msg"]

@@ -16,12 +16,12 @@ from logkeep import event_files
 from logkeep.aws import clients, event_backup
 from logkeep.aws.backup_runs import BackupRuns, backup_runs
 from logkeep.aws.backups import BackupStore, backup_store
-from logkeep.aws.events import event_store
 from logkeep.backups import BackupRecord, Status
 from logkeep.clock import now_ms
 from logkeep.errors import Busy
 from logkeep.event_files import OVERLAP, in_order
-from logkeep.events import DAY, HOUR, MINUTE, Event, EventBatch, EventType, unpack_segment
+from logkeep.events.segments import DAY, HOUR, MINUTE, Event, EventBatch, EventType, unpack_segment
+from logkeep.events.store import event_store
 from tests.calls import CLUSTER, PROJECT, SERVICE
 from tests.faults import Killed, killed_at
 from tests.stores.test_backup_runs import TIME, append, begin, expire, fill, only
@@ -125,9 +125,9 @@ def test_a_cluster_without_services_reads_and_stores_no_events(store, runs, obje
 
 def test_the_next_backup_holds_what_was_received_since_but_for_an_overlap(store, runs, objects, monkeypatch) -> None:
     began = now_ms()
-    monkeypatch.setattr("logkeep.aws.events.now_ms", lambda: began - 2 * OVERLAP)
+    monkeypatch.setattr("logkeep.events.store.now_ms", lambda: began - 2 * OVERLAP)
     put("long before")
-    monkeypatch.setattr("logkeep.aws.events.now_ms", lambda: began - OVERLAP // 2)
+    monkeypatch.setattr("logkeep.events.store.now_ms", lambda: began - OVERLAP // 2)
     put("shortly before")
     first = back_up(store, runs)
     monkeypatch.undo()
@@ -143,7 +143,7 @@ def test_the_next_backup_holds_what_was_received_since_but_for_an_overlap(store,
 
 def test_a_service_that_is_registered_later_is_taken_whole(store, runs, objects, monkeypatch) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr("logkeep.aws.events.now_ms", lambda: now_ms() - DAY)
+        patch.setattr("logkeep.events.store.now_ms", lambda: now_ms() - DAY)
         for service in (SERVICE, OTHER):
             put("old", service=service)
     store.items.update("cluster", {"services": [SERVICE]})
@@ -160,7 +160,7 @@ def test_a_service_that_is_registered_later_is_taken_whole(store, runs, objects,
 
 def test_events_of_days_that_have_expired_are_left_out(store, runs, objects, monkeypatch) -> None:
     put("of a day that is kept")
-    monkeypatch.setattr("logkeep.aws.events.EventStore._expires_at", lambda *_: 1 << 60)
+    monkeypatch.setattr("logkeep.events.store.EventStore._expires_at", lambda *_: 1 << 60)
     put("of the first day that is kept", at=(now_ms() - 3650 * DAY) // DAY * DAY + HOUR)
     put("expired", at=(now_ms() - 3650 * DAY) // DAY * DAY)
     labels = {each["event_info"].rpartition(" ")[0] for each in held(objects, back_up(store, runs))}
@@ -203,7 +203,7 @@ def test_an_event_that_is_committed_late_is_in_the_next_backup(store, runs, obje
     def late(*arguments: Any) -> Any:
         collected = collect(*arguments)
         with monkeypatch.context() as patch:
-            patch.setattr("logkeep.aws.events.now_ms", lambda: received)
+            patch.setattr("logkeep.events.store.now_ms", lambda: received)
             put("late")
         return collected
 
@@ -311,7 +311,7 @@ def test_what_was_read_for_another_base_is_read_anew(store, runs, objects, small
     clock.step = 0
     put("old", 30, at=now_ms() - DAY)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("logkeep.aws.events.now_ms", lambda: int(time.time() * 1000) - DAY)
+        patch.setattr("logkeep.events.store.now_ms", lambda: int(time.time() * 1000) - DAY)
         put("received long ago", 30)
     back_up(store, runs)
     clock.step = 100.0

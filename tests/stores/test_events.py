@@ -6,8 +6,8 @@ import time
 import pytest
 
 from logkeep.aws import clients
-from logkeep.aws.events import EventStore, event_store
-from logkeep.events import Event, EventBatch, EventQuery, EventType
+from logkeep.events.segments import Event, EventBatch, EventQuery, EventType
+from logkeep.events.store import EventStore, event_store
 from logkeep.infer_events import InferEventQuery
 from tests.calls import PROJECT
 from tests.faults import Killed, at_once, counted, killed

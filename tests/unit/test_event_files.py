@@ -16,7 +16,7 @@ from logkeep import event_files
 from logkeep.aws.parts import ObjectRange
 from logkeep.cuts import Cut
 from logkeep.event_files import EventFile, PackedSegment, Piece, in_order, pack_lines
-from logkeep.events import MINUTE, TIME_MAX, Event, EventType, minute_key, pack_segments, unpack_segment
+from logkeep.events.segments import MINUTE, TIME_MAX, Event, EventType, minute_key, pack_segments, unpack_segment
 from tests.unit.memory import MemoryLogs, content
 
 NOON = 1_769_860_800_000

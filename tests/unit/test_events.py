@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from logkeep.events import (
+from logkeep.events.segments import (
     BATCH_MAX,
     HOUR,
     INFO_MAX,

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from logkeep import timeline
 from logkeep.errors import Invalid
-from logkeep.events import (
+from logkeep.events import timeline
+from logkeep.events.segments import (
     DAY,
     EVERY_TYPE,
     HOUR,
@@ -26,7 +26,7 @@ from logkeep.events import (
     slots_of,
     unpack_segment,
 )
-from logkeep.timeline import Card, StoredEvent, StoredSegment, read_page, search_page
+from logkeep.events.timeline import Card, StoredEvent, StoredSegment, read_page, search_page
 
 NOON = 1_769_860_800_000  # 2026-01-31T12:00:00Z
 

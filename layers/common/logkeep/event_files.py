@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 
 from logkeep.aws.parts import Extent, ObjectRange
 from logkeep.downloads.archive import Entry
-from logkeep.events import EVERY_TYPE, EventType, unpack_segment
+from logkeep.events.segments import EVERY_TYPE, EventType, unpack_segment
 from logkeep.logs.fragment import END, RAW_MAX, combine_crc32, deflate
 
 # ms by which backups overlap: received_at is a writer's clock from before its commit, and a writer lives half a minute.

@@ -5,9 +5,9 @@ from typing import Annotated, Final, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo
 
-from logkeep.events import EVERY_TYPE, TIME_MAX, Selection, is_forward
+from logkeep.events.segments import EVERY_TYPE, TIME_MAX, Selection, is_forward
+from logkeep.events.timeline import StoredEvent
 from logkeep.params import Decimal
-from logkeep.timeline import StoredEvent
 
 FORBIDDEN: Final = frozenset("'\";%_*!@#$&\\")  # in event_info_key, by the published table
 

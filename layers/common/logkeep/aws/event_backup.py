@@ -14,13 +14,13 @@ from typing import Final
 from botocore.exceptions import ClientError
 from pydantic import BaseModel
 
-from logkeep.aws.events import event_store
 from logkeep.aws.multipart import Unfinished
 from logkeep.aws.objects import Bucket, is_absent
 from logkeep.clock import now_ms
 from logkeep.cuts import Cut
 from logkeep.errors import TooLarge
 from logkeep.event_files import OVERLAP, PIECES_MAX, EventFile, PackedSegment, Piece, in_order, pack_lines
+from logkeep.events.store import event_store
 
 _NOTE: Final = "collected.json"
 

@@ -18,7 +18,7 @@ from logkeep.aws.dynamo import attempts, decode, encode, query, transact
 from logkeep.clock import now_ms
 from logkeep.errors import Busy, Invalid, ServiceNotFound
 from logkeep.event_files import PackedSegment
-from logkeep.events import (
+from logkeep.events.segments import (
     DAY,
     Event,
     EventBatch,
@@ -33,10 +33,10 @@ from logkeep.events import (
     slots_of,
     unpack_segment,
 )
+from logkeep.events.timeline import Card, StoredSegment, read_page, search_page
 from logkeep.infer_events import InferEventPage, InferEventQuery
 from logkeep.logid import is_segment
 from logkeep.settings import settings
-from logkeep.timeline import Card, StoredSegment, read_page, search_page
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
