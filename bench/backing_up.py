@@ -19,10 +19,10 @@ from bench.memory import peak
 from bench.meter import Meter
 from bench.texts import log_text
 from logkeep.aws import clients
-from logkeep.aws.backup_runs import backup_runs
-from logkeep.aws.backups import backup_store
 from logkeep.aws.restores import restores
-from logkeep.backups import Status
+from logkeep.backups.records import Status
+from logkeep.backups.runs import backup_runs
+from logkeep.backups.store import backup_store
 from logkeep.clock import now_ms
 from logkeep.logid import LogId
 from logkeep.logs.head import Head

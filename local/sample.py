@@ -14,10 +14,10 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final
 
-from logkeep.aws.backup_runs import backup_runs
-from logkeep.aws.backups import backup_store
-from logkeep.backup_settings import LogSettings
-from logkeep.backups import BackupRecord, Status
+from logkeep.backups.records import BackupRecord, Status
+from logkeep.backups.runs import backup_runs
+from logkeep.backups.settings import LogSettings
+from logkeep.backups.store import backup_store
 from logkeep.clock import now_ms
 from logkeep.errors import BackupRuns, LogNotFound
 from logkeep.events.segments import DAY, HOUR, MINUTE, Event, EventBatch, EventType

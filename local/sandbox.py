@@ -31,7 +31,7 @@ ANSWER_MAX: Final = 6 * 1024 * 1024  # bytes of JSON that a Lambda takes or give
 _PRELOADED: Final = [
     "aws_lambda_powertools.event_handler",
     "aws_lambda_powertools.logging",
-    "logkeep.aws.backups",
+    "logkeep.backups.store",
     "logkeep.events.store",
     "logkeep.downloads.render_store",
     "logkeep.web.delivery",

@@ -1,7 +1,7 @@
 """GET /v1.0/{project_id}/clusters/{cluster_id}/logs/records: a page of a cluster's backup tasks (seed 003)."""
 
-from logkeep.aws.backups import backup_store
-from logkeep.backups import RecordQuery
+from logkeep.backups.records import RecordQuery
+from logkeep.backups.store import backup_store
 from logkeep.errors import ClusterNotFound
 from logkeep.logid import is_segment
 from logkeep.logs.store import log_store

@@ -1,5 +1,5 @@
 """Every minute: what is due of the backup policies goes into the queue, and what stopped in the middle, too."""
 
-from logkeep.web.schedules import schedule_entrypoint, start_what_is_due
+from logkeep.backups.worker import schedule_entrypoint, start_what_is_due
 
 lambda_handler = schedule_entrypoint(start_what_is_due)

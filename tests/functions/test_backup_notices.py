@@ -7,17 +7,17 @@ import boto3
 import pytest
 
 from logkeep.aws import clients
-from logkeep.aws.backup_queue import DueOrder, ExpireOrder, RunOrder
-from logkeep.aws.backup_runs import BackupRuns
-from logkeep.aws.backups import ALERT_AFTER, ASKED_MAX, QUEUED_FOR, BackupStore, backup_store, due_items
-from logkeep.backup_settings import LogSettings
+from logkeep.backups.queue import DueOrder, ExpireOrder, RunOrder
+from logkeep.backups.runs import BackupRuns
+from logkeep.backups.schedule import DAY, MISSED_AFTER
+from logkeep.backups.settings import LogSettings
+from logkeep.backups.store import ALERT_AFTER, ASKED_MAX, QUEUED_FOR, BackupStore, backup_store, due_items
+from logkeep.backups.worker import start_what_is_due
 from logkeep.clock import now_ms
 from logkeep.errors import Corrupt
 from logkeep.logs.store import log_store
-from logkeep.schedule import DAY, MISSED_AFTER
 from logkeep.settings import settings
 from logkeep.web.queue import work_on_backup
-from logkeep.web.schedules import start_what_is_due
 from tests.calls import CLUSTER, PROJECT
 from tests.faults import Killed, killed, killed_at
 from tests.stores.test_backup_runs import begin, expire, fill
@@ -202,7 +202,7 @@ def test_what_was_missed_is_told_with_the_last_success_and_by_who_is_killed_twic
 
 def test_a_sweep_is_ordered_once_a_day(store, monkeypatch) -> None:
     sent: list[Any] = []
-    monkeypatch.setattr("logkeep.web.schedules.send", sent.append)
+    monkeypatch.setattr("logkeep.backups.worker.send", sent.append)
     store.put(store.cluster(log_store(PROJECT)).new_record("r", 1000, "Auto").failed("for the test", 2000))
     first = store.due_at("sweep")
     assert first
@@ -218,7 +218,7 @@ def test_a_sweep_is_ordered_once_a_day(store, monkeypatch) -> None:
 def test_a_sweep_that_has_more_to_do_is_ordered_again(store, monkeypatch) -> None:
     sent: list[Any] = []
     monkeypatch.setattr("logkeep.web.queue.send", sent.append)
-    monkeypatch.setattr("logkeep.aws.retention.Retention.sweep", lambda *_: not sent)
+    monkeypatch.setattr("logkeep.backups.retention_store.Retention.sweep", lambda *_: not sent)
     order = ExpireOrder(project=PROJECT, cluster=CLUSTER)
     for _ in range(2):
         work_on_backup(order.model_dump_json(), 900)
@@ -227,8 +227,8 @@ def test_a_sweep_that_has_more_to_do_is_ordered_again(store, monkeypatch) -> Non
 
 def test_a_topic_that_does_not_answer_keeps_no_backup_waiting(store, monkeypatch) -> None:
     order: list[str] = []
-    monkeypatch.setattr("logkeep.web.schedules.send", lambda *_, **__: order.append("backup"))
-    monkeypatch.setattr("logkeep.web.schedules.publish_failures", lambda *_: order.append("notice"))
+    monkeypatch.setattr("logkeep.backups.worker.send", lambda *_, **__: order.append("backup"))
+    monkeypatch.setattr("logkeep.backups.worker.publish_failures", lambda *_: order.append("notice"))
     record = store.cluster(log_store(PROJECT)).new_record("r", 1000, "Auto")
     store.put(record.failed("for the test", 2000), alert=True)
     store.open(LogSettings(auto_enable=True, period="00:00 GMT+08:00"), now_ms())

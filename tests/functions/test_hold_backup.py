@@ -2,10 +2,10 @@
 
 import pytest
 
-from logkeep.aws.backups import BackupStore, backup_store
+from logkeep.backups.schedule import DAY
+from logkeep.backups.store import BackupStore, backup_store
 from logkeep.clock import now_ms
 from logkeep.logs.store import log_store
-from logkeep.schedule import DAY
 from tests.calls import BACKUP, CLUSTER, PROJECT, event, send
 
 pytestmark = pytest.mark.usefixtures("aws")

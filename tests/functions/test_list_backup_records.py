@@ -3,8 +3,8 @@ from urllib.parse import urlencode
 
 import pytest
 
-from logkeep.aws.backups import backup_store
-from logkeep.backups import BackupRecord, Status
+from logkeep.backups.records import BackupRecord, Status
+from logkeep.backups.store import backup_store
 from tests.calls import CLUSTER, PROJECT, append, call, event, send
 
 pytestmark = pytest.mark.usefixtures("aws")

@@ -12,7 +12,7 @@ from local.emulator import KEY, Emulator, values_of
 from local.sample import write_credentials
 from local.template import Template
 from logkeep.aws import clients
-from logkeep.aws.backups import backup_store
+from logkeep.backups.store import backup_store
 from logkeep.clock import now_ms
 from logkeep.logs.store import log_store
 from tests.calls import BACKUP, CLUSTER, PROJECT, Context, append, event, forget_aws, send

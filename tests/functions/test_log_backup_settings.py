@@ -8,9 +8,9 @@ from urllib.parse import urlencode
 import pytest
 
 from logkeep.aws import clients
-from logkeep.aws.backup_queue import ORDERS, RunOrder
-from logkeep.aws.backups import BackupStore, backup_store
-from logkeep.backup_settings import LogSettings
+from logkeep.backups.queue import ORDERS, RunOrder
+from logkeep.backups.settings import LogSettings
+from logkeep.backups.store import BackupStore, backup_store
 from logkeep.clock import now_ms
 from logkeep.settings import settings
 from tests.calls import CLUSTER, PROJECT, Answer, Context, append, call, event, send
@@ -303,7 +303,7 @@ def test_a_worker_that_has_no_time_leaves_the_backup_running_and_complains() -> 
 
 
 def test_a_backup_that_is_not_finished_is_ordered_again(monkeypatch) -> None:
-    monkeypatch.setattr("logkeep.aws.backup_runs.BackupRuns.go_on", lambda *_: True)
+    monkeypatch.setattr("logkeep.backups.runs.BackupRuns.go_on", lambda *_: True)
     run_order("run_backup")
     assert messages() == [RunOrder(project=PROJECT, cluster=CLUSTER)]
 

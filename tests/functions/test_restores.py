@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 from logkeep.aws import clients
-from logkeep.aws.backup_runs import backup_runs
-from logkeep.aws.backups import BackupStore, backup_store
-from logkeep.backups import BackupRecord
+from logkeep.backups.jobs import STALLED_AFTER
+from logkeep.backups.records import BackupRecord
+from logkeep.backups.runs import backup_runs
+from logkeep.backups.store import BackupStore, backup_store
 from logkeep.clock import now_ms
 from logkeep.identity.credential_store import credential_store
 from logkeep.identity.credentials import Kind, Scope, token_place
-from logkeep.jobs import STALLED_AFTER
 from logkeep.logs.store import log_store
 from logkeep.restores import RestoreReport
 from logkeep.settings import settings

@@ -19,13 +19,13 @@ from local.emulator import KEY, Emulator, physical_name, values_of
 from local.sample import USER, write_credentials
 from local.template import Template
 from logkeep.aws import clients
-from logkeep.aws.backup_runs import backup_runs
-from logkeep.aws.backups import ASKED_MAX, backup_store
 from logkeep.aws.download_role import download_signer
 from logkeep.aws.multipart import Unfinished
 from logkeep.aws.restores import restores
 from logkeep.aws.verifications import verifications
-from logkeep.backups import Cluster
+from logkeep.backups.records import Cluster
+from logkeep.backups.runs import backup_runs
+from logkeep.backups.store import ASKED_MAX, backup_store
 from logkeep.clock import now_ms
 from logkeep.downloads.render_store import Renders
 from logkeep.errors import Busy, Corrupt
@@ -298,7 +298,7 @@ def test_a_backup_is_run_and_one_that_fails_is_removed(role: str) -> None:
         store.start(record, 0)
         with pytest.MonkeyPatch.context() as patch:
             if hour:
-                patch.setattr("logkeep.aws.backup_runs.BackupRuns._verify", corrupt)
+                patch.setattr("logkeep.backups.runs.BackupRuns._verify", corrupt)
             handler(event("run_backup"), Context(900))
         assert store.claim(0, 1) is None, "it ended"
     handler(event("run_backup-due"), Context(900))

@@ -6,16 +6,16 @@ from typing import Any
 import pytest
 
 from logkeep.aws import clients
-from logkeep.aws.backup_queue import DueOrder, RunOrder
-from logkeep.aws.backups import ASKED_MAX, QUEUED_FOR, BackupStore, backup_store, due_items
-from logkeep.backup_settings import LogSettings
-from logkeep.backups import BackupRecord, Status
+from logkeep.backups import worker as schedules
+from logkeep.backups.queue import DueOrder, RunOrder
+from logkeep.backups.records import BackupRecord, Status
+from logkeep.backups.schedule import DAY, MISSED_AFTER, run_id, spread
+from logkeep.backups.settings import LogSettings
+from logkeep.backups.store import ASKED_MAX, QUEUED_FOR, BackupStore, backup_store, due_items
+from logkeep.backups.worker import SPREAD_SECONDS, start_what_is_due
 from logkeep.clock import now_ms
 from logkeep.logs.store import log_store
-from logkeep.schedule import DAY, MISSED_AFTER, run_id, spread
-from logkeep.web import schedules
 from logkeep.web.queue import work_on_backup
-from logkeep.web.schedules import SPREAD_SECONDS, start_what_is_due
 from tests.calls import CLUSTER, PROJECT, Context, event
 from tests.faults import Killed, at_once, killed
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from local.emulator import Emulator, values_of
 from local.template import Template
-from logkeep.aws.backups import backup_store
+from logkeep.backups.store import backup_store
 from logkeep.identity.credential_store import credential_store
 from logkeep.identity.credentials import NEEDED, Access, Kind, Scope, token_place, user_id, user_place
 from logkeep.identity.limiter_store import Limiter

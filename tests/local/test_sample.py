@@ -8,8 +8,8 @@ import boto3
 import pytest
 
 from local import sample
-from logkeep.aws.backups import backup_store
-from logkeep.backups import RecordQuery, Status
+from logkeep.backups.records import RecordQuery, Status
+from logkeep.backups.store import backup_store
 from logkeep.logs.store import log_store
 from logkeep.settings import settings
 from tests.calls import EVENTS, send

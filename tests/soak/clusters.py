@@ -11,17 +11,17 @@ from pathlib import Path
 from typing import Any
 
 from logkeep.aws import clients
-from logkeep.aws.backup_queue import DueOrder, RunOrder, send
-from logkeep.aws.backups import backup_store
 from logkeep.aws.restore_queue import RestoreOrder
 from logkeep.aws.restore_queue import send as order_restore
-from logkeep.aws.retention import LEFT_FOR, retention
-from logkeep.backup_settings import LogSettings
-from logkeep.backups import BackupRecord, Status
+from logkeep.backups.queue import DueOrder, RunOrder, send
+from logkeep.backups.records import BackupRecord, Status
+from logkeep.backups.retention_store import LEFT_FOR, retention
+from logkeep.backups.schedule import DAY, run_id
+from logkeep.backups.settings import LogSettings
+from logkeep.backups.store import backup_store
 from logkeep.clock import now_ms
 from logkeep.logid import LogId
 from logkeep.logs.store import log_store
-from logkeep.schedule import DAY, run_id
 from tests.calls import PROJECT, call, event
 from tests.conftest import Objects
 

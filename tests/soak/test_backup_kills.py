@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from functions.schedule_backups.app import lambda_handler as schedule_backups
-from logkeep.aws import backups
+from logkeep.backups import store as backups
 from tests.calls import Context
 from tests.soak.clusters import Cluster
 from tests.soak.crews import WORKERS, employ, put_back, sums

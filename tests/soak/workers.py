@@ -12,8 +12,10 @@ import boto3
 import functions.run_backup.app as run_backup
 import functions.run_restore.app as run_restore
 from local.queues import record_of
-from logkeep.aws import backup_runs, backups, clients, parts, progress, restores
+from logkeep.aws import clients, parts, progress, restores
 from logkeep.aws import multipart as uploads
+from logkeep.backups import runs as backup_runs
+from logkeep.backups import store as backups
 from logkeep.errors import Busy
 from logkeep.web import queue as web_queue
 from tests.calls import Context

@@ -2,9 +2,9 @@
 
 import pytest
 
-from logkeep.aws.backup_runs import BackupRuns, backup_runs
-from logkeep.aws.backups import BackupStore, backup_store
 from logkeep.aws.restores import Restores, restores
+from logkeep.backups.runs import BackupRuns, backup_runs
+from logkeep.backups.store import BackupStore, backup_store
 from logkeep.logs.store import LogStore, log_store
 from tests.calls import CLUSTER, PROJECT
 

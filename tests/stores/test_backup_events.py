@@ -12,14 +12,15 @@ from typing import Any
 
 import pytest
 
-from logkeep import event_files
-from logkeep.aws import clients, event_backup
-from logkeep.aws.backup_runs import BackupRuns, backup_runs
-from logkeep.aws.backups import BackupStore, backup_store
-from logkeep.backups import BackupRecord, Status
+from logkeep.aws import clients
+from logkeep.backups import event_file_store as event_backup
+from logkeep.backups import event_files
+from logkeep.backups.event_files import OVERLAP, in_order
+from logkeep.backups.records import BackupRecord, Status
+from logkeep.backups.runs import BackupRuns, backup_runs
+from logkeep.backups.store import BackupStore, backup_store
 from logkeep.clock import now_ms
 from logkeep.errors import Busy
-from logkeep.event_files import OVERLAP, in_order
 from logkeep.events.segments import DAY, HOUR, MINUTE, Event, EventBatch, EventType, unpack_segment
 from logkeep.events.store import event_store
 from tests.calls import CLUSTER, PROJECT, SERVICE

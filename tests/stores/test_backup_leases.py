@@ -2,8 +2,8 @@
 
 import pytest
 
-from logkeep.aws.backups import ASKED_MAX, QUEUED_FOR
-from logkeep.backups import RecordQuery, Status
+from logkeep.backups.records import RecordQuery, Status
+from logkeep.backups.store import ASKED_MAX, QUEUED_FOR
 from logkeep.clock import now_ms
 from logkeep.logs.store import log_store
 from tests.calls import PROJECT
@@ -23,9 +23,9 @@ def test_a_record_is_running_while_its_worker_lives_and_failed_when_nobody_comes
 
     assert shown() is Status.RUNNING
     later = now_ms() + 800_000
-    monkeypatch.setattr("logkeep.aws.backups.now_ms", lambda: later)
+    monkeypatch.setattr("logkeep.backups.store.now_ms", lambda: later)
     assert shown() is Status.RUNNING
-    monkeypatch.setattr("logkeep.aws.backups.now_ms", lambda: later + 300_000)
+    monkeypatch.setattr("logkeep.backups.store.now_ms", lambda: later + 300_000)
     assert shown() is Status.FAIL
 
 

@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 
 from logkeep.aws import clients
-from logkeep.aws.backup_runs import BackupRuns, backup_runs
-from logkeep.aws.backups import BackupStore
 from logkeep.aws.parts import PART_MIN, Upload
-from logkeep.backups import BackupRecord, Status
+from logkeep.backups.records import BackupRecord, Status
+from logkeep.backups.runs import BackupRuns, backup_runs
+from logkeep.backups.store import BackupStore
 from logkeep.clock import now_ms
 from logkeep.errors import BackupRuns as Runs
 from logkeep.errors import Busy
@@ -278,7 +278,7 @@ def clock(monkeypatch) -> SimpleNamespace:
 
 def test_a_backup_that_takes_several_invocations_keeps_what_was_finished(store, runs, objects, clock, monkeypatch):
     monkeypatch.setattr("logkeep.aws.multipart.part_size_for", lambda _: PART_MIN)
-    monkeypatch.setattr("logkeep.aws.backup_runs._STEP", 4 << 20)
+    monkeypatch.setattr("logkeep.backups.runs._STEP", 4 << 20)
     chance = random.Random(5)
     for log_id in LOGS:
         append(log_id, chance.randbytes(3 << 20).hex().encode())
@@ -294,7 +294,7 @@ def test_a_backup_that_takes_several_invocations_keeps_what_was_finished(store, 
 def test_verification_goes_on_where_it_was(store, runs, objects, clock, monkeypatch) -> None:
     fill(3)
     begin(store)
-    monkeypatch.setattr("logkeep.aws.backup_runs._STEP", 1000)
+    monkeypatch.setattr("logkeep.backups.runs._STEP", 1000)
     monkeypatch.setattr("logkeep.aws.multipart.plan", in_two_parts)  # of such, the emulator tells no checksum
     crc32, steps = BackupRuns._crc32, []
 

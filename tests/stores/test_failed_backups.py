@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 
 from logkeep.aws import clients
-from logkeep.aws.backup_runs import BackupRuns
-from logkeep.aws.backups import ASKED_MAX, QUEUED_FOR, BackupStore
 from logkeep.aws.restores import restores
-from logkeep.aws.retention import LEFT_FOR, retention
-from logkeep.backups import BackupRecord, Status
+from logkeep.backups.records import BackupRecord, Status
+from logkeep.backups.retention_store import LEFT_FOR, retention
+from logkeep.backups.runs import BackupRuns
+from logkeep.backups.store import ASKED_MAX, QUEUED_FOR, BackupStore
 from logkeep.clock import now_ms
 from logkeep.errors import Busy, Corrupt
 from logkeep.logid import LogId

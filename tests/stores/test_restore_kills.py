@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from logkeep.aws import restores as module
+from logkeep.backups.jobs import STALLED_AFTER
 from logkeep.clock import now_ms
 from logkeep.errors import Busy, Conflict
-from logkeep.jobs import STALLED_AFTER
 from logkeep.logs.head import Totals
 from logkeep.logs.store import LogStore
 from logkeep.restores import RestoreRequest

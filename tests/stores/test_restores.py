@@ -12,10 +12,10 @@ import pytest
 
 from logkeep.aws import clients
 from logkeep.aws import restores as module
-from logkeep.aws.backup_runs import backup_runs
-from logkeep.aws.backups import BackupStore, backup_store
 from logkeep.aws.restores import Restores
-from logkeep.backups import Status
+from logkeep.backups.records import Status
+from logkeep.backups.runs import backup_runs
+from logkeep.backups.store import BackupStore, backup_store
 from logkeep.clock import now_ms
 from logkeep.errors import Conflict, RecordNotFound, TooLarge
 from logkeep.logid import LogId

@@ -10,19 +10,19 @@ from typing import Any
 import pytest
 
 from logkeep.aws import clients
-from logkeep.aws.backup_runs import BackupRuns
-from logkeep.aws.backups import BackupStore, backup_store, record_of
 from logkeep.aws.restores import restores
-from logkeep.aws.retention import Retention, retention
 from logkeep.aws.verifications import verifications
-from logkeep.backup_settings import LogSettings
-from logkeep.backups import BackupRecord, RecordQuery, Status
+from logkeep.backups.jobs import STALLED_AFTER
+from logkeep.backups.records import BackupRecord, RecordQuery, Status
+from logkeep.backups.retention_store import Retention, retention
+from logkeep.backups.runs import BackupRuns
+from logkeep.backups.schedule import DAY
+from logkeep.backups.settings import LogSettings
+from logkeep.backups.store import BackupStore, backup_store, record_of
 from logkeep.clock import now_ms
 from logkeep.errors import Busy, Conflict, RecordNotFound
-from logkeep.jobs import STALLED_AFTER
 from logkeep.logs.store import log_store
 from logkeep.restores import RestoreRequest
-from logkeep.schedule import DAY
 from tests.calls import CLUSTER, PROJECT
 from tests.faults import Killed, at_once, killed, killed_at
 from tests.stores.test_backup_runs import begin, fill, restored, stored
@@ -49,7 +49,7 @@ def back_up(store: BackupStore, runs: BackupRuns, monkeypatch: pytest.MonkeyPatc
     for age in ages:
         at = now_ms() - age * DAY
         with monkeypatch.context() as patch:
-            patch.setattr("logkeep.aws.backup_runs.now_ms", lambda at=at: at)
+            patch.setattr("logkeep.backups.runs.now_ms", lambda at=at: at)
             fill()
             begin(store, f"r{age}", at)
             assert not runs.go_on(TIME)
@@ -284,7 +284,7 @@ def test_a_sweep_without_time_goes_on_in_the_next(store, runs, keeper, objects, 
         delete(self, record)
         clock[0] += TIME
 
-    monkeypatch.setattr("logkeep.aws.retention.time", SimpleNamespace(monotonic=lambda: clock[0]))
+    monkeypatch.setattr("logkeep.backups.retention_store.time", SimpleNamespace(monotonic=lambda: clock[0]))
     monkeypatch.setattr(Retention, "_delete", slow)
     while sweep(keeper):
         sweeps += 1

@@ -9,13 +9,13 @@ import pytest
 
 from logkeep import verification
 from logkeep.aws import verifications as module
-from logkeep.aws.backup_runs import backup_runs
-from logkeep.aws.backups import BackupStore, backup_store
 from logkeep.aws.verifications import Verifications, verifications
-from logkeep.backups import BackupRecord
+from logkeep.backups.jobs import NOBODY, STALLED_AFTER
+from logkeep.backups.records import BackupRecord
+from logkeep.backups.runs import backup_runs
+from logkeep.backups.store import BackupStore, backup_store
 from logkeep.clock import now_ms
 from logkeep.errors import Busy, Conflict, TooLarge
-from logkeep.jobs import NOBODY, STALLED_AFTER
 from logkeep.logid import LogId
 from logkeep.logs.fragment import inflated
 from logkeep.logs.store import log_store

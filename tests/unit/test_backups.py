@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from logkeep.backups import BackupRecord, RecordQuery, Status, page_of
+from logkeep.backups.records import BackupRecord, RecordQuery, Status, page_of
 
 NOW = 1_769_860_800_000
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from logkeep.cuts import Cut
+from logkeep.backups.cuts import Cut
 from logkeep.errors import Corrupt
 from logkeep.logs.head import Totals
 from tests.unit.memory import MemoryLogs, content

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from logkeep import event_files
 from logkeep.aws.parts import ObjectRange
-from logkeep.cuts import Cut
-from logkeep.event_files import EventFile, PackedSegment, Piece, in_order, pack_lines
+from logkeep.backups import event_files
+from logkeep.backups.cuts import Cut
+from logkeep.backups.event_files import EventFile, PackedSegment, Piece, in_order, pack_lines
 from logkeep.events.segments import MINUTE, TIME_MAX, Event, EventType, minute_key, pack_segments, unpack_segment
 from tests.unit.memory import MemoryLogs, content
 

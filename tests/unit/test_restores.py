@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from logkeep.cuts import Cut
+from logkeep.backups.cuts import Cut
 from logkeep.errors import Corrupt, Invalid
 from logkeep.logs.head import Head, State, Totals
 from logkeep.restores import Outcome, RestoreReport, RestoreRequest, Target, plan, targets

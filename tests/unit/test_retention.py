@@ -7,11 +7,11 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from logkeep.backups import BackupRecord, Status, chain
-from logkeep.jobs import STALLED_AFTER, Job
+from logkeep.backups.jobs import STALLED_AFTER, Job
+from logkeep.backups.records import BackupRecord, Status, chain
+from logkeep.backups.retention import expired, expires_at
+from logkeep.backups.schedule import DAY
 from logkeep.restores import RestoreReport
-from logkeep.retention import expired, expires_at
-from logkeep.schedule import DAY
 from logkeep.verification import Verification
 
 NOW = 1000 * DAY

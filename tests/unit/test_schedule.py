@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from logkeep.schedule import DAY, Period, run_id, spread
+from logkeep.backups.schedule import DAY, Period, run_id, spread
 
 PERIODS = st.builds(
     "{:02d}:{:02d} GMT{}{:02d}:{:02d}".format,

@@ -7,9 +7,9 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from logkeep.cuts import Cut, Mark, Slice
+from logkeep.backups.cuts import Cut, Mark, Slice
+from logkeep.backups.jobs import Job
 from logkeep.errors import Corrupt, Invalid
-from logkeep.jobs import Job
 from logkeep.logid import LogId, is_segment
 from logkeep.logs.head import Head, State, Totals
 

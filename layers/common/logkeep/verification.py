@@ -7,8 +7,8 @@ from typing import Any, Final, Literal, NamedTuple, Self
 from isal import isal_zlib
 from pydantic import BaseModel, ConfigDict, Field
 
+from logkeep.backups.jobs import Job
 from logkeep.downloads.archive import Entry, ZipLayout
-from logkeep.jobs import Job
 from logkeep.logs.fragment import NotDeflate, inflated
 
 FAILURES_MAX: Final = 20

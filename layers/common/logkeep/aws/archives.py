@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from logkeep.aws.backup_runs import BackupRuns, backup_runs
-from logkeep.aws.backups import BackupStore, backup_store
 from logkeep.aws.objects import Bucket
-from logkeep.backups import BackupRecord, Status, chain
-from logkeep.cuts import Cut
+from logkeep.backups.cuts import Cut
+from logkeep.backups.records import BackupRecord, Status, chain
+from logkeep.backups.runs import BackupRuns, backup_runs
+from logkeep.backups.store import BackupStore, backup_store
 from logkeep.errors import Conflict, RecordNotFound, TooLarge
 
 FILES_MAX: Final = 50_000  # of a chain: a cut and its layout take a fifth of a millisecond for each

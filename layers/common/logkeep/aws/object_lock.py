@@ -11,7 +11,7 @@ from typing import Final
 from botocore.exceptions import ClientError
 
 from logkeep.aws.objects import Bucket, is_absent
-from logkeep.backups import LockMode
+from logkeep.backups.records import LockMode
 
 _DELETED: Final = "MethodNotAllowed"  # so S3 answers a lock of what was deleted, whose current version is a marker
 

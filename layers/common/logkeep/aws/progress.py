@@ -8,11 +8,11 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Final, Literal
 
-from logkeep.aws.backups import BackupStore
-from logkeep.backups import BackupRecord
+from logkeep.backups.jobs import Job
+from logkeep.backups.records import BackupRecord
+from logkeep.backups.store import BackupStore
 from logkeep.clock import now_ms
 from logkeep.errors import Busy, Conflict, RecordNotFound, TooLarge
-from logkeep.jobs import Job
 
 _NOTED_EVERY: Final = 2.0  # seconds
 

@@ -19,7 +19,7 @@ from logkeep.aws.archives import Archives, archives
 from logkeep.aws.dynamo import attempts
 from logkeep.aws.parts import ObjectRange
 from logkeep.aws.progress import Progress, Superseded, TimeUp, in_time, job_of
-from logkeep.backups import BackupRecord
+from logkeep.backups.records import BackupRecord
 from logkeep.errors import Busy, Conflict, Corrupt, LogNotFound
 from logkeep.logs.fragment import RAW_MAX, NotDeflate, combine_crc32, inflated
 from logkeep.logs.head import Head, State

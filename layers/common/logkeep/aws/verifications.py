@@ -16,7 +16,7 @@ from logkeep.aws.dynamo import attempts
 from logkeep.aws.objects import is_absent
 from logkeep.aws.parts import ObjectRange
 from logkeep.aws.progress import Progress, Superseded, TimeUp, in_time, job_of
-from logkeep.backups import BackupRecord
+from logkeep.backups.records import BackupRecord
 from logkeep.clock import now_ms
 from logkeep.errors import Busy, Conflict, Corrupt
 from logkeep.verification import FAILURES_MAX, Mode, Sample, Verification, sampled

@@ -15,9 +15,9 @@ from pydantic import BaseModel
 
 from logkeep.aws import clients
 from logkeep.aws.dynamo import attempts, decode, encode, query, transact
+from logkeep.backups.event_files import PackedSegment
 from logkeep.clock import now_ms
 from logkeep.errors import Busy, Invalid, ServiceNotFound
-from logkeep.event_files import PackedSegment
 from logkeep.events.segments import (
     DAY,
     Event,

@@ -6,10 +6,10 @@ from typing import Final
 
 from aws_lambda_powertools.event_handler import Response
 
-from logkeep.aws.backup_queue import RunOrder, send
-from logkeep.aws.backups import BackupStore, backup_store
-from logkeep.aws.retention import retention
-from logkeep.backup_settings import (
+from logkeep.backups.queue import RunOrder, send
+from logkeep.backups.records import HeldRecord
+from logkeep.backups.retention_store import retention
+from logkeep.backups.settings import (
     BACKUP_FIELDS,
     BACKUP_SETTINGS,
     REAL_TIME_FIELDS,
@@ -20,7 +20,7 @@ from logkeep.backup_settings import (
     SettingsAnswer,
     TargetRequest,
 )
-from logkeep.backups import HeldRecord
+from logkeep.backups.store import BackupStore, backup_store
 from logkeep.clock import now_ms
 from logkeep.errors import ClusterNotFound, NotEnabled, RecordNotFound
 from logkeep.logid import is_segment

@@ -7,24 +7,24 @@ from typing import Any
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from logkeep.aws.backup_queue import ORDERS, DueOrder, ExpireOrder, RunOrder, send
-from logkeep.aws.backup_runs import backup_runs
-from logkeep.aws.backups import backup_store
 from logkeep.aws.multipart import Unfinished
-from logkeep.aws.notices import publish_failures
 from logkeep.aws.restore_queue import ORDERS as RESTORE_ORDERS
 from logkeep.aws.restore_queue import RestoreOrder
 from logkeep.aws.restore_queue import send as send_restore
 from logkeep.aws.restores import restores
-from logkeep.aws.retention import retention
 from logkeep.aws.verifications import verifications
+from logkeep.backups.notice_store import publish_failures
+from logkeep.backups.queue import ORDERS, DueOrder, ExpireOrder, RunOrder, send
+from logkeep.backups.retention_store import retention
+from logkeep.backups.runs import backup_runs
+from logkeep.backups.schedule import DAY, run_id
+from logkeep.backups.store import backup_store
 from logkeep.clock import now_ms
 from logkeep.downloads.files import FileOrder
 from logkeep.downloads.queue import order_file
 from logkeep.downloads.render_store import renders
 from logkeep.errors import BackupRuns, Busy, ClusterNotFound, NotEnabled, NotFound
 from logkeep.logs.store import log_store
-from logkeep.schedule import DAY, run_id
 
 # What a part may take, so that an invocation ends between parts and not within one.
 _RESERVE_SECONDS = 45

@@ -7,11 +7,12 @@ from typing import Any
 from pydantic import BaseModel, RootModel
 
 from logkeep.aws.archives import archives
-from logkeep.aws.backups import backup_store
 from logkeep.aws.restore_queue import RestoreOrder, VerifyOrder, send
 from logkeep.aws.restores import restores
 from logkeep.aws.verifications import verifications
-from logkeep.backups import BackupRecord, ClusterLogRecord
+from logkeep.backups.records import BackupRecord, ClusterLogRecord
+from logkeep.backups.retention import expires_at
+from logkeep.backups.store import backup_store
 from logkeep.clock import now_ms
 from logkeep.downloads.file_store import StoredFile
 from logkeep.downloads.http import deliver_stored
@@ -20,7 +21,6 @@ from logkeep.errors import Conflict, RecordNotFound
 from logkeep.identity.credentials import Scope
 from logkeep.logid import is_segment
 from logkeep.restores import RestoreReport, RestoreRequest
-from logkeep.retention import expires_at
 from logkeep.settings import settings
 from logkeep.verification import Verification, VerifyRequest
 from logkeep.web.app import Answer, App

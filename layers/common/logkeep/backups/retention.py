@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable
 
-from logkeep.backups import BackupRecord, Status, chain
-from logkeep.jobs import Job
-from logkeep.schedule import DAY
+from logkeep.backups.jobs import Job
+from logkeep.backups.records import BackupRecord, Status, chain
+from logkeep.backups.schedule import DAY
 
 
 def expired(records: Iterable[BackupRecord], now: int, keep_days: int, last: str | None = None) -> list[BackupRecord]:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from logkeep.backup_settings import LogConfiguration, RealTimeLogCollectRecord
+from logkeep.backups.settings import LogConfiguration, RealTimeLogCollectRecord
 from logkeep.params import Decimal
 
 BASE_PATH: Final = "css/log"

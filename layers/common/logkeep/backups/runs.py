@@ -16,18 +16,18 @@ from typing import Final
 from botocore.exceptions import ClientError
 
 from logkeep.aws import clients
-from logkeep.aws.backups import BackupStore, Lease, backup_store
-from logkeep.aws.event_backup import EventBackup
 from logkeep.aws.multipart import Making, Unfinished, UploadGone, assemble, discard
 from logkeep.aws.object_lock import retain
 from logkeep.aws.objects import Bucket, is_absent
 from logkeep.aws.parts import ObjectRange
-from logkeep.backups import BackupRecord, Cluster, Status, chain
+from logkeep.backups.cuts import LOGS_MAX, Archive, Cut
+from logkeep.backups.event_file_store import EventBackup
+from logkeep.backups.records import BackupRecord, Cluster, Status, chain
+from logkeep.backups.schedule import DAY
+from logkeep.backups.store import BackupStore, Lease, backup_store
 from logkeep.clock import now_ms
-from logkeep.cuts import LOGS_MAX, Archive, Cut
 from logkeep.errors import Busy, Corrupt, TooLarge
 from logkeep.logs.store import LogStore, log_store
-from logkeep.schedule import DAY
 from logkeep.settings import settings
 
 _RESERVE: Final = 45.0  # seconds of an invocation that a part may take

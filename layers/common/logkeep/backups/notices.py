@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, Literal
 
-from logkeep.backups import BackupRecord
+from logkeep.backups.records import BackupRecord
 
 SUBJECT_MAX: Final = 100  # characters, of SNS
 

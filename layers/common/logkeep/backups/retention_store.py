@@ -11,15 +11,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Final
 
 from logkeep.aws import clients
-from logkeep.aws.backup_runs import BackupFiles
-from logkeep.aws.backups import BackupStore, backup_store, record_of, sort_key
 from logkeep.aws.dynamo import transact
 from logkeep.aws.multipart import abort, discard
 from logkeep.aws.object_lock import set_legal_hold
 from logkeep.aws.objects import Bucket
-from logkeep.backups import BackupRecord, Status, chain
+from logkeep.backups.records import BackupRecord, Status, chain
+from logkeep.backups.retention import expired
+from logkeep.backups.runs import BackupFiles
+from logkeep.backups.store import BackupStore, backup_store, record_of, sort_key
 from logkeep.errors import Busy, Conflict, RecordNotFound
-from logkeep.retention import expired
 from logkeep.settings import settings
 
 if TYPE_CHECKING:

@@ -6,12 +6,12 @@ from typing import Any, Final
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from logkeep.aws.backup_queue import DueOrder, ExpireOrder, RunOrder, send
-from logkeep.aws.backups import backup_store, due_items
-from logkeep.aws.notices import publish, publish_failures
+from logkeep.backups.notice_store import publish, publish_failures
+from logkeep.backups.notices import missed
+from logkeep.backups.queue import DueOrder, ExpireOrder, RunOrder, send
+from logkeep.backups.schedule import DAY, MISSED_AFTER, run_id, spread
+from logkeep.backups.store import backup_store, due_items
 from logkeep.clock import now_ms
-from logkeep.notices import missed
-from logkeep.schedule import DAY, MISSED_AFTER, run_id, spread
 
 SPREAD_SECONDS: Final = 300
 

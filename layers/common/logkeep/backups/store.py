@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from logkeep.aws import clients
 from logkeep.aws.dynamo import attempts, encode, query, transact
 from logkeep.aws.partition import Partition, where
-from logkeep.backup_settings import LogSettings, RealTimeLogCollectRecord
-from logkeep.backups import BackupRecord, Cluster, RecordPage, RecordQuery, Status, page_of
+from logkeep.backups.records import BackupRecord, Cluster, RecordPage, RecordQuery, Status, page_of
+from logkeep.backups.schedule import DAY, MISSED_AFTER, Period
+from logkeep.backups.settings import LogSettings, RealTimeLogCollectRecord
 from logkeep.clock import now_ms
 from logkeep.downloads.files import LogSource
 from logkeep.errors import BackupRuns, Busy, ClusterNotFound, Invalid, NotEnabled, RecordNotFound
-from logkeep.schedule import DAY, MISSED_AFTER, Period
 from logkeep.settings import settings
 
 if TYPE_CHECKING:

@@ -5,10 +5,10 @@ from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field
 
+from logkeep.backups.schedule import Period
 from logkeep.errors import ForeignBucket, Invalid
 from logkeep.logid import is_segment
 from logkeep.logs.registration import Segment
-from logkeep.schedule import Period
 
 SERVICES_MAX: Final = 10  # whose events are backed up with a cluster
 CHAIN_MAX: Final = 100  # backups, of which one is full: showing, holding or restoring one walks to that

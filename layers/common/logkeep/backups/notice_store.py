@@ -5,8 +5,8 @@ its publication: it is told at least once.
 """
 
 from logkeep.aws import clients
-from logkeep.aws.backups import BackupStore, record_of
-from logkeep.notices import Notice, failed
+from logkeep.backups.notices import Notice, failed
+from logkeep.backups.store import BackupStore, record_of
 from logkeep.settings import settings
 
 

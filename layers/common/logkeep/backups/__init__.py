@@ -1,0 +1,1 @@
+"""Backups of a cluster: settings, records, cuts, runs, retention. May import events and what it may import."""
