@@ -19,7 +19,6 @@ from bench.memory import peak
 from bench.meter import Meter
 from bench.texts import log_text
 from logkeep.aws import clients
-from logkeep.aws.restores import restores
 from logkeep.backups.records import Status
 from logkeep.backups.runs import backup_runs
 from logkeep.backups.store import backup_store
@@ -27,7 +26,8 @@ from logkeep.clock import now_ms
 from logkeep.logid import LogId
 from logkeep.logs.head import Head
 from logkeep.logs.store import LogStore, log_store
-from logkeep.restores import RestoreRequest
+from logkeep.restores.plan import RestoreRequest
+from logkeep.restores.store import restores
 from logkeep.settings import settings
 
 PROJECT: Final = "0f5f3d6c1b6a4d5a8f4e1a2b3c4d5e6f"

@@ -18,7 +18,7 @@ from logkeep.clock import now_ms
 from logkeep.identity.credential_store import credential_store
 from logkeep.identity.credentials import Kind, Scope, token_place
 from logkeep.logs.store import log_store
-from logkeep.restores import RestoreReport
+from logkeep.restores.plan import RestoreReport
 from logkeep.settings import settings
 from tests.calls import BACKUP, CLUSTER, PROJECT, Answer, Context, append, call, credential, event, read, send
 
@@ -199,7 +199,7 @@ def test_a_dry_run_answers_the_plan_and_orders_nothing(backup) -> None:
 
 
 def test_what_a_request_has_no_time_to_look_at_is_a_413_that_says_what_to_do(backup, monkeypatch) -> None:
-    monkeypatch.setattr("logkeep.aws.archives.FILES_MAX", 0)
+    monkeypatch.setattr("logkeep.restores.archive_store.FILES_MAX", 0)
     assert "ask for mode full" in asked("verify_backup").json["error_msg"]
     assert asked("restore_backup", {"dry_run": True}).status == 413
     assert asked("verify_backup", {"mode": "full"}).status == 202

@@ -21,8 +21,6 @@ from local.template import Template
 from logkeep.aws import clients
 from logkeep.aws.download_role import download_signer
 from logkeep.aws.multipart import Unfinished
-from logkeep.aws.restores import restores
-from logkeep.aws.verifications import verifications
 from logkeep.backups.records import Cluster
 from logkeep.backups.runs import backup_runs
 from logkeep.backups.store import ASKED_MAX, backup_store
@@ -37,7 +35,9 @@ from logkeep.logid import LogId
 from logkeep.logs.fragment import pack
 from logkeep.logs.registration import Registration
 from logkeep.logs.store import log_store
-from logkeep.restores import RestoreRequest
+from logkeep.restores.plan import RestoreRequest
+from logkeep.restores.store import restores
+from logkeep.restores.verification_store import verifications
 from tests.calls import (
     BACKUP,
     BUILD,

@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from logkeep.aws import clients
-from logkeep.aws.restore_queue import RestoreOrder
-from logkeep.aws.restore_queue import send as order_restore
 from logkeep.backups.queue import DueOrder, RunOrder, send
 from logkeep.backups.records import BackupRecord, Status
 from logkeep.backups.retention_store import LEFT_FOR, retention
@@ -22,6 +20,8 @@ from logkeep.backups.store import backup_store
 from logkeep.clock import now_ms
 from logkeep.logid import LogId
 from logkeep.logs.store import log_store
+from logkeep.restores.queue import RestoreOrder
+from logkeep.restores.queue import send as order_restore
 from tests.calls import PROJECT, call, event
 from tests.conftest import Objects
 

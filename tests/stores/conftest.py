@@ -2,10 +2,10 @@
 
 import pytest
 
-from logkeep.aws.restores import Restores, restores
 from logkeep.backups.runs import BackupRuns, backup_runs
 from logkeep.backups.store import BackupStore, backup_store
 from logkeep.logs.store import LogStore, log_store
+from logkeep.restores.store import Restores, restores
 from tests.calls import CLUSTER, PROJECT
 
 

@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 
 from logkeep.aws import clients
-from logkeep.aws.restores import restores
 from logkeep.backups.records import BackupRecord, Status
 from logkeep.backups.retention_store import LEFT_FOR, retention
 from logkeep.backups.runs import BackupRuns
@@ -15,7 +14,8 @@ from logkeep.clock import now_ms
 from logkeep.errors import Busy, Corrupt
 from logkeep.logid import LogId
 from logkeep.logs.store import log_store
-from logkeep.restores import RestoreRequest
+from logkeep.restores.plan import RestoreRequest
+from logkeep.restores.store import restores
 from tests.calls import CLUSTER, PROJECT
 from tests.faults import Killed, killed, killed_at
 from tests.stores.test_backup_runs import LOGS, TIME, append, begin, expire, fill, in_two_parts, only, restored, stored

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from logkeep.aws import restores as module
 from logkeep.backups.jobs import STALLED_AFTER
 from logkeep.clock import now_ms
 from logkeep.errors import Busy, Conflict
 from logkeep.logs.head import Totals
 from logkeep.logs.store import LogStore
-from logkeep.restores import RestoreRequest
+from logkeep.restores import store as module
+from logkeep.restores.plan import RestoreRequest
 from tests.calls import CLUSTER
 from tests.faults import Killed, at_once, killed_at
 from tests.stores.test_restores import (
@@ -52,7 +52,7 @@ def test_a_worker_killed_at_any_call_is_followed_by_one_that_goes_on(after, logs
     before = held(logs)
     small_steps(monkeypatch)
     monkeypatch.setattr(module, "_KEPT_MAX", 60)  # of the packed bytes, some pieces are read twice
-    monkeypatch.setattr("logkeep.aws.progress._NOTED_EVERY", -1.0)
+    monkeypatch.setattr("logkeep.restores.progress_store._NOTED_EVERY", -1.0)
     for number in range(200):
         asked = RestoreRequest(prefix=f"copy{number}-")
         report, _ = restoring.begin("more", asked, now_ms())
@@ -86,7 +86,7 @@ def test_a_request_killed_at_any_call_can_be_repeated(after, logs, store, restor
 
 def test_two_workers_at_once_end_with_one_log_each(logs, store, restoring, monkeypatch) -> None:
     small_steps(monkeypatch)
-    monkeypatch.setattr("logkeep.aws.progress._NOTED_EVERY", -1.0)
+    monkeypatch.setattr("logkeep.restores.progress_store._NOTED_EVERY", -1.0)
     before = filled(logs, store)
     lose()
     report, _ = restoring.begin("more", HERE, now_ms())

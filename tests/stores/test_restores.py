@@ -11,8 +11,6 @@ from typing import Any
 import pytest
 
 from logkeep.aws import clients
-from logkeep.aws import restores as module
-from logkeep.aws.restores import Restores
 from logkeep.backups.records import Status
 from logkeep.backups.runs import backup_runs
 from logkeep.backups.store import BackupStore, backup_store
@@ -21,7 +19,9 @@ from logkeep.errors import Conflict, RecordNotFound, TooLarge
 from logkeep.logid import LogId
 from logkeep.logs.head import Certificate, Head, Totals
 from logkeep.logs.store import LogStore, log_store
-from logkeep.restores import RestoreReport, RestoreRequest
+from logkeep.restores import store as module
+from logkeep.restores.plan import RestoreReport, RestoreRequest
+from logkeep.restores.store import Restores
 from tests.calls import CLUSTER, PROJECT
 from tests.faults import counted
 

@@ -10,8 +10,6 @@ from typing import Any
 import pytest
 
 from logkeep.aws import clients
-from logkeep.aws.restores import restores
-from logkeep.aws.verifications import verifications
 from logkeep.backups.jobs import STALLED_AFTER
 from logkeep.backups.records import BackupRecord, RecordQuery, Status
 from logkeep.backups.retention_store import Retention, retention
@@ -22,7 +20,9 @@ from logkeep.backups.store import BackupStore, backup_store, record_of
 from logkeep.clock import now_ms
 from logkeep.errors import Busy, Conflict, RecordNotFound
 from logkeep.logs.store import log_store
-from logkeep.restores import RestoreRequest
+from logkeep.restores.plan import RestoreRequest
+from logkeep.restores.store import restores
+from logkeep.restores.verification_store import verifications
 from tests.calls import CLUSTER, PROJECT
 from tests.faults import Killed, at_once, killed, killed_at
 from tests.stores.test_backup_runs import begin, fill, restored, stored

@@ -7,9 +7,6 @@ from typing import Any
 
 import pytest
 
-from logkeep import verification
-from logkeep.aws import verifications as module
-from logkeep.aws.verifications import Verifications, verifications
 from logkeep.backups.jobs import NOBODY, STALLED_AFTER
 from logkeep.backups.records import BackupRecord
 from logkeep.backups.runs import backup_runs
@@ -19,7 +16,10 @@ from logkeep.errors import Busy, Conflict, TooLarge
 from logkeep.logid import LogId
 from logkeep.logs.fragment import inflated
 from logkeep.logs.store import log_store
-from logkeep.verification import SAMPLES, Mode, Verification, sampled
+from logkeep.restores import verification
+from logkeep.restores import verification_store as module
+from logkeep.restores.verification import SAMPLES, Mode, Verification, sampled
+from logkeep.restores.verification_store import Verifications, verifications
 from tests.calls import CLUSTER, PROJECT
 from tests.faults import Killed, at_once, counted, killed_at
 
@@ -143,7 +143,7 @@ def test_where_the_bucket_tells_no_checksum_every_byte_is_read(verifying, chain,
 
 
 def test_a_sample_is_bounded(verifying, store, monkeypatch) -> None:
-    monkeypatch.setattr("logkeep.verification.SAMPLE_MAX", 100)
+    monkeypatch.setattr("logkeep.restores.verification.SAMPLE_MAX", 100)
     for number in range(40):
         text = random.Random(number).randbytes(500)
         append(f"node-{number}/x", text)
@@ -206,7 +206,7 @@ def test_of_a_file_that_is_packed_a_thousand_times_a_part_is_inflated(verifying,
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 def test_a_worker_killed_at_any_call_is_followed_by_one_that_goes_on(after, verifying, chain, monkeypatch) -> None:
     monkeypatch.setattr(module, "_STEP", 1000)
-    monkeypatch.setattr("logkeep.aws.progress._NOTED_EVERY", -1.0)
+    monkeypatch.setattr("logkeep.restores.progress_store._NOTED_EVERY", -1.0)
     total = sum(each.size or 0 for each in chain)
     for number in range(100):
         begun, _ = verifying.begin("more", now_ms())
@@ -244,7 +244,7 @@ def test_what_was_read_is_not_read_again(verifying, chain, monkeypatch) -> None:
 
 def test_two_workers_at_once_end_with_one_result(verifying, chain, monkeypatch) -> None:
     monkeypatch.setattr(module, "_STEP", 500)
-    monkeypatch.setattr("logkeep.aws.progress._NOTED_EVERY", -1.0)
+    monkeypatch.setattr("logkeep.restores.progress_store._NOTED_EVERY", -1.0)
     begun, _ = verifying.begin("more", now_ms())
     assert at_once(*[lambda: verifying.go_on("more", begun.run, NEVER)] * 3) == [False] * 3
     assert (noted().state, noted().done, noted().archive) == ("passed", noted().total, 2)

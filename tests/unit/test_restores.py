@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from logkeep.backups.cuts import Cut
 from logkeep.errors import Corrupt, Invalid
 from logkeep.logs.head import Head, State, Totals
-from logkeep.restores import Outcome, RestoreReport, RestoreRequest, Target, plan, targets
+from logkeep.restores.plan import Outcome, RestoreReport, RestoreRequest, Target, plan, targets
 from tests.unit.memory import MemoryLogs, content
 from tests.unit.test_cuts import NAMES, ROUNDS
 

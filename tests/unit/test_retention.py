@@ -11,8 +11,8 @@ from logkeep.backups.jobs import STALLED_AFTER, Job
 from logkeep.backups.records import BackupRecord, Status, chain
 from logkeep.backups.retention import expired, expires_at
 from logkeep.backups.schedule import DAY
-from logkeep.restores import RestoreReport
-from logkeep.verification import Verification
+from logkeep.restores.plan import RestoreReport
+from logkeep.restores.verification import Verification
 
 NOW = 1000 * DAY
 BEGIN: dict[str, Callable[[int], Job]] = {

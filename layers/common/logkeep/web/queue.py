@@ -8,11 +8,6 @@ from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from logkeep.aws.multipart import Unfinished
-from logkeep.aws.restore_queue import ORDERS as RESTORE_ORDERS
-from logkeep.aws.restore_queue import RestoreOrder
-from logkeep.aws.restore_queue import send as send_restore
-from logkeep.aws.restores import restores
-from logkeep.aws.verifications import verifications
 from logkeep.backups.notice_store import publish_failures
 from logkeep.backups.queue import ORDERS, DueOrder, ExpireOrder, RunOrder, send
 from logkeep.backups.retention_store import retention
@@ -25,6 +20,11 @@ from logkeep.downloads.queue import order_file
 from logkeep.downloads.render_store import renders
 from logkeep.errors import BackupRuns, Busy, ClusterNotFound, NotEnabled, NotFound
 from logkeep.logs.store import log_store
+from logkeep.restores.queue import ORDERS as RESTORE_ORDERS
+from logkeep.restores.queue import RestoreOrder
+from logkeep.restores.queue import send as send_restore
+from logkeep.restores.store import restores
+from logkeep.restores.verification_store import verifications
 
 # What a part may take, so that an invocation ends between parts and not within one.
 _RESERVE_SECONDS = 45

@@ -6,10 +6,6 @@ from typing import Any
 
 from pydantic import BaseModel, RootModel
 
-from logkeep.aws.archives import archives
-from logkeep.aws.restore_queue import RestoreOrder, VerifyOrder, send
-from logkeep.aws.restores import restores
-from logkeep.aws.verifications import verifications
 from logkeep.backups.records import BackupRecord, ClusterLogRecord
 from logkeep.backups.retention import expires_at
 from logkeep.backups.store import backup_store
@@ -20,9 +16,13 @@ from logkeep.downloads.rendition import Facts
 from logkeep.errors import Conflict, RecordNotFound
 from logkeep.identity.credentials import Scope
 from logkeep.logid import is_segment
-from logkeep.restores import RestoreReport, RestoreRequest
+from logkeep.restores.archive_store import archives
+from logkeep.restores.plan import RestoreReport, RestoreRequest
+from logkeep.restores.queue import RestoreOrder, VerifyOrder, send
+from logkeep.restores.store import restores
+from logkeep.restores.verification import Verification, VerifyRequest
+from logkeep.restores.verification_store import verifications
 from logkeep.settings import settings
-from logkeep.verification import Verification, VerifyRequest
 from logkeep.web.app import Answer, App
 from logkeep.web.backups import BODY_MAX
 

@@ -11,15 +11,15 @@ from typing import Final
 
 from botocore.exceptions import ClientError
 
-from logkeep.aws.archives import Archives, archives
 from logkeep.aws.dynamo import attempts
 from logkeep.aws.objects import is_absent
 from logkeep.aws.parts import ObjectRange
-from logkeep.aws.progress import Progress, Superseded, TimeUp, in_time, job_of
 from logkeep.backups.records import BackupRecord
 from logkeep.clock import now_ms
 from logkeep.errors import Busy, Conflict, Corrupt
-from logkeep.verification import FAILURES_MAX, Mode, Sample, Verification, sampled
+from logkeep.restores.archive_store import Archives, archives
+from logkeep.restores.progress_store import Progress, Superseded, TimeUp, in_time, job_of
+from logkeep.restores.verification import FAILURES_MAX, Mode, Sample, Verification, sampled
 
 _STEP: Final = 64 << 20  # bytes that are read between two looks at the clock
 _CHANCE: Final = random.SystemRandom()

@@ -1,0 +1,1 @@
+"""Archives opened, verified and restored. May import backups and what backups may import."""
