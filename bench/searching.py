@@ -6,8 +6,8 @@ from typing import Any, Final
 from bench.measure import show
 from bench.meter import Meter
 from bench.texts import log_text
+from logkeep.apis.css.search import READ_MAX, SearchRequest, search
 from logkeep.downloads.rendition import Row
-from logkeep.log_search import READ_MAX, SearchRequest, search
 from logkeep.logid import LogId
 from logkeep.logs.store import LogStore, log_store
 

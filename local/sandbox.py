@@ -35,7 +35,7 @@ _PRELOADED: Final = [
     "logkeep.events.store",
     "logkeep.downloads.render_store",
     "logkeep.web.delivery",
-    "logkeep.kuscia",
+    "logkeep.apis.kuscia.messages",
 ]
 
 

@@ -1,5 +1,5 @@
 """Queue of files to be built: one message is one file that took a request too long."""
 
-from logkeep.web.queue import build_ordered_file, queue_entrypoint
+from logkeep.apis.worker import build_ordered_file, queue_entrypoint
 
 lambda_handler = queue_entrypoint(build_ordered_file)

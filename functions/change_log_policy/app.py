@@ -1,7 +1,7 @@
 """POST …/logs/policy/update and PUT …/logs/policy/close: back a cluster's logs up every day, or do not."""
 
+from logkeep.apis.css.http import close_policy, update_policy
 from logkeep.web.app import Answer, App, entrypoint
-from logkeep.web.backups import close_policy, update_policy
 from logkeep.web.error_bodies import CSS
 
 app = App(CSS, "change_log_policy")

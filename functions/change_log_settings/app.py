@@ -1,7 +1,7 @@
 """POST …/clusters/{cluster_id}/logs/settings: change how a cluster's logs are backed up."""
 
+from logkeep.apis.css.http import change_settings
 from logkeep.web.app import Answer, App, entrypoint
-from logkeep.web.backups import change_settings
 from logkeep.web.error_bodies import CSS
 
 app = App(CSS, "change_log_settings")

@@ -1,7 +1,7 @@
 """POST …/clusters/{cluster_id}/logs/connectivity: whether logs could be collected into a cluster."""
 
+from logkeep.apis.css.http import try_target
 from logkeep.web.app import Answer, App, entrypoint
-from logkeep.web.backups import try_target
 from logkeep.web.error_bodies import CSS
 
 app = App(CSS, "check_log_connectivity")

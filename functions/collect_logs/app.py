@@ -1,7 +1,7 @@
 """POST …/clusters/{cluster_id}/logs/collect: back a cluster's logs up now."""
 
+from logkeep.apis.css.http import start_backup
 from logkeep.web.app import Answer, App, entrypoint
-from logkeep.web.backups import start_backup
 from logkeep.web.error_bodies import CSS
 
 app = App(CSS, "collect_logs")

@@ -1,8 +1,8 @@
 """GET …/logs/records/{record_id}/archive: the ZIP of a backup."""
 
+from logkeep.apis.css.archive_http import hand_out_archive
 from logkeep.web.app import Answer, App, entrypoint
 from logkeep.web.error_bodies import CSS
-from logkeep.web.restores import hand_out_archive
 
 app = App(CSS, "download_backup")
 

@@ -1,7 +1,7 @@
 """PUT and DELETE …/clusters/{cluster_id}/logs/records/{record_id}/hold: keep a backup from expiring, or let it go."""
 
+from logkeep.apis.css.http import hold_record
 from logkeep.web.app import Answer, App, entrypoint
-from logkeep.web.backups import hold_record
 from logkeep.web.error_bodies import CSS
 
 app = App(CSS, "hold_backup")

@@ -1,8 +1,8 @@
 """POST /v3/auth/tokens: a token for a user's password, as Keystone's clients ask for one."""
 
+from logkeep.apis.keystone.http import answer_login
 from logkeep.web.app import Answer, App, entrypoint
 from logkeep.web.error_bodies import IAM
-from logkeep.web.identity import answer_login
 
 app = App(IAM, "issue_token")
 

@@ -1,9 +1,9 @@
 """GET /v1/{project_id}/logs: the certificates of a project's logs, in order of their ids."""
 
+from logkeep.apis.logs.http import ListQuery, LogPage
 from logkeep.logs.store import log_store
 from logkeep.web.app import Answer, App, entrypoint
 from logkeep.web.error_bodies import LOGKEEP
-from logkeep.web.logs import ListQuery, LogPage
 
 app = App(LOGKEEP, "list_logs")
 

@@ -1,8 +1,8 @@
 """GET /v1 and /v2/{project_id}/services/{service_id}/events: a page of events, counted exactly (seed 001; the SDK)."""
 
+from logkeep.apis.modelarts.infer_events import InferEventQuery
 from logkeep.events.segments import EventQuery
 from logkeep.events.store import event_store
-from logkeep.infer_events import InferEventQuery
 from logkeep.web.app import Answer, App, entrypoint
 from logkeep.web.error_bodies import MODELARTS
 

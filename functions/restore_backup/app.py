@@ -1,8 +1,8 @@
 """POST …/logs/records/{record_id}/restore: write the logs of a backup back, or tell what that would do."""
 
+from logkeep.apis.css.archive_http import restore
 from logkeep.web.app import Answer, App, entrypoint
 from logkeep.web.error_bodies import CSS
-from logkeep.web.restores import restore
 
 app = App(CSS, "restore_backup")
 

@@ -1,5 +1,5 @@
 """Queue of backups: one message is a backup to start or to go on with."""
 
-from logkeep.web.queue import queue_entrypoint, work_on_backup
+from logkeep.apis.worker import queue_entrypoint, work_on_backup
 
 lambda_handler = queue_entrypoint(work_on_backup)

@@ -1,5 +1,5 @@
 """Queue of archives: one message is a restore, or a verification in full, to go on with."""
 
-from logkeep.web.queue import queue_entrypoint, work_on_archive
+from logkeep.apis.worker import queue_entrypoint, work_on_archive
 
 lambda_handler = queue_entrypoint(work_on_archive)

@@ -1,8 +1,8 @@
 """POST …/clusters/{cluster_id}/logs/search: the newest records of a cluster's log that match."""
 
+from logkeep.apis.css.search_http import search_log
 from logkeep.web.app import Answer, App, entrypoint
 from logkeep.web.error_bodies import CSS
-from logkeep.web.search import search_log
 
 app = App(CSS, "search_logs")
 

@@ -2,7 +2,7 @@
 
 from contextlib import suppress
 
-from logkeep.checks import ConsoleQuery, DetailQuery, LogDetail
+from logkeep.apis.check.detail import ConsoleQuery, DetailQuery, LogDetail
 from logkeep.downloads.files import check_heads
 from logkeep.errors import LogNotFound
 from logkeep.logs.store import log_store

@@ -1,7 +1,7 @@
 """GET …/clusters/{cluster_id}/logs/settings: how a cluster's logs are backed up."""
 
+from logkeep.apis.css.http import show_settings
 from logkeep.web.app import Answer, App, entrypoint
-from logkeep.web.backups import show_settings
 from logkeep.web.error_bodies import CSS
 
 app = App(CSS, "show_log_settings")

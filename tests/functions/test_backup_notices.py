@@ -6,6 +6,7 @@ from typing import Any
 import boto3
 import pytest
 
+from logkeep.apis.worker import work_on_backup
 from logkeep.aws import clients
 from logkeep.backups.queue import DueOrder, ExpireOrder, RunOrder
 from logkeep.backups.runs import BackupRuns
@@ -17,7 +18,6 @@ from logkeep.clock import now_ms
 from logkeep.errors import Corrupt
 from logkeep.logs.store import log_store
 from logkeep.settings import settings
-from logkeep.web.queue import work_on_backup
 from tests.calls import CLUSTER, PROJECT
 from tests.faults import Killed, killed, killed_at
 from tests.stores.test_backup_runs import begin, expire, fill
@@ -72,7 +72,7 @@ def outbox(store: BackupStore) -> list[str]:
 
 def test_a_failure_is_told_at_once_with_what_to_do(store, people, corrupt, monkeypatch) -> None:
     warned: list[Any] = []
-    monkeypatch.setattr("logkeep.web.queue.logger.warning", lambda _, extra: warned.append(extra["records"]))
+    monkeypatch.setattr("logkeep.apis.worker.logger.warning", lambda _, extra: warned.append(extra["records"]))
     fill()
     begin(store)
     work_on_backup(RUN, 900)
@@ -217,7 +217,7 @@ def test_a_sweep_is_ordered_once_a_day(store, monkeypatch) -> None:
 
 def test_a_sweep_that_has_more_to_do_is_ordered_again(store, monkeypatch) -> None:
     sent: list[Any] = []
-    monkeypatch.setattr("logkeep.web.queue.send", sent.append)
+    monkeypatch.setattr("logkeep.apis.worker.send", sent.append)
     monkeypatch.setattr("logkeep.backups.retention_store.Retention.sweep", lambda *_: not sent)
     order = ExpireOrder(project=PROJECT, cluster=CLUSTER)
     for _ in range(2):

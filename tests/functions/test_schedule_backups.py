@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from logkeep.apis.worker import work_on_backup
 from logkeep.aws import clients
 from logkeep.backups import worker as schedules
 from logkeep.backups.queue import DueOrder, RunOrder
@@ -15,7 +16,6 @@ from logkeep.backups.store import ASKED_MAX, QUEUED_FOR, BackupStore, backup_sto
 from logkeep.backups.worker import SPREAD_SECONDS, start_what_is_due
 from logkeep.clock import now_ms
 from logkeep.logs.store import log_store
-from logkeep.web.queue import work_on_backup
 from tests.calls import CLUSTER, PROJECT, Context, event
 from tests.faults import Killed, at_once, killed
 
@@ -35,7 +35,7 @@ def store(aws) -> BackupStore:
 
 @pytest.fixture(autouse=True)
 def _worked_on_in_time(monkeypatch) -> None:
-    monkeypatch.setattr("logkeep.web.queue.now_ms", lambda: TONIGHT + 5000)
+    monkeypatch.setattr("logkeep.apis.worker.now_ms", lambda: TONIGHT + 5000)
 
 
 @pytest.fixture
@@ -121,7 +121,7 @@ def test_a_run_that_meets_another_one_has_failed_as_overlapped_once(store) -> No
 
 
 def test_an_order_that_is_older_than_a_day_is_left_to_the_later_one(store, monkeypatch) -> None:
-    monkeypatch.setattr("logkeep.web.queue.now_ms", lambda: TONIGHT + DAY + 1)
+    monkeypatch.setattr("logkeep.apis.worker.now_ms", lambda: TONIGHT + DAY + 1)
     run()
     assert list(store.records()) == [], "the record of such a run may have expired"
     run(TONIGHT + DAY)

@@ -12,6 +12,7 @@ import boto3
 import functions.run_backup.app as run_backup
 import functions.run_restore.app as run_restore
 from local.queues import record_of
+from logkeep.apis import worker as web_queue
 from logkeep.aws import clients, parts
 from logkeep.aws import multipart as uploads
 from logkeep.backups import runs as backup_runs
@@ -19,7 +20,6 @@ from logkeep.backups import store as backups
 from logkeep.errors import Busy
 from logkeep.restores import progress_store as progress
 from logkeep.restores import store as restores
-from logkeep.web import queue as web_queue
 from tests.calls import Context
 from tests.soak.processes import Tell
 

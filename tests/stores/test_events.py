@@ -5,10 +5,10 @@ import time
 
 import pytest
 
+from logkeep.apis.modelarts.infer_events import InferEventQuery
 from logkeep.aws import clients
 from logkeep.events.segments import Event, EventBatch, EventQuery, EventType
 from logkeep.events.store import EventStore, event_store
-from logkeep.infer_events import InferEventQuery
 from tests.calls import PROJECT
 from tests.faults import Killed, at_once, counted, killed
 

@@ -6,9 +6,9 @@ from itertools import islice
 
 import pytest
 
+from logkeep.apis.css.search import SearchAnswer, SearchRequest, search
 from logkeep.aws.dynamo import encode
 from logkeep.downloads.rendition import Row
-from logkeep.log_search import SearchAnswer, SearchRequest, search
 from logkeep.logid import LogId
 from logkeep.logs.fragment import deflate
 from logkeep.logs.items import row_item, sort_key

@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from logkeep.apis.kuscia.messages import from_restart, restarts_of
 from logkeep.clock import Clock
-from logkeep.kuscia import from_restart, restarts_of
 from logkeep.logid import LogId
 from logkeep.logs.head import Head
 from logkeep.reading.follow import Follower

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from logkeep import builds
+from logkeep.apis.build import pages as builds
+from logkeep.apis.build.pages import stages, strip_of
 from logkeep.aws.parts import size_of
-from logkeep.builds import stages, strip_of
 from logkeep.downloads.files import BuildFile, FileOrder, FullLogQuery, full_log_file
 from logkeep.downloads.rendition import Facts, log_file
 from logkeep.errors import Invalid, LogNotFound, TooLarge

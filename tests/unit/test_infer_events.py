@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from logkeep.apis.modelarts.infer_events import InferEventPage, InferEventQuery
 from logkeep.events.segments import EVERY_TYPE, TIME_MAX, EventType, Selection
 from logkeep.events.timeline import StoredEvent
-from logkeep.infer_events import InferEventPage, InferEventQuery
 
 NOON = 1_769_860_800_000  # 2026-01-31T12:00:00Z
 

@@ -8,12 +8,8 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from logkeep import kuscia
-from logkeep.kuscia import (
-    MESSAGE_BYTES,
-    MESSAGE_LINES,
-    messages,
-)
+from logkeep.apis.kuscia import messages as kuscia
+from logkeep.apis.kuscia.messages import MESSAGE_BYTES, MESSAGE_LINES, messages
 from tests.unit.samples import any_bytes, cut, cuts_of
 from tests.unit.test_kuscia import any_text
 

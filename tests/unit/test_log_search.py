@@ -10,8 +10,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from logkeep import log_search
-from logkeep.log_search import LogItem, SearchAnswer, SearchRequest, search
+from logkeep.apis.css import search as log_search
+from logkeep.apis.css.search import LogItem, SearchAnswer, SearchRequest, search
 from logkeep.logs import fragment
 from logkeep.logs.head import Head
 from logkeep.logs.levels import starts

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from logkeep.apis.kuscia.messages import messages
 from logkeep.errors import Invalid
-from logkeep.kuscia import messages
 from logkeep.logid import LogId
 from logkeep.ndjson import within
 from logkeep.reading import follow

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final, Literal, Protocol
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from logkeep.builds import STAGE, stages
+from logkeep.apis.build.pages import STAGE, stages
 from logkeep.downloads.rendition import LogReader, Rendition, log_file, zip_file
 from logkeep.errors import Invalid, LogNotFound, TooLarge
 from logkeep.logid import LogId, is_segment

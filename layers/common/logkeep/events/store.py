@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import BaseModel
 
+from logkeep.apis.modelarts.infer_events import InferEventPage, InferEventQuery
 from logkeep.aws import clients
 from logkeep.aws.dynamo import attempts, decode, encode, query, transact
 from logkeep.backups.event_files import PackedSegment
@@ -34,7 +35,6 @@ from logkeep.events.segments import (
     unpack_segment,
 )
 from logkeep.events.timeline import Card, StoredSegment, read_page, search_page
-from logkeep.infer_events import InferEventPage, InferEventQuery
 from logkeep.logid import is_segment
 from logkeep.settings import settings
 

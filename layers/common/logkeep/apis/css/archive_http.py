@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, RootModel
 
+from logkeep.apis.css.http import BODY_MAX
 from logkeep.backups.records import BackupRecord, ClusterLogRecord
 from logkeep.backups.retention import expires_at
 from logkeep.backups.store import backup_store
@@ -24,7 +25,6 @@ from logkeep.restores.verification import Verification, VerifyRequest
 from logkeep.restores.verification_store import verifications
 from logkeep.settings import settings
 from logkeep.web.app import Answer, App
-from logkeep.web.backups import BODY_MAX
 
 
 class ArchiveFacts(BaseModel):

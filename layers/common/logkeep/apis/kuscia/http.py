@@ -7,17 +7,7 @@ from typing import Final
 
 from aws_lambda_powertools.event_handler import Response
 
-from logkeep.errors import (
-    Forbidden,
-    Invalid,
-    LogkeepError,
-    RouteNotFound,
-    Throttled,
-    TooLarge,
-    Unauthenticated,
-    UnsupportedBody,
-)
-from logkeep.kuscia import (
+from logkeep.apis.kuscia.messages import (
     UNEXPECTED,
     LogQuery,
     QueryRefused,
@@ -27,6 +17,16 @@ from logkeep.kuscia import (
     refusal,
     restarts_of,
     task_heads,
+)
+from logkeep.errors import (
+    Forbidden,
+    Invalid,
+    LogkeepError,
+    RouteNotFound,
+    Throttled,
+    TooLarge,
+    Unauthenticated,
+    UnsupportedBody,
 )
 from logkeep.logid import LogId
 from logkeep.logs.head import Head

@@ -3,10 +3,10 @@
 import time
 from typing import Final
 
+from logkeep.apis.css.http import BODY_MAX, cluster_of
+from logkeep.apis.css.search import SearchRequest, nothing, search
 from logkeep.errors import LogNotFound
-from logkeep.log_search import SearchRequest, nothing, search
 from logkeep.web.app import Answer, App
-from logkeep.web.backups import BODY_MAX, cluster_of
 
 _SECONDS: Final = 10  # that a search reads
 
