@@ -1,1 +1,1 @@
-"""Backups of a cluster: settings, records, cuts, runs, retention. May import events and what it may import."""
+"""Backups of a cluster: settings, records, cuts, runs, retention. May import events and all below it."""

@@ -1,1 +1,1 @@
-"""Files made of logs and handed out: archives, renders, links. May import logs and what logs may import."""
+"""Files made of logs and handed out: archives, renders, links. May import logs and all below it."""

@@ -1,1 +1,1 @@
-"""Service events: segments, cards and pages of them. May import downloads and what downloads may import."""
+"""Service events: segments, cards and pages of them. May import downloads and all below it."""

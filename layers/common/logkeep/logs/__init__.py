@@ -1,1 +1,1 @@
-"""What a log is: fragments, levels, heads, registrations and their store. May import web and what web may import."""
+"""What a log is: fragments, levels, heads, registrations and their store. May import web and all below it."""

@@ -1,1 +1,1 @@
-"""One log read: backwards, in pages, as it grows. May import downloads and what downloads may import."""
+"""One log read: backwards, in pages, as it grows. May import downloads and all below it."""

@@ -1,1 +1,1 @@
-"""Archives opened, verified and restored. May import backups and what backups may import."""
+"""Archives opened, verified and restored. May import backups and all below it."""

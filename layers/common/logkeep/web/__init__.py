@@ -1,1 +1,1 @@
-"""What every HTTP function shares: the App, error bodies, delivery, audit. May import identity and what it may import."""
+"""What every HTTP function shares: the App, error bodies, delivery, audit. May import identity and all below it."""
