@@ -8,8 +8,10 @@ from typing import Any, Final
 from bench import prices
 from bench.measure import show, times
 from bench.meter import Meter
+from logkeep.apis.modelarts.events import EventQuery, page_of
 from logkeep.aws.dynamo import encode
-from logkeep.events.segments import MINUTE, Event, EventBatch, EventQuery, EventType
+from logkeep.clock import MINUTE
+from logkeep.events.segments import Event, EventBatch, EventType
 from logkeep.events.store import event_store
 
 PROJECT: Final = "0f5f3d6c1b6a4d5a8f4e1a2b3c4d5e6f"
@@ -68,7 +70,7 @@ def _paging(dynamodb: Any, chance: random.Random) -> None:
     rows = []
     for page in (0, 90):
         with Meter(dynamodb).counting() as meter:
-            found = store.page(EventQuery(offset=page, limit=PAGE, order="asc"))
+            found = page_of(store, EventQuery(offset=page, limit=PAGE, order="asc"))
         if (found.count, found.total_count) != (PAGE, TOTAL):
             raise AssertionError(f"page {page} holds {found.count} of {found.total_count} events")
         skipped = sum(sizes[: (page + 1) * PAGE])

@@ -7,8 +7,8 @@ from bench.measure import show
 from bench.meter import Meter
 from bench.texts import log_text
 from logkeep.apis.css.search import READ_MAX, SearchRequest, search
-from logkeep.downloads.rendition import Row
 from logkeep.logid import LogId
+from logkeep.logs.reader import Row
 from logkeep.logs.store import LogStore, log_store
 
 PROJECT: Final = "0f5f3d6c1b6a4d5a8f4e1a2b3c4d5e6f"

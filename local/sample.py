@@ -18,9 +18,9 @@ from logkeep.backups.records import BackupRecord, Status
 from logkeep.backups.runs import backup_runs
 from logkeep.backups.settings import LogSettings
 from logkeep.backups.store import backup_store
-from logkeep.clock import now_ms
+from logkeep.clock import DAY, HOUR, MINUTE, now_ms
 from logkeep.errors import BackupRuns, LogNotFound
-from logkeep.events.segments import DAY, HOUR, MINUTE, Event, EventBatch, EventType
+from logkeep.events.segments import Event, EventBatch, EventType
 from logkeep.events.store import event_store
 from logkeep.identity.credential_store import credential_store
 from logkeep.identity.credentials import Credential, Kind, Scope, access_key_place, token_place, user_id, user_place

@@ -25,6 +25,7 @@ ROOMS = (
 )
 FLOOR = {room: floor for floor, rooms in enumerate(ROOMS) for room in rooms}
 
+PURE = {"aws/parts.py", "web/delivery.py", "web/error_bodies.py"}  # in rooms that are not
 SPEAKS_AWS = ("boto3", "botocore", "logkeep.settings", "os")
 SPEAKS_HTTP = ("aws_lambda_powertools", "logkeep.web.app", "logkeep.web.entrypoints", "logkeep.web.audit")
 
@@ -66,7 +67,7 @@ def is_worker(path: Path) -> bool:
 
 
 def is_pure(path: Path) -> bool:
-    return not (speaks_aws(path) or speaks_http(path) or is_worker(path))
+    return named(path) in PURE or not (speaks_aws(path) or speaks_http(path) or is_worker(path))
 
 
 def module_at(name: str) -> Path | None:
@@ -115,13 +116,12 @@ def test_what_is_not_named_for_aws_or_http_is_pure(path: Path) -> None:
         assert uses(path, *SPEAKS_AWS, *SPEAKS_HTTP) == []
     for name in uses(path, "logkeep"):
         imported = module_at(name)
-        assert imported is None or is_pure(imported) or named(imported) == "web/delivery.py", name
+        assert imported is None or is_pure(imported), name
 
 
-@pytest.mark.parametrize("path", [path for path in MODULES if speaks_aws(path)], ids=named)
+@pytest.mark.parametrize("path", [path for path in MODULES if speaks_aws(path) and path.stem != "triggers"], ids=named)
 def test_stores_know_no_http(path: Path) -> None:
-    if path.stem != "triggers":
-        assert uses(path, *SPEAKS_HTTP) == []
+    assert uses(path, *SPEAKS_HTTP) == []
 
 
 @pytest.mark.parametrize("path", [path for path in MODULES if speaks_http(path)], ids=named)

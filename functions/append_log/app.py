@@ -1,9 +1,10 @@
 """PATCH /v1/{project_id}/logs/{log_id}: make a log hold these bytes at this offset."""
 
+from logkeep.apis.logs.codes import LOGKEEP
 from logkeep.apis.logs.http import AppendQuery, answer_appended, pieces_of
 from logkeep.logs.store import log_store
-from logkeep.web.app import Answer, App, entrypoint
-from logkeep.web.error_bodies import LOGKEEP
+from logkeep.web.app import Answer, App
+from logkeep.web.entrypoints import entrypoint
 
 app = App(LOGKEEP, "append_log", takes_files=True)
 

@@ -1,8 +1,9 @@
 """POST …/logs/policy/update and PUT …/logs/policy/close: back a cluster's logs up every day, or do not."""
 
+from logkeep.apis.css.codes import CSS
 from logkeep.apis.css.http import close_policy, update_policy
-from logkeep.web.app import Answer, App, entrypoint
-from logkeep.web.error_bodies import CSS
+from logkeep.web.app import Answer, App
+from logkeep.web.entrypoints import entrypoint
 
 app = App(CSS, "change_log_policy")
 

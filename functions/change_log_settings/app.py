@@ -1,8 +1,9 @@
 """POST …/clusters/{cluster_id}/logs/settings: change how a cluster's logs are backed up."""
 
+from logkeep.apis.css.codes import CSS
 from logkeep.apis.css.http import change_settings
-from logkeep.web.app import Answer, App, entrypoint
-from logkeep.web.error_bodies import CSS
+from logkeep.web.app import Answer, App
+from logkeep.web.entrypoints import entrypoint
 
 app = App(CSS, "change_log_settings")
 

@@ -1,8 +1,9 @@
 """POST …/clusters/{cluster_id}/logs/connectivity: whether logs could be collected into a cluster."""
 
+from logkeep.apis.css.codes import CSS
 from logkeep.apis.css.http import try_target
-from logkeep.web.app import Answer, App, entrypoint
-from logkeep.web.error_bodies import CSS
+from logkeep.web.app import Answer, App
+from logkeep.web.entrypoints import entrypoint
 
 app = App(CSS, "check_log_connectivity")
 

@@ -1,8 +1,9 @@
 """POST …/clusters/{cluster_id}/logs/collect: back a cluster's logs up now."""
 
+from logkeep.apis.css.codes import CSS
 from logkeep.apis.css.http import start_backup
-from logkeep.web.app import Answer, App, entrypoint
-from logkeep.web.error_bodies import CSS
+from logkeep.web.app import Answer, App
+from logkeep.web.entrypoints import entrypoint
 
 app = App(CSS, "collect_logs")
 

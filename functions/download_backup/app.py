@@ -1,8 +1,9 @@
 """GET …/logs/records/{record_id}/archive: the ZIP of a backup."""
 
 from logkeep.apis.css.archive_http import hand_out_archive
-from logkeep.web.app import Answer, App, entrypoint
-from logkeep.web.error_bodies import CSS
+from logkeep.apis.css.codes import CSS
+from logkeep.web.app import Answer, App
+from logkeep.web.entrypoints import entrypoint
 
 app = App(CSS, "download_backup")
 

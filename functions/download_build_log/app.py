@@ -1,9 +1,10 @@
 """GET /v1/log/{record_id}/task-log: the log of one build action (seed 002); …/download-log: that of the whole build."""
 
-from logkeep.downloads.files import BuildLogQuery, FullLogQuery, build_log_file, full_log_file
+from logkeep.apis.build.codes import BUILD
+from logkeep.apis.build.files import BuildLogQuery, FullLogQuery, build_log_file, full_log_file
 from logkeep.downloads.http import deliver
-from logkeep.web.app import Answer, App, entrypoint, stream_entrypoint
-from logkeep.web.error_bodies import BUILD
+from logkeep.web.app import Answer, App
+from logkeep.web.entrypoints import entrypoint, stream_entrypoint
 
 app = App(BUILD, "download_build_log")
 

@@ -1,9 +1,10 @@
 """GET /v1/log-file: all logs of some sub-jobs as one ZIP (seed 004)."""
 
-from logkeep.downloads.files import CheckFile, sub_job_ids
+from logkeep.apis.check.codes import CHECK
+from logkeep.apis.check.files import CheckFile, sub_job_ids
 from logkeep.downloads.http import deliver
-from logkeep.web.app import Answer, App, entrypoint, stream_entrypoint
-from logkeep.web.error_bodies import CHECK
+from logkeep.web.app import Answer, App
+from logkeep.web.entrypoints import entrypoint, stream_entrypoint
 
 app = App(CHECK, "download_check_logs")
 

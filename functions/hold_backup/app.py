@@ -1,8 +1,9 @@
 """PUT and DELETE …/clusters/{cluster_id}/logs/records/{record_id}/hold: keep a backup from expiring, or let it go."""
 
+from logkeep.apis.css.codes import CSS
 from logkeep.apis.css.http import hold_record
-from logkeep.web.app import Answer, App, entrypoint
-from logkeep.web.error_bodies import CSS
+from logkeep.web.app import Answer, App
+from logkeep.web.entrypoints import entrypoint
 
 app = App(CSS, "hold_backup")
 

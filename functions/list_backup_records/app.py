@@ -1,12 +1,14 @@
 """GET /v1.0/{project_id}/clusters/{cluster_id}/logs/records: a page of a cluster's backup tasks (seed 003)."""
 
-from logkeep.backups.records import RecordQuery
+from logkeep.apis.css.codes import CSS
+from logkeep.apis.css.records import RecordQuery, page_of
 from logkeep.backups.store import backup_store
+from logkeep.clock import now_ms
 from logkeep.errors import ClusterNotFound
 from logkeep.logid import is_segment
 from logkeep.logs.store import log_store
-from logkeep.web.app import Answer, App, entrypoint
-from logkeep.web.error_bodies import CSS
+from logkeep.web.app import Answer, App
+from logkeep.web.entrypoints import entrypoint
 
 app = App(CSS, "list_backup_records")
 
@@ -17,7 +19,7 @@ def list_backup_records(project_id: str, cluster_id: str) -> Answer:
     if not is_segment(cluster_id):
         raise ClusterNotFound(cluster_id)
     project = app.caller.project
-    return app.answer_json(backup_store(project, cluster_id).page(query, log_store(project)))
+    return app.answer_json(page_of(backup_store(project, cluster_id).listed(log_store(project)), query, now_ms()))
 
 
 lambda_handler = entrypoint(app)

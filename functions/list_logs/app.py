@@ -1,9 +1,10 @@
 """GET /v1/{project_id}/logs: the certificates of a project's logs, in order of their ids."""
 
+from logkeep.apis.logs.codes import LOGKEEP
 from logkeep.apis.logs.http import ListQuery, LogPage
 from logkeep.logs.store import log_store
-from logkeep.web.app import Answer, App, entrypoint
-from logkeep.web.error_bodies import LOGKEEP
+from logkeep.web.app import Answer, App
+from logkeep.web.entrypoints import entrypoint
 
 app = App(LOGKEEP, "list_logs")
 

@@ -1,8 +1,9 @@
 """GET /v3/projects: the caller's project, which the vendors' SDKs ask for by the name of a region."""
 
+from logkeep.apis.keystone.codes import IAM
 from logkeep.identity.keystone import ProjectQuery, project_list
-from logkeep.web.app import Answer, App, entrypoint
-from logkeep.web.error_bodies import IAM
+from logkeep.web.app import Answer, App
+from logkeep.web.entrypoints import entrypoint
 
 app = App(IAM, "list_projects")
 

@@ -1,10 +1,11 @@
 """GET /v1 and /v2/{project_id}/services/{service_id}/events: a page of events, counted exactly (seed 001; the SDK)."""
 
-from logkeep.apis.modelarts.infer_events import InferEventQuery
-from logkeep.events.segments import EventQuery
+from logkeep.apis.modelarts.codes import MODELARTS
+from logkeep.apis.modelarts.events import EventQuery, page_of
+from logkeep.apis.modelarts.infer_events import InferEventQuery, infer_page_of
 from logkeep.events.store import event_store
-from logkeep.web.app import Answer, App, entrypoint
-from logkeep.web.error_bodies import MODELARTS
+from logkeep.web.app import Answer, App
+from logkeep.web.entrypoints import entrypoint
 
 app = App(MODELARTS, "list_service_events")
 
@@ -12,13 +13,13 @@ app = App(MODELARTS, "list_service_events")
 @app.get("/v1/<project_id>/services/<service_id>/events")
 def list_service_events(project_id: str, service_id: str) -> Answer:
     query = app.query(EventQuery)
-    return app.answer_json(event_store(app.caller.project, service_id).page(query))
+    return app.answer_json(page_of(event_store(app.caller.project, service_id), query))
 
 
 @app.get("/v2/<project_id>/services/<service_id>/events")
 def list_infer_service_events(project_id: str, service_id: str) -> Answer:
     query = app.query(InferEventQuery)
-    return app.answer_json(event_store(app.caller.project, service_id).infer_page(query))
+    return app.answer_json(infer_page_of(event_store(app.caller.project, service_id), query))
 
 
 lambda_handler = entrypoint(app)

@@ -1,8 +1,9 @@
 """POST …/clusters/{cluster_id}/logs/open and PUT …/logs/close: switch a cluster's log backup on and off."""
 
+from logkeep.apis.css.codes import CSS
 from logkeep.apis.css.http import close_collection, open_collection
-from logkeep.web.app import Answer, App, entrypoint
-from logkeep.web.error_bodies import CSS
+from logkeep.web.app import Answer, App
+from logkeep.web.entrypoints import entrypoint
 
 app = App(CSS, "open_log_backup")
 

@@ -1,9 +1,10 @@
 """GET /v1/log/{job_id}/{build_no}/real-time-log and its older forms: a page of a build's log, also while it runs."""
 
+from logkeep.apis.build.codes import BUILD
 from logkeep.apis.build.pages import BuildPageQuery, BuildStretchQuery, strip_of
 from logkeep.logs.store import log_store
-from logkeep.web.app import Answer, App, entrypoint
-from logkeep.web.error_bodies import BUILD
+from logkeep.web.app import Answer, App
+from logkeep.web.entrypoints import entrypoint
 
 app = App(BUILD, "page_build_log")
 

@@ -1,9 +1,10 @@
 """POST /v1/{project_id}/services/{service_id}/events: store events, once however often they are sent."""
 
+from logkeep.apis.modelarts.codes import MODELARTS
 from logkeep.events.segments import EventBatch
 from logkeep.events.store import event_store
-from logkeep.web.app import Answer, App, entrypoint
-from logkeep.web.error_bodies import MODELARTS
+from logkeep.web.app import Answer, App
+from logkeep.web.entrypoints import entrypoint
 
 BODY_MAX = 1 << 20
 KEY_MAX = 256

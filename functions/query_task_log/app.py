@@ -1,10 +1,11 @@
 """POST /api/v1/log/task/query: a Kuscia task's log as NDJSON messages, also as it grows (seed 000)."""
 
 from logkeep.apis.kuscia.http import answer_error, answer_log, query_of
+from logkeep.apis.logs.codes import LOGKEEP
 from logkeep.identity.credentials import Kind
 from logkeep.logs.store import log_store
-from logkeep.web.app import Answer, App, entrypoint, stream_entrypoint
-from logkeep.web.error_bodies import LOGKEEP
+from logkeep.web.app import Answer, App
+from logkeep.web.entrypoints import entrypoint, stream_entrypoint
 
 app = App(LOGKEEP, "query_task_log", token=Kind.KUSCIA_TOKEN, error_answer=answer_error)
 

@@ -1,10 +1,11 @@
 """GET /v1/{project_id}/logs/{log_id}: a whole log; with follow=true its text as it grows."""
 
+from logkeep.apis.logs.codes import LOGKEEP
 from logkeep.downloads.files import text_file
 from logkeep.downloads.http import deliver
 from logkeep.reading.http import FollowQuery, follow_log
-from logkeep.web.app import Answer, App, entrypoint, stream_entrypoint
-from logkeep.web.error_bodies import LOGKEEP
+from logkeep.web.app import Answer, App
+from logkeep.web.entrypoints import entrypoint, stream_entrypoint
 
 app = App(LOGKEEP, "read_log")
 

@@ -1,8 +1,9 @@
 """POST …/logs/records/{record_id}/restore: write the logs of a backup back, or tell what that would do."""
 
 from logkeep.apis.css.archive_http import restore
-from logkeep.web.app import Answer, App, entrypoint
-from logkeep.web.error_bodies import CSS
+from logkeep.apis.css.codes import CSS
+from logkeep.web.app import Answer, App
+from logkeep.web.entrypoints import entrypoint
 
 app = App(CSS, "restore_backup")
 

@@ -1,10 +1,11 @@
 """PUT /v1/{project_id}/logs/{log_id}: the producer says that it is done, and gets the log's certificate."""
 
+from logkeep.apis.logs.codes import LOGKEEP
 from logkeep.apis.logs.http import totals_of
 from logkeep.logs.head import Certificate
 from logkeep.logs.store import log_store
-from logkeep.web.app import Answer, App, entrypoint
-from logkeep.web.error_bodies import LOGKEEP
+from logkeep.web.app import Answer, App
+from logkeep.web.entrypoints import entrypoint
 
 app = App(LOGKEEP, "seal_log")
 

@@ -1,8 +1,9 @@
 """POST …/clusters/{cluster_id}/logs/search: the newest records of a cluster's log that match."""
 
+from logkeep.apis.css.codes import CSS
 from logkeep.apis.css.search_http import search_log
-from logkeep.web.app import Answer, App, entrypoint
-from logkeep.web.error_bodies import CSS
+from logkeep.web.app import Answer, App
+from logkeep.web.entrypoints import entrypoint
 
 app = App(CSS, "search_logs")
 

@@ -2,9 +2,10 @@
 
 from http import HTTPStatus
 
+from logkeep.apis.keystone.codes import IAM
 from logkeep.identity.keystone import version_document, version_list
-from logkeep.web.app import Answer, App, entrypoint
-from logkeep.web.error_bodies import IAM
+from logkeep.web.app import Answer, App
+from logkeep.web.entrypoints import entrypoint
 
 app = App(IAM, "show_api_versions")
 

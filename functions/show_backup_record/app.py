@@ -1,8 +1,9 @@
 """GET …/logs/records/{record_id}: a backup with its archive, its last verification and its last restore."""
 
 from logkeep.apis.css.archive_http import show_record
-from logkeep.web.app import Answer, App, entrypoint
-from logkeep.web.error_bodies import CSS
+from logkeep.apis.css.codes import CSS
+from logkeep.web.app import Answer, App
+from logkeep.web.entrypoints import entrypoint
 
 app = App(CSS, "show_backup_record")
 

@@ -1,8 +1,9 @@
 """GET …/clusters/{cluster_id}/logs/settings: how a cluster's logs are backed up."""
 
+from logkeep.apis.css.codes import CSS
 from logkeep.apis.css.http import show_settings
-from logkeep.web.app import Answer, App, entrypoint
-from logkeep.web.error_bodies import CSS
+from logkeep.web.app import Answer, App
+from logkeep.web.entrypoints import entrypoint
 
 app = App(CSS, "show_log_settings")
 

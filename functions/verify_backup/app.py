@@ -1,8 +1,9 @@
 """POST …/logs/records/{record_id}/verify: whether the archives of a backup hold what they should."""
 
 from logkeep.apis.css.archive_http import verify
-from logkeep.web.app import Answer, App, entrypoint
-from logkeep.web.error_bodies import CSS
+from logkeep.apis.css.codes import CSS
+from logkeep.web.app import Answer, App
+from logkeep.web.entrypoints import entrypoint
 
 app = App(CSS, "verify_backup")
 

@@ -6,15 +6,14 @@ from typing import Any
 import boto3
 import pytest
 
-from logkeep.apis.worker import work_on_backup
 from logkeep.aws import clients
 from logkeep.backups.queue import DueOrder, ExpireOrder, RunOrder
 from logkeep.backups.runs import BackupRuns
-from logkeep.backups.schedule import DAY, MISSED_AFTER
+from logkeep.backups.schedule import MISSED_AFTER
 from logkeep.backups.settings import LogSettings
 from logkeep.backups.store import ALERT_AFTER, ASKED_MAX, QUEUED_FOR, BackupStore, backup_store, due_items
-from logkeep.backups.worker import start_what_is_due
-from logkeep.clock import now_ms
+from logkeep.backups.worker import start_what_is_due, work_on_backup
+from logkeep.clock import DAY, now_ms
 from logkeep.errors import Corrupt
 from logkeep.logs.store import log_store
 from logkeep.settings import settings
@@ -72,7 +71,7 @@ def outbox(store: BackupStore) -> list[str]:
 
 def test_a_failure_is_told_at_once_with_what_to_do(store, people, corrupt, monkeypatch) -> None:
     warned: list[Any] = []
-    monkeypatch.setattr("logkeep.apis.worker.logger.warning", lambda _, extra: warned.append(extra["records"]))
+    monkeypatch.setattr("logkeep.backups.worker.logger.warning", lambda _, extra: warned.append(extra["records"]))
     fill()
     begin(store)
     work_on_backup(RUN, 900)
@@ -202,7 +201,7 @@ def test_what_was_missed_is_told_with_the_last_success_and_by_who_is_killed_twic
 
 def test_a_sweep_is_ordered_once_a_day(store, monkeypatch) -> None:
     sent: list[Any] = []
-    monkeypatch.setattr("logkeep.backups.worker.send", sent.append)
+    monkeypatch.setattr("logkeep.backups.worker.order_backup", sent.append)
     store.put(store.cluster(log_store(PROJECT)).new_record("r", 1000, "Auto").failed("for the test", 2000))
     first = store.due_at("sweep")
     assert first
@@ -217,7 +216,7 @@ def test_a_sweep_is_ordered_once_a_day(store, monkeypatch) -> None:
 
 def test_a_sweep_that_has_more_to_do_is_ordered_again(store, monkeypatch) -> None:
     sent: list[Any] = []
-    monkeypatch.setattr("logkeep.apis.worker.send", sent.append)
+    monkeypatch.setattr("logkeep.backups.worker.order_backup", sent.append)
     monkeypatch.setattr("logkeep.backups.retention_store.Retention.sweep", lambda *_: not sent)
     order = ExpireOrder(project=PROJECT, cluster=CLUSTER)
     for _ in range(2):
@@ -227,7 +226,7 @@ def test_a_sweep_that_has_more_to_do_is_ordered_again(store, monkeypatch) -> Non
 
 def test_a_topic_that_does_not_answer_keeps_no_backup_waiting(store, monkeypatch) -> None:
     order: list[str] = []
-    monkeypatch.setattr("logkeep.backups.worker.send", lambda *_, **__: order.append("backup"))
+    monkeypatch.setattr("logkeep.backups.worker.order_backup", lambda *_, **__: order.append("backup"))
     monkeypatch.setattr("logkeep.backups.worker.publish_failures", lambda *_: order.append("notice"))
     record = store.cluster(log_store(PROJECT)).new_record("r", 1000, "Auto")
     store.put(record.failed("for the test", 2000), alert=True)

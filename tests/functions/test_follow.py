@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from logkeep.clock import now_ms
+from logkeep.limits import ANSWER_MAX
 from logkeep.logid import LogId
 from logkeep.logs.store import LogStore, log_store
 from logkeep.settings import settings
-from logkeep.web.delivery import INLINE_MAX
 from tests.calls import (
     OTHER_PROJECT,
     PROJECT,
@@ -131,13 +131,13 @@ def test_a_stream_lasts_as_long_as_the_parameter_says_and_costs_little(monkeypat
 def test_a_log_larger_than_an_answer_comes_in_several(at) -> None:
     noise = random.Random(3)
     whole = b""
-    while len(whole) < INLINE_MAX * 5 // 4:
+    while len(whole) < ANSWER_MAX * 5 // 4:
         more = noise.randbytes(1 << 20).hex().encode()
         append(LOG, more, len(whole))
         whole += more
     seal(LOG)
     answer = follow()
-    assert INLINE_MAX * 0.9 < len(answer.sent) <= INLINE_MAX
+    assert ANSWER_MAX * 0.9 < len(answer.sent) <= ANSWER_MAX
     text, _, last = records(answer.body)
     assert (last["more"], last["state"]) == (True, "sealed")
     rest, _, last = records(follow(cursor=last["cursor"]).body)
@@ -307,7 +307,7 @@ def test_an_answer_that_ends_early_says_so_in_its_last_message() -> None:
     seal(f"{MAIN}/0")
     answer = call("query_task_log", query())
     *messages, last = [json.loads(line) for line in answer.body.splitlines()]
-    assert len(answer.sent) <= INLINE_MAX
+    assert len(answer.sent) <= ANSWER_MAX
     assert all("code" not in message["status"] for message in messages)
     assert last["status"]["code"] == 11101
     assert "read it under its own id" in last["log"]

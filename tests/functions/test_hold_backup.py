@@ -2,9 +2,8 @@
 
 import pytest
 
-from logkeep.backups.schedule import DAY
 from logkeep.backups.store import BackupStore, backup_store
-from logkeep.clock import now_ms
+from logkeep.clock import DAY, now_ms
 from logkeep.logs.store import log_store
 from tests.calls import BACKUP, CLUSTER, PROJECT, event, send
 

@@ -5,16 +5,15 @@ from typing import Any
 
 import pytest
 
-from logkeep.apis.worker import work_on_backup
 from logkeep.aws import clients
 from logkeep.backups import worker as schedules
 from logkeep.backups.queue import DueOrder, RunOrder
 from logkeep.backups.records import BackupRecord, Status
-from logkeep.backups.schedule import DAY, MISSED_AFTER, run_id, spread
+from logkeep.backups.schedule import MISSED_AFTER, run_id, spread
 from logkeep.backups.settings import LogSettings
 from logkeep.backups.store import ASKED_MAX, QUEUED_FOR, BackupStore, backup_store, due_items
-from logkeep.backups.worker import SPREAD_SECONDS, start_what_is_due
-from logkeep.clock import now_ms
+from logkeep.backups.worker import SPREAD_SECONDS, start_what_is_due, work_on_backup
+from logkeep.clock import DAY, now_ms
 from logkeep.logs.store import log_store
 from tests.calls import CLUSTER, PROJECT, Context, event
 from tests.faults import Killed, at_once, killed
@@ -35,14 +34,14 @@ def store(aws) -> BackupStore:
 
 @pytest.fixture(autouse=True)
 def _worked_on_in_time(monkeypatch) -> None:
-    monkeypatch.setattr("logkeep.apis.worker.now_ms", lambda: TONIGHT + 5000)
+    monkeypatch.setattr("logkeep.backups.worker.now_ms", lambda: TONIGHT + 5000)
 
 
 @pytest.fixture
 def sent(monkeypatch) -> list[Any]:
     """What was ordered, with its delay."""
     orders: list[Any] = []
-    monkeypatch.setattr(schedules, "send", lambda order, delay=0: orders.append((order, delay)))
+    monkeypatch.setattr(schedules, "order_backup", lambda order, delay=0: orders.append((order, delay)))
     return orders
 
 
@@ -121,7 +120,7 @@ def test_a_run_that_meets_another_one_has_failed_as_overlapped_once(store) -> No
 
 
 def test_an_order_that_is_older_than_a_day_is_left_to_the_later_one(store, monkeypatch) -> None:
-    monkeypatch.setattr("logkeep.apis.worker.now_ms", lambda: TONIGHT + DAY + 1)
+    monkeypatch.setattr("logkeep.backups.worker.now_ms", lambda: TONIGHT + DAY + 1)
     run()
     assert list(store.records()) == [], "the record of such a run may have expired"
     run(TONIGHT + DAY)

@@ -3,7 +3,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from logkeep.web.delivery import INLINE_MAX
+from logkeep.limits import ANSWER_MAX
 from tests.calls import CHECK_TASK, EXECUTION, PROJECT, SUB_JOBS, Answer, append, call, event, seal, send
 
 pytestmark = pytest.mark.usefixtures("aws")
@@ -62,7 +62,7 @@ def test_bytes_that_are_no_utf8_are_shown_as_such() -> None:
 
 
 def test_logs_that_no_answer_holds_name_the_download_and_its_ids() -> None:
-    scan(SUB_JOBS[0], b"x" * INLINE_MAX)
+    scan(SUB_JOBS[0], b"x" * ANSWER_MAX)
     assert detail().status == 200
     scan(f"{SUB_JOBS[1]}/a.log", b"x")
     answer = detail()
@@ -71,7 +71,7 @@ def test_logs_that_no_answer_holds_name_the_download_and_its_ids() -> None:
 
 
 def test_logs_that_escape_to_more_than_an_answer_holds_are_too_large() -> None:
-    scan(SUB_JOBS[0], b"\x01" * (INLINE_MAX - 1))
+    scan(SUB_JOBS[0], b"\x01" * (ANSWER_MAX - 1))
     event_ = event("show_check_log", headers={"accept-encoding": "identity"})
     assert call("show_check_log", event_).status == 413
 

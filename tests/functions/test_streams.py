@@ -14,11 +14,12 @@ import pytest
 from local.emulator import values_of
 from local.sample import write_credentials
 from local.template import Template
+from logkeep.apis.logs.codes import LOGKEEP
 from logkeep.downloads import http as files
 from logkeep.identity.limiter_store import Limiter
-from logkeep.web.app import App, entrypoint, stream_entrypoint
-from logkeep.web.delivery import INLINE_MAX
-from logkeep.web.error_bodies import LOGKEEP
+from logkeep.limits import ANSWER_MAX
+from logkeep.web.app import App
+from logkeep.web.entrypoints import entrypoint, stream_entrypoint
 from tests.calls import (
     OTHER_PROJECT,
     PROJECT,
@@ -109,14 +110,14 @@ def test_json_is_a_link_on_the_stream_too() -> None:
 
 def test_what_is_too_large_to_be_streamed_is_redirected_to(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(files, "STREAM_MAX", len(TEXT) - 1)
-    monkeypatch.setattr("logkeep.web.delivery.INLINE_MAX", 10)
+    monkeypatch.setattr("logkeep.limits.ANSWER_MAX", 10)
     append("build/x/stage1", TEXT)
     assert streamed("read_log", a_log("build/x/stage1")).status == 303
 
 
 def test_a_signed_client_gets_what_no_redirect_would_bring_it(monkeypatch: pytest.MonkeyPatch) -> None:
     write_credentials(values_of(Template.load(), os.environ["AWS_ENDPOINT_URL"])["CredentialsKey"])
-    monkeypatch.setattr("logkeep.web.delivery.INLINE_MAX", 10)
+    monkeypatch.setattr("logkeep.limits.ANSWER_MAX", 10)
     append(f"build/{RECORD}/stage1", TEXT)
     answer = streamed("download_build_log", send_signed("download_build_log", gateway="Function URL"))
     assert (answer.status, answer.sent) == (200, TEXT)
@@ -206,7 +207,7 @@ def test_a_body_of_chunks_is_collected_into_one_answer() -> None:
 
 
 def test_a_body_that_does_not_fit_is_refused() -> None:
-    body = Chunks(b"x" * INLINE_MAX, b"y", b"z")
+    body = Chunks(b"x" * ANSWER_MAX, b"y", b"z")
     assert collected(body).status == 413
     assert body.released
 

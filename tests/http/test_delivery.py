@@ -17,7 +17,7 @@ import psutil
 import pytest
 from huaweicloudsdkcore.sdk_request import SdkRequest
 
-from logkeep.web.delivery import STREAM_MAX
+from logkeep.limits import STREAM_MAX
 from tests.local.service import Service, eventually, running
 from tests.signing import sdk_sign, stamp
 

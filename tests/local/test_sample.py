@@ -8,8 +8,10 @@ import boto3
 import pytest
 
 from local import sample
-from logkeep.backups.records import RecordQuery, Status
+from logkeep.apis.css.records import RecordQuery, page_of
+from logkeep.backups.records import Status
 from logkeep.backups.store import backup_store
+from logkeep.clock import now_ms
 from logkeep.logs.store import log_store
 from logkeep.settings import settings
 from tests.calls import EVENTS, send
@@ -38,7 +40,7 @@ def test_every_api_has_something_to_show(aws: None) -> None:
     logs = log_store(sample.PROJECT)
     kinds = Counter(head.log_id.kind for head in logs.page("", "", 1000))
     assert kinds == {"build": 3, "task": 6, "check": 5, "cluster": 8}
-    records = backup_store(sample.PROJECT, sample.CLUSTER).page(RecordQuery(limit=1000), logs)
+    records = page_of(backup_store(sample.PROJECT, sample.CLUSTER).listed(logs), RecordQuery(limit=1000), now_ms())
     assert records.totalSize == 26
     assert {(each.status, each.jobTypes) for each in records.clusterLogRecord} == {
         (Status.SUCCESS, "Auto"),

@@ -6,8 +6,8 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from logkeep.aws.parts import ObjectRange
 from logkeep.errors import LogNotFound
+from logkeep.extents import ObjectRange
 from logkeep.logid import LogId
 from logkeep.logs.head import Head
 from logkeep.logs.store import log_store

@@ -11,17 +11,16 @@ from pathlib import Path
 from typing import Any
 
 from logkeep.aws import clients
-from logkeep.backups.queue import DueOrder, RunOrder, send
+from logkeep.backups.queue import DueOrder, RunOrder, order_backup
 from logkeep.backups.records import BackupRecord, Status
 from logkeep.backups.retention_store import LEFT_FOR, retention
-from logkeep.backups.schedule import DAY, run_id
+from logkeep.backups.schedule import run_id
 from logkeep.backups.settings import LogSettings
 from logkeep.backups.store import backup_store
-from logkeep.clock import now_ms
+from logkeep.clock import DAY, now_ms
 from logkeep.logid import LogId
 from logkeep.logs.store import log_store
-from logkeep.restores.queue import RestoreOrder
-from logkeep.restores.queue import send as order_restore
+from logkeep.restores.queue import RestoreOrder, order_restore
 from tests.calls import PROJECT, call, event
 from tests.conftest import Objects
 
@@ -74,12 +73,12 @@ class Cluster:
         due = _FIRST_DUE + self._dues * DAY
         self._asked[run_id(PROJECT, self.name, due)] = self.ends()
         for _ in range(messages):
-            send(DueOrder(project=PROJECT, cluster=self.name, due=due))
+            order_backup(DueOrder(project=PROJECT, cluster=self.name, due=due))
 
     def come_due_again(self) -> None:
         """Order the run of a day that was ordered before, if there is one."""
         for due in self._chance.choices(range(1, self._dues + 1), k=min(1, self._dues)):
-            send(DueOrder(project=PROJECT, cluster=self.name, due=_FIRST_DUE + due * DAY))
+            order_backup(DueOrder(project=PROJECT, cluster=self.name, due=_FIRST_DUE + due * DAY))
 
     def collect(self) -> None:
         """Ask for a backup by hand."""
@@ -93,7 +92,7 @@ class Cluster:
 
     def go_on(self) -> None:
         """Order what was started once more, as the schedule does."""
-        send(RunOrder(project=PROJECT, cluster=self.name))
+        order_backup(RunOrder(project=PROJECT, cluster=self.name))
 
     def expire(self) -> None:
         """Let the lease of whoever works on the backup run out."""

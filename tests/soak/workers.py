@@ -12,7 +12,6 @@ import boto3
 import functions.run_backup.app as run_backup
 import functions.run_restore.app as run_restore
 from local.queues import record_of
-from logkeep.apis import worker as web_queue
 from logkeep.aws import clients, parts
 from logkeep.aws import multipart as uploads
 from logkeep.backups import runs as backup_runs
@@ -20,6 +19,7 @@ from logkeep.backups import store as backups
 from logkeep.errors import Busy
 from logkeep.restores import progress_store as progress
 from logkeep.restores import store as restores
+from logkeep.restores import worker
 from tests.calls import Context
 from tests.soak.processes import Tell
 
@@ -89,7 +89,7 @@ def _set(pace: Pace) -> None:
         backups: {"QUEUED_FOR": QUEUED_FOR},
         backup_runs: {"time": clock, "_RESERVE": pace.reserve, "_LEASE_OVER": pace.lease_over},
         uploads: {"time": clock},
-        web_queue: {"time": clock, "_RESERVE_SECONDS": pace.reserve},
+        worker: {"time": clock, "RESERVE_SECONDS": pace.reserve},
         restores: {"time": clock},
         progress: {"time": clock, "_NOTED_EVERY": 0 if pace.small else 2},
     }

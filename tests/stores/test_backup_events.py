@@ -19,9 +19,9 @@ from logkeep.backups.event_files import OVERLAP, in_order
 from logkeep.backups.records import BackupRecord, Status
 from logkeep.backups.runs import BackupRuns, backup_runs
 from logkeep.backups.store import BackupStore, backup_store
-from logkeep.clock import now_ms
+from logkeep.clock import DAY, HOUR, MINUTE, now_ms
 from logkeep.errors import Busy
-from logkeep.events.segments import DAY, HOUR, MINUTE, Event, EventBatch, EventType, unpack_segment
+from logkeep.events.segments import Event, EventBatch, EventType, unpack_segment
 from logkeep.events.store import event_store
 from tests.calls import CLUSTER, PROJECT, SERVICE
 from tests.faults import Killed, killed_at
@@ -42,7 +42,7 @@ def store(aws) -> BackupStore:
 @pytest.fixture
 def small(monkeypatch) -> None:
     """A piece of about every segment."""
-    monkeypatch.setattr(event_files, "RAW_MAX", 1)
+    monkeypatch.setattr(event_files, "FRAGMENT_MAX", 1)
     monkeypatch.setattr(event_files, "PIECE_SIZE", 1)
 
 

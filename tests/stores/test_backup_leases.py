@@ -2,7 +2,8 @@
 
 import pytest
 
-from logkeep.backups.records import RecordQuery, Status
+from logkeep.apis.css.records import RecordQuery, page_of
+from logkeep.backups.records import Status
 from logkeep.backups.store import ASKED_MAX, QUEUED_FOR
 from logkeep.clock import now_ms
 from logkeep.logs.store import log_store
@@ -18,7 +19,7 @@ def test_a_record_is_running_while_its_worker_lives_and_failed_when_nobody_comes
     assert lease
 
     def shown() -> Status:
-        (record,) = store.page(RecordQuery(), log_store(PROJECT)).clusterLogRecord
+        (record,) = page_of(store.listed(log_store(PROJECT)), RecordQuery(), now_ms()).clusterLogRecord
         return record.status
 
     assert shown() is Status.RUNNING

@@ -9,15 +9,14 @@ from botocore.exceptions import ClientError
 
 from local.emulator import Emulator
 from local.template import Template
-from logkeep.aws.object_lock import retain, set_legal_hold
 from logkeep.aws.objects import Bucket
+from logkeep.backups.lock_store import retain, set_legal_hold
 from logkeep.backups.records import Status
 from logkeep.backups.retention_store import Retention, retention
 from logkeep.backups.runs import backup_runs
-from logkeep.backups.schedule import DAY
 from logkeep.backups.settings import LogSettings
 from logkeep.backups.store import BackupStore, backup_store
-from logkeep.clock import now_ms
+from logkeep.clock import DAY, now_ms
 from tests.calls import CLUSTER, PROJECT, forget_aws
 from tests.conftest import Objects
 from tests.faults import Killed, at_once, counted, killed_at

@@ -5,9 +5,10 @@ import time
 
 import pytest
 
-from logkeep.apis.modelarts.infer_events import InferEventQuery
+from logkeep.apis.modelarts.events import EventQuery, page_of
+from logkeep.apis.modelarts.infer_events import InferEventQuery, infer_page_of
 from logkeep.aws import clients
-from logkeep.events.segments import Event, EventBatch, EventQuery, EventType
+from logkeep.events.segments import Event, EventBatch, EventType
 from logkeep.events.store import EventStore, event_store
 from tests.calls import PROJECT
 from tests.faults import Killed, at_once, counted, killed
@@ -36,13 +37,13 @@ def batch(count: int, start: int = NOON, spread: int = 3_600_000, label: str = "
 
 
 def total(store: EventStore, **query) -> int:
-    return store.page(EventQuery(**query)).total_count
+    return page_of(store, EventQuery(**query)).total_count
 
 
 def everything(store: EventStore) -> list[Event]:
-    first = store.page(EventQuery(order="asc"))
+    first = page_of(store, EventQuery(order="asc"))
     pages = -(-first.total_count // 1000)
-    return [e for page in range(pages) for e in store.page(EventQuery(order="asc", offset=page)).events]
+    return [e for page in range(pages) for e in page_of(store, EventQuery(order="asc", offset=page)).events]
 
 
 def test_counts_and_pages_agree_with_a_list(store) -> None:
@@ -58,7 +59,7 @@ def test_counts_and_pages_agree_with_a_list(store) -> None:
         start, end = sorted(RNG.randrange(NOON - 10**7, NOON + 4 * 10**8) for _ in "ab")
         kind = RNG.choice([None, *EventType])
         wanted = [e for e in events if start <= e.occur_time <= end and kind in {None, e.event_type}]
-        page = store.page(EventQuery(start_time=start, end_time=end, event_type=kind, limit=7, offset=3))
+        page = page_of(store, EventQuery(start_time=start, end_time=end, event_type=kind, limit=7, offset=3))
         assert page.total_count == len(wanted)
         assert [e.occur_time for e in page.events] == [e.occur_time for e in wanted[::-1][21:28]]
 
@@ -117,7 +118,7 @@ def test_a_far_page_of_many_events_takes_as_many_requests_as_the_first(store) ->
 
     def requests_of(**query) -> int:
         with counted() as requests:
-            page = store.page(EventQuery(limit=1000, **query))
+            page = page_of(store, EventQuery(limit=1000, **query))
         assert (page.count, page.total_count) == (1000, 100_000)
         return requests.total()
 
@@ -138,7 +139,7 @@ def test_a_search_reads_its_range_once_whatever_the_page(store) -> None:
 
     def requests_of(**query) -> int:
         with counted() as requests:
-            page = store.infer_page(InferEventQuery(event_info_key="EVENT 99", limit=5, **query))
+            page = infer_page_of(store, InferEventQuery(event_info_key="EVENT 99", limit=5, **query))
         assert (len(page.data), page.total) == (5, 5 * 11)
         assert all("event 99" in each.event_info for each in page.data)
         return requests.total()

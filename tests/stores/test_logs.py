@@ -9,9 +9,10 @@ from botocore.exceptions import ClientError
 
 from logkeep.aws import clients
 from logkeep.errors import Conflict, Corrupt, LogNotFound, OffsetBeyondEnd
+from logkeep.limits import INLINE_MAX
 from logkeep.logid import LogId
 from logkeep.logs.head import Certificate, Totals
-from logkeep.logs.store import INLINE_MAX, LogStore, log_store
+from logkeep.logs.store import LogStore, log_store
 from tests.calls import OTHER_PROJECT, PROJECT
 from tests.faults import Killed, at_once, counted, killed
 

@@ -7,10 +7,10 @@ import pytest
 
 from logkeep.aws import clients
 from logkeep.errors import Conflict, LogkeepError, LogNotFound, TooLarge
+from logkeep.limits import SUB_JOBS_MAX
 from logkeep.logid import LogId
 from logkeep.logs.head import Head, Totals
 from logkeep.logs.registration import Registration
-from logkeep.logs.registration_store import SUB_JOBS_MAX
 from logkeep.logs.store import LogStore, log_store
 from tests.calls import OTHER_PROJECT, PROJECT
 from tests.faults import Killed, at_once, counted, killed

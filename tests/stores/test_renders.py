@@ -14,13 +14,14 @@ import isal
 import pytest
 from botocore.exceptions import ClientError
 
+from logkeep.apis.check.files import CheckFile
 from logkeep.aws import clients
 from logkeep.aws import multipart as uploads
 from logkeep.aws.multipart import Unfinished
-from logkeep.aws.parts import PART_MIN, Extent, ObjectRange
-from logkeep.downloads.files import CheckFile
+from logkeep.aws.parts import PART_MIN
 from logkeep.downloads.render_store import KEPT_DAYS, ORDER_LIVES, Renders, renders
-from logkeep.downloads.rendition import Facts, Rendition, log_file
+from logkeep.downloads.rendition import Rendition, log_file
+from logkeep.extents import Extent, Facts, ObjectRange
 from logkeep.logid import LogId
 from logkeep.logs.store import log_store
 from tests.calls import PROJECT

@@ -9,15 +9,15 @@ from typing import Any
 
 import pytest
 
+from logkeep.apis.css.records import RecordQuery, page_of
 from logkeep.aws import clients
 from logkeep.backups.jobs import STALLED_AFTER
-from logkeep.backups.records import BackupRecord, RecordQuery, Status
+from logkeep.backups.records import BackupRecord, Status
 from logkeep.backups.retention_store import Retention, retention
 from logkeep.backups.runs import BackupRuns
-from logkeep.backups.schedule import DAY
 from logkeep.backups.settings import LogSettings
 from logkeep.backups.store import BackupStore, backup_store, record_of
-from logkeep.clock import now_ms
+from logkeep.clock import DAY, now_ms
 from logkeep.errors import Busy, Conflict, RecordNotFound
 from logkeep.logs.store import log_store
 from logkeep.restores.plan import RestoreRequest
@@ -67,7 +67,7 @@ def sweep(keeper: Retention) -> bool:
 
 
 def shown(store: BackupStore) -> set[str]:
-    page = store.page(RecordQuery(limit=1000), log_store(PROJECT)).clusterLogRecord
+    page = page_of(store.listed(log_store(PROJECT)), RecordQuery(limit=1000), now_ms()).clusterLogRecord
     assert {each.id for each in page} == {each.id for each in store.records()}
     for each in page:
         assert store.record(each.id).id == each.id

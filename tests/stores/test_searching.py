@@ -8,10 +8,10 @@ import pytest
 
 from logkeep.apis.css.search import SearchAnswer, SearchRequest, search
 from logkeep.aws.dynamo import encode
-from logkeep.downloads.rendition import Row
 from logkeep.logid import LogId
 from logkeep.logs.fragment import deflate
 from logkeep.logs.items import row_item, sort_key
+from logkeep.logs.reader import Row
 from logkeep.logs.store import LogStore, log_store
 from tests.calls import PROJECT
 from tests.faults import counted

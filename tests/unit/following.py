@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from logkeep.apis.kuscia.messages import from_restart, restarts_of
+from logkeep.apis.kuscia.query import from_restart, restarts_of
 from logkeep.clock import Clock
 from logkeep.logid import LogId
 from logkeep.logs.head import Head

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterable, Iterator
 
-from logkeep.aws.parts import Extent
-from logkeep.downloads.rendition import Facts, Rendition, Row
+from logkeep.downloads.rendition import Rendition
 from logkeep.errors import LogNotFound
+from logkeep.extents import Extent, Facts
 from logkeep.logid import LogId
 from logkeep.logs.fragment import inflate, pack
 from logkeep.logs.head import Head, Totals
+from logkeep.logs.reader import Row
 
 
 class MemoryLogs:

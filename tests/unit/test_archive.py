@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from logkeep.aws.parts import Extent
 from logkeep.downloads.archive import MANIFEST, Entry, ZipLayout, entry_names, manifest
+from logkeep.extents import Extent
 from logkeep.logs.fragment import END
 from logkeep.logs.head import Head, Totals
 from tests.unit.memory import MemoryLogs, content

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from logkeep.backups.records import BackupRecord, RecordQuery, Status, page_of
+from logkeep.apis.css.records import ClusterLogRecord, RecordQuery, page_of
+from logkeep.backups.records import BackupRecord, Status
 
 NOW = 1_769_860_800_000
 
@@ -80,7 +81,7 @@ def test_failed_and_not_failed_records_are_all_records(some: list[BackupRecord])
 
 
 def test_a_record_is_shown_with_the_names_of_the_table():
-    shown = record(status=Status.FAIL, finished_at=NOW + 5, failed_msg="no space").seen_at(NOW)
+    shown = ClusterLogRecord.of(record(status=Status.FAIL, finished_at=NOW + 5, failed_msg="no space"))
     assert shown.model_dump(mode="json") == {
         "id": "record-0",
         "clusterId": "c",
@@ -96,20 +97,20 @@ def test_a_record_is_shown_with_the_names_of_the_table():
 
 def test_a_backup_whose_worker_died_has_failed_when_its_lease_ended():
     shown = record(status=Status.RUNNING, lease_until=NOW - 1).seen_at(NOW)
-    assert (shown.status, shown.finishedAt) == (Status.FAIL, NOW - 1)
-    assert shown.failedMsg
+    assert (shown.status, shown.finished_at) == (Status.FAIL, NOW - 1)
+    assert shown.failed_msg
 
 
 @pytest.mark.parametrize("lease", [None, NOW, NOW + 1])
 def test_a_backup_that_is_queued_or_whose_lease_lasts_is_running(lease: int | None):
     shown = record(status=Status.RUNNING, lease_until=lease).seen_at(NOW)
-    assert (shown.status, shown.finishedAt, shown.failedMsg) == (Status.RUNNING, None, None)
+    assert (shown.status, shown.finished_at, shown.failed_msg) == (Status.RUNNING, None, None)
 
 
 @pytest.mark.parametrize("status", [Status.SUCCESS, Status.FAIL])
 def test_a_finished_backup_stays_as_it_is_whatever_became_of_its_lease(status: Status):
     shown = record(status=status, finished_at=NOW - 5, lease_until=NOW - 9).seen_at(NOW)
-    assert (shown.status, shown.finishedAt, shown.failedMsg) == (status, NOW - 5, None)
+    assert (shown.status, shown.finished_at, shown.failed_msg) == (status, NOW - 5, None)
 
 
 def test_the_query_starts_at_the_first_of_ten_records_of_any_status():

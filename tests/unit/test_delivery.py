@@ -1,6 +1,7 @@
 import pytest
 
-from logkeep.web.delivery import INLINE_MAX, Ask, Way, way
+from logkeep.limits import ANSWER_MAX
+from logkeep.web.delivery import Ask, Way, way
 
 
 @pytest.mark.parametrize(
@@ -66,13 +67,13 @@ def test_a_signed_request_is_known_by_its_scheme(authorization: str, signed: boo
     ("wants_json", "is_signed", "size", "expected"),
     [
         (True, False, 0, Way.LINK),
-        (True, True, INLINE_MAX, Way.LINK),
-        (True, True, INLINE_MAX + 1, Way.LINK),
+        (True, True, ANSWER_MAX, Way.LINK),
+        (True, True, ANSWER_MAX + 1, Way.LINK),
         (False, False, 0, Way.ANSWER),
-        (False, False, INLINE_MAX, Way.ANSWER),
-        (False, True, INLINE_MAX, Way.ANSWER),
-        (False, False, INLINE_MAX + 1, Way.REDIRECT),
-        (False, True, INLINE_MAX + 1, Way.REFUSE),
+        (False, False, ANSWER_MAX, Way.ANSWER),
+        (False, True, ANSWER_MAX, Way.ANSWER),
+        (False, False, ANSWER_MAX + 1, Way.REDIRECT),
+        (False, True, ANSWER_MAX + 1, Way.REFUSE),
     ],
 )
 def test_size_and_client_decide_how_a_file_is_delivered(

@@ -12,11 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from logkeep.aws.parts import ObjectRange
 from logkeep.backups import event_files
 from logkeep.backups.cuts import Cut
-from logkeep.backups.event_files import EventFile, PackedSegment, Piece, in_order, pack_lines
-from logkeep.events.segments import MINUTE, TIME_MAX, Event, EventType, minute_key, pack_segments, unpack_segment
+from logkeep.backups.event_files import EventFile, Piece, in_order, pack_lines
+from logkeep.clock import MINUTE
+from logkeep.events.segments import TIME_MAX, Event, EventType, PackedSegment, minute_key, pack_segments, unpack_segment
+from logkeep.extents import ObjectRange
 from tests.unit.memory import MemoryLogs, content
 
 NOON = 1_769_860_800_000
@@ -92,7 +93,7 @@ def test_an_archive_holds_the_events_of_its_services_line_by_line(wanted, sizes)
     staging, logs = Staging(), MemoryLogs()
     logs.append("cluster/c/node/instance", b"a line\n")
     with pytest.MonkeyPatch.context() as patch:
-        for name, size in zip(("RAW_MAX", "PIECE_SIZE"), sizes, strict=True):
+        for name, size in zip(("FRAGMENT_MAX", "PIECE_SIZE"), sizes, strict=True):
             patch.setattr(event_files, name, size)
         stored = [MemorySegments(requests) for requests, _ in wanted]
         files = [

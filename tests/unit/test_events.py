@@ -8,16 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from logkeep.apis.modelarts.events import EventQuery
+from logkeep.clock import HOUR, MINUTE
 from logkeep.events.segments import (
     BATCH_MAX,
-    HOUR,
     INFO_MAX,
-    MINUTE,
     SEGMENT_RAW_MAX,
     TIME_MAX,
     Event,
     EventBatch,
-    EventQuery,
     EventType,
     Slot,
     day_key,

@@ -6,8 +6,11 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from logkeep.apis.build.files import BuildLogQuery, build_log_file
+from logkeep.apis.check.files import CheckFile, sub_job_ids
+from logkeep.apis.worker import AnyFile
 from logkeep.downloads import files
-from logkeep.downloads.files import BuildLogQuery, CheckFile, FileOrder, LogFile, build_log_file, sub_job_ids, text_file
+from logkeep.downloads.files import FileOrder, LogFile, text_file
 from logkeep.errors import Invalid, LogNotFound, TooLarge
 from logkeep.logid import LogId
 from tests.unit.memory import MemoryLogs, content, made
@@ -193,5 +196,5 @@ def test_a_hundred_sub_jobs_may_be_asked_for_at_once():
 
 @pytest.mark.parametrize("file", [build_log_file(RECORD, query(compress=True)), CheckFile(sub_job_ids=[A, B])])
 def test_an_order_survives_the_queue(file: LogFile | CheckFile):
-    order = FileOrder(project="p", gzip=True, file=file)
-    assert FileOrder.model_validate_json(order.model_dump_json()) == order
+    order = FileOrder[AnyFile](project="p", gzip=True, file=file)
+    assert FileOrder[AnyFile].model_validate_json(order.model_dump_json()) == order

@@ -11,12 +11,12 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from logkeep.errors import Corrupt, Invalid, TooLarge
+from logkeep.limits import FRAGMENT_MAX
 from logkeep.logs import fragment
 from logkeep.logs.fragment import (
     END,
     GZIP_HEADER,
     GZIP_OVERHEAD,
-    RAW_MAX,
     Fragment,
     combine_crc32,
     deflate,
@@ -43,10 +43,10 @@ def appended(bodies: Iterable[list[bytes]]) -> tuple[list[Fragment], list[bytes]
     return fragments, packed, cursor
 
 
-@pytest.fixture(params=[RAW_MAX, 64], ids=["RAW_MAX as it is", "RAW_MAX of 64 bytes"])
+@pytest.fixture(params=[FRAGMENT_MAX, 64], ids=["FRAGMENT_MAX as it is", "FRAGMENT_MAX of 64 bytes"])
 def raw_max(request: pytest.FixtureRequest):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fragment, "RAW_MAX", request.param)
+        patch.setattr(fragment, "FRAGMENT_MAX", request.param)
         yield request.param
 
 
@@ -111,7 +111,7 @@ class TestAnyBytesInAnyCuts:
     def test_no_piece_is_empty_or_longer_than_a_fragment_and_no_byte_is_lost(self, pieces: list[bytes]):
         again = list(recut(pieces))
         assert b"".join(again) == b"".join(pieces)
-        assert all(0 < len(piece) <= fragment.RAW_MAX for piece in again)
+        assert all(0 < len(piece) <= FRAGMENT_MAX for piece in again)
 
 
 @given(
@@ -121,7 +121,7 @@ class TestAnyBytesInAnyCuts:
 )
 def test_text_is_cut_behind_a_newline_of_the_last_quarter_else_at_the_limit(pieces: list[bytes]):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fragment, "RAW_MAX", 100)
+        patch.setattr(fragment, "FRAGMENT_MAX", 100)
         again = list(recut(pieces))
     rest = b"".join(pieces)
     for piece in again:
@@ -134,8 +134,8 @@ def test_text_is_cut_behind_a_newline_of_the_last_quarter_else_at_the_limit(piec
 
 
 def test_a_whole_megabyte_is_one_fragment():
-    assert [len(piece) for piece in recut([b"x" * RAW_MAX])] == [RAW_MAX]
-    assert [len(piece) for piece in recut([b"x" * (RAW_MAX - 1), b"xx"])] == [RAW_MAX, 1]
+    assert [len(piece) for piece in recut([b"x" * FRAGMENT_MAX])] == [FRAGMENT_MAX]
+    assert [len(piece) for piece in recut([b"x" * (FRAGMENT_MAX - 1), b"xx"])] == [FRAGMENT_MAX, 1]
 
 
 def test_nothing_makes_no_fragment():
@@ -188,10 +188,12 @@ def test_a_gzip_body_of_any_members_gives_the_text_in_small_pieces(members: list
     body = b"".join(gzip.compress(data, level) for data, level in members)
     pieces = list(inflate_gzip(body, len(text)))
     assert b"".join(pieces) == text
-    assert all(0 < len(piece) <= fragment.RAW_MAX for piece in pieces)
+    assert all(0 < len(piece) <= FRAGMENT_MAX for piece in pieces)
 
 
-@pytest.mark.parametrize("size", [RAW_MAX - 1, RAW_MAX, RAW_MAX + 1, 3 * RAW_MAX, 1 << 16, (1 << 16) + 1])
+@pytest.mark.parametrize(
+    "size", [FRAGMENT_MAX - 1, FRAGMENT_MAX, FRAGMENT_MAX + 1, 3 * FRAGMENT_MAX, 1 << 16, (1 << 16) + 1]
+)
 @pytest.mark.parametrize("level", [0, 1])
 def test_a_gzip_body_may_end_where_a_piece_or_a_window_does(size: int, level: int):
     text = (b"2026-01-31 INFO x\n" * (size // 18 + 1))[:size]
@@ -254,7 +256,7 @@ def test_a_bomb_is_refused_before_it_is_inflated():
     try:
         with pytest.raises(TooLarge):
             deque(pieces, maxlen=0)
-        assert tracemalloc.get_traced_memory()[1] < 4 * RAW_MAX
+        assert tracemalloc.get_traced_memory()[1] < 4 * FRAGMENT_MAX
     finally:
         tracemalloc.stop()
 

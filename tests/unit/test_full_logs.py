@@ -10,11 +10,15 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from logkeep.apis.build import pages as builds
-from logkeep.apis.build.pages import stages, strip_of
-from logkeep.aws.parts import size_of
-from logkeep.downloads.files import BuildFile, FileOrder, FullLogQuery, full_log_file
-from logkeep.downloads.rendition import Facts, log_file
+from logkeep.apis.build.files import BuildFile, FullLogQuery, full_log_file
+from logkeep.apis.build.pages import strip_of
+from logkeep.apis.build.stages import stages
+from logkeep.apis.worker import AnyFile
+from logkeep.downloads.files import FileOrder
+from logkeep.downloads.rendition import log_file
 from logkeep.errors import Invalid, LogNotFound, TooLarge
+from logkeep.extents import Facts, size_of
+from logkeep.limits import FRAGMENT_MAX
 from logkeep.logs import fragment
 from logkeep.logs.fragment import GZIP_HEADER
 from logkeep.logs.head import Totals
@@ -27,10 +31,10 @@ FORMS = [(False, False), (True, False), (True, True)]  # gzip, as_file
 DEBUG, INFO = b"DEBUG: a detail\n\tof two lines\n", b"INFO: what happened\n"
 
 
-@pytest.fixture(autouse=True, params=[fragment.RAW_MAX, 64], ids=["RAW_MAX as it is", "RAW_MAX of 64 bytes"])
+@pytest.fixture(autouse=True, params=[FRAGMENT_MAX, 64], ids=["FRAGMENT_MAX as it is", "FRAGMENT_MAX of 64 bytes"])
 def _raw_max(request: pytest.FixtureRequest):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fragment, "RAW_MAX", request.param)
+        patch.setattr(fragment, "FRAGMENT_MAX", request.param)
         yield
 
 
@@ -149,5 +153,5 @@ def test_a_bad_record_id_is_named():
 
 
 def test_an_order_of_a_whole_build_survives_the_queue():
-    order = FileOrder(project="p", gzip=True, file=full_log_file(RECORD, FullLogQuery()))
-    assert FileOrder.model_validate_json(order.model_dump_json()) == order
+    order = FileOrder[AnyFile](project="p", gzip=True, file=full_log_file(RECORD, FullLogQuery()))
+    assert FileOrder[AnyFile].model_validate_json(order.model_dump_json()) == order

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from logkeep.apis.kuscia.messages import LogQuery, QueryRefused, find, refusal, task_heads, task_owner
+from logkeep.apis.kuscia.codes import QueryRefused, refusal
+from logkeep.apis.kuscia.query import LogQuery, find, task_heads, task_owner
 from logkeep.errors import Invalid
 from logkeep.logid import LogId
 from logkeep.logs.head import Head, Totals

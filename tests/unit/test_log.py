@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from logkeep.errors import Conflict
+from logkeep.limits import LOG_MAX
 from logkeep.logid import LogId
-from logkeep.logs.head import MAX_BYTES, Certificate, Head, State, Totals
+from logkeep.logs.head import Certificate, Head, State, Totals
 from tests.unit.memory import MemoryLogs
 from tests.unit.samples import any_bytes, counts_of, cuts_of, lines_of
 
@@ -66,7 +67,7 @@ def test_the_checksum_of_a_certificate_always_has_eight_digits():
         ({"bytes": 0, "lines": 0, "crc32": "00000000"}, {"bytes": 0, "lines": 0, "crc32": 0}),
         ({"bytes": 5, "crc32": "FFffFFff"}, {"bytes": 5, "crc32": 0xFFFFFFFF}),
         ({"bytes": None, "lines": 7, "crc32": None}, {"lines": 7}),
-        ({"bytes": MAX_BYTES}, {"bytes": MAX_BYTES}),
+        ({"bytes": LOG_MAX}, {"bytes": LOG_MAX}),
     ],
 )
 def test_totals_are_kept_as_they_were_told(told: dict[str, Any], kept: dict[str, int]):
@@ -79,7 +80,7 @@ def test_totals_are_kept_as_they_were_told(told: dict[str, Any], kept: dict[str,
     "told",
     [
         {"bytes": -1},
-        {"bytes": MAX_BYTES + 1},
+        {"bytes": LOG_MAX + 1},
         {"bytes": "5"},
         {"bytes": 5.0},
         {"bytes": True},
@@ -199,9 +200,9 @@ def test_the_certificate_of_a_truncated_log_counts_what_is_missing_down_to_nothi
 
 def test_an_open_log_has_room_up_to_the_largest_offset_that_sorts():
     head = head_of(TEXT)
-    head.check_room(MAX_BYTES)
+    head.check_room(LOG_MAX)
     with pytest.raises(Conflict):
-        head.check_room(MAX_BYTES + 1)
+        head.check_room(LOG_MAX + 1)
 
 
 def test_a_sealed_log_has_no_room_but_a_repeated_append_fits():
@@ -220,10 +221,10 @@ def test_a_truncated_log_has_room_for_what_its_seal_said():
 
 
 def test_a_log_truncated_by_its_lines_has_room_for_any_bytes():
-    head_of(TEXT).seal(totals(lines=99)).check_room(MAX_BYTES)
+    head_of(TEXT).seal(totals(lines=99)).check_room(LOG_MAX)
 
 
-@given(st.integers(0, MAX_BYTES))
+@given(st.integers(0, LOG_MAX))
 def test_an_empty_log_is_sealed_by_no_bytes_and_truncated_by_any_other_number(size: int):
     head = Head(log_id=LogId.parse(LOG)).seal(totals(bytes=size))
     assert head.state is (State.TRUNCATED if size else State.SEALED)

@@ -124,8 +124,8 @@ def _sizes(request: pytest.FixtureRequest) -> Iterator[None]:
     """As they are, and so small that every record spans fragments, or is cut."""
     raw_max, text_max = request.param
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fragment, "RAW_MAX", raw_max)
-        patch.setattr(backwards, "RAW_MAX", raw_max)
+        patch.setattr(fragment, "FRAGMENT_MAX", raw_max)
+        patch.setattr(backwards, "FRAGMENT_MAX", raw_max)
         patch.setattr(backwards, "_WINDOW_MAX", 4 * raw_max)
         patch.setattr(backwards, "TEXT_MAX", text_max)
         yield
@@ -248,7 +248,7 @@ def test_a_page_never_ends_within_a_millisecond_that_it_could_hold(limit, same, 
 
 
 def test_a_page_holds_at_most_so_many_bytes_of_json_and_the_next_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(log_search, "PAGE_BYTES", 20_000)
+    monkeypatch.setattr(log_search, "PAGE_MAX", 20_000)
     whole = "".join(line(number * 1000, "INFO", "\x01" * 200) for number in range(60)).encode()
     logs, head = kept([whole])
     pages = paged(logs, head, by_date, limit=10_000)

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from logkeep.limits import ANSWER_MAX, FRAGMENT_MAX, PAGE_MAX
 from logkeep.logs import fragment
 from logkeep.logs.head import Head, State, Totals
 from logkeep.reading.pages import (
-    BYTES_MAX,
     BYTES_MIN,
     PLACE,
     Page,
@@ -22,21 +22,20 @@ from logkeep.reading.pages import (
     forward,
     shown,
 )
-from logkeep.web.delivery import INLINE_MAX
 from tests.unit.memory import MemoryLogs
 
 FAR = PLACE * 10**6
 _pieces = st.lists(st.sampled_from(["a", "b\n", "\n", "é", "文\n", "😀", "long line " * 8, "x\ny\nz\n"]), max_size=12)
 utf8 = _pieces.map(lambda pieces: "".join(pieces).encode())
 texts = st.one_of(utf8, st.binary(max_size=60))
-rooms = st.sampled_from([BYTES_MIN, 5, 7, 16, 64, BYTES_MAX])
+rooms = st.sampled_from([BYTES_MIN, 5, 7, 16, 64, PAGE_MAX])
 line_counts = st.sampled_from([1, 2, 3, 1000])
 
 
-@pytest.fixture(autouse=True, params=[fragment.RAW_MAX, 16], ids=["RAW_MAX as it is", "RAW_MAX of 16 bytes"])
+@pytest.fixture(autouse=True, params=[FRAGMENT_MAX, 16], ids=["FRAGMENT_MAX as it is", "FRAGMENT_MAX of 16 bytes"])
 def _raw_max(request: pytest.FixtureRequest):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fragment, "RAW_MAX", request.param)
+        patch.setattr(fragment, "FRAGMENT_MAX", request.param)
         yield
 
 
@@ -121,8 +120,8 @@ def test_what_stands_between_two_positions_is_the_same_from_either_side(bodies: 
     logs, strip = strip_of(bodies)
     ends = [0, *(page.end for page in ahead(logs, strip, room, 1))]
     first, last = sorted(data.draw(st.lists(st.integers(0, len(ends) - 1), min_size=2, max_size=2)))
-    ahead_of = forward(logs, strip, ends[first], ends[last] or FAR, BYTES_MAX, 1000)
-    before = backward(logs, strip, ends[first], ends[last] or FAR, BYTES_MAX, 1000)
+    ahead_of = forward(logs, strip, ends[first], ends[last] or FAR, PAGE_MAX, 1000)
+    before = backward(logs, strip, ends[first], ends[last] or FAR, PAGE_MAX, 1000)
     assert ahead_of.text == before.text
     assert not ahead_of.has_more
     assert not before.has_more
@@ -164,11 +163,11 @@ def test_a_reader_at_the_end_goes_on_with_what_is_appended(grown: list[tuple[byt
 
 def test_a_log_is_passed_only_once_it_is_closed_so_that_nothing_in_it_is_missed():
     logs, strip = strip_of([b"one\n", b"two\n"], is_open=True)
-    page = forward(logs, strip, 0, FAR, BYTES_MAX, 1000)
+    page = forward(logs, strip, 0, FAR, PAGE_MAX, 1000)
     assert (page.text, page.has_more) == (b"one\n", True)
-    assert backward(logs, strip, 0, FAR, BYTES_MAX, 1000).text == b"one\ntwo\n"
+    assert backward(logs, strip, 0, FAR, PAGE_MAX, 1000).text == b"one\ntwo\n"
     logs, strip = strip_of([b"grown\n", b"three\n"], logs=logs)
-    page = forward(logs, strip, page.end, FAR, BYTES_MAX, 1000)
+    page = forward(logs, strip, page.end, FAR, PAGE_MAX, 1000)
     assert (page.text, page.has_more) == (b"grown\ntwo\nthree\n", False)
 
 
@@ -212,7 +211,7 @@ class CountingLogs(MemoryLogs):
 
 @pytest.mark.parametrize("sort", ["ASC", "DESC"])
 def test_a_page_reads_no_more_than_a_page_however_long_the_logs_are(sort: str, monkeypatch):
-    monkeypatch.setattr("logkeep.reading.pages.BYTES_MAX", 20_000)
+    monkeypatch.setattr("logkeep.reading.pages.PAGE_MAX", 20_000)
     logs = CountingLogs()
     body = (b"x" * 99 + b"\n") * 2000
     heads = [logs.append(f"build/0123/stage{number}", body) for number in (1, 2)]
@@ -228,7 +227,7 @@ def test_a_page_of_bytes_that_json_must_escape_still_fits_an_answer(query: PageQ
     page = query.page(logs, strip)
     assert page.has_more
     assert len(page.text) >= 250_000
-    assert len(json.dumps(shown(page.text))) < INLINE_MAX
+    assert len(json.dumps(shown(page.text))) < ANSWER_MAX
 
 
 def test_zero_lines_and_zero_bytes_are_as_many_as_a_page_holds():

@@ -11,7 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from logkeep.downloads.archive import MANIFEST
-from logkeep.downloads.rendition import Facts, Rendition, log_file, zip_file
+from logkeep.downloads.rendition import Rendition, log_file, zip_file
+from logkeep.extents import Facts
+from logkeep.limits import FRAGMENT_MAX
 from logkeep.logs import fragment
 from logkeep.logs.fragment import GZIP_HEADER
 from logkeep.logs.head import Totals
@@ -41,10 +43,10 @@ def logs_of(*bodies: bytes) -> MemoryLogs:
     return logs
 
 
-@pytest.fixture(autouse=True, params=[fragment.RAW_MAX, 64], ids=["RAW_MAX as it is", "RAW_MAX of 64 bytes"])
+@pytest.fixture(autouse=True, params=[FRAGMENT_MAX, 64], ids=["FRAGMENT_MAX as it is", "FRAGMENT_MAX of 64 bytes"])
 def _raw_max(request: pytest.FixtureRequest):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fragment, "RAW_MAX", request.param)
+        patch.setattr(fragment, "FRAGMENT_MAX", request.param)
         yield
 
 

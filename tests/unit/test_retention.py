@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from logkeep.backups.jobs import STALLED_AFTER, Job
 from logkeep.backups.records import BackupRecord, Status, chain
 from logkeep.backups.retention import expired, expires_at
-from logkeep.backups.schedule import DAY
+from logkeep.clock import DAY
 from logkeep.restores.plan import RestoreReport
 from logkeep.restores.verification import Verification
 

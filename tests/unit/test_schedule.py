@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from logkeep.backups.schedule import DAY, Period, run_id, spread
+from logkeep.backups.schedule import Period, run_id, spread
+from logkeep.clock import DAY
 
 PERIODS = st.builds(
     "{:02d}:{:02d} GMT{}{:02d}:{:02d}".format,

@@ -9,16 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from logkeep.apis.modelarts.events import EventQuery
+from logkeep.clock import DAY, HOUR, MINUTE
 from logkeep.errors import Invalid
 from logkeep.events import timeline
 from logkeep.events.segments import (
-    DAY,
     EVERY_TYPE,
-    HOUR,
-    MINUTE,
     TIME_MAX,
     Event,
-    EventQuery,
     EventType,
     Segment,
     Selection,

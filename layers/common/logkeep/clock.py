@@ -3,6 +3,11 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
+
+MINUTE: Final = 60_000  # ms
+HOUR: Final = 60 * MINUTE
+DAY: Final = 24 * HOUR
 
 
 def now_ms() -> int:

@@ -7,6 +7,7 @@ from typing import Final
 from logkeep.errors import Invalid
 
 LOG_ID_MAX: Final = 512
+SEGMENT_RULE: Final = "must be 1 to 128 of A-Z a-z 0-9 . _ -"
 _SEGMENT: Final = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _NUMBER: Final = re.compile(r"0|[1-9][0-9]{0,8}")
 
@@ -44,7 +45,7 @@ class LogId:
             raise Invalid("log_id", f"a {kind} log is named {kind}/{form}")
         for name, segment in zip(shape, segments, strict=False):
             if not is_segment(segment):
-                raise Invalid("log_id", f"{name.strip('#?')} must be 1 to 128 of A-Z a-z 0-9 . _ -")
+                raise Invalid("log_id", f"{name.strip('#?')} {SEGMENT_RULE}")
             if name.startswith("#") and not _NUMBER.fullmatch(segment):
                 raise Invalid("log_id", f"{name.strip('#?')} must be a decimal number without leading zeros")
         if len(text) > LOG_ID_MAX:

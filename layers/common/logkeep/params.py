@@ -3,7 +3,9 @@
 import re
 from typing import Annotated, Any, Final
 
-from pydantic import BeforeValidator
+from pydantic import AfterValidator, BeforeValidator
+
+from logkeep.logid import SEGMENT_RULE, is_segment
 
 _DECIMAL: Final = re.compile(r"-?[0-9]{1,18}")
 
@@ -23,5 +25,12 @@ def _boolean(value: Any) -> Any:
     return value
 
 
+def _segment(text: str) -> str:
+    if not is_segment(text):
+        raise ValueError(SEGMENT_RULE)
+    return text
+
+
 type Decimal = Annotated[int, BeforeValidator(_decimal)]
 type Boolean = Annotated[bool, BeforeValidator(_boolean)]
+type Segment = Annotated[str, AfterValidator(_segment)]  # of a log id

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from botocore.exceptions import ClientError
 
 from logkeep.aws.objects import Bucket, is_absent
-from logkeep.aws.parts import Copy, Extent, Upload, part_size_for, plan
-from logkeep.downloads.rendition import Facts
+from logkeep.aws.parts import Copy, Upload, part_size_for, plan
 from logkeep.errors import Corrupt
+from logkeep.extents import Extent, Facts
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import CompletedPartTypeDef

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Final
 from botocore.exceptions import ClientError, IncompleteReadError, ReadTimeoutError, ResponseStreamingError
 from isal import isal_zlib
 
-from logkeep.aws.parts import Extent, ObjectRange, merged
 from logkeep.errors import Corrupt
+from logkeep.extents import Extent, ObjectRange, merged
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -7,22 +7,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from logkeep.extents import Extent, ObjectRange, merged, size_of
+
 PART_MIN: Final = 5 << 20
 PART_MAX: Final = 5 << 30
 PARTS_MAX: Final = 10_000
 PART_SIZE: Final = 16 << 20
-
-
-@dataclass(frozen=True, slots=True)
-class ObjectRange:
-    """Bytes [start, start + size) of an object."""
-
-    key: str
-    start: int
-    size: int
-
-
-type Extent = bytes | ObjectRange
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,32 +27,6 @@ class Copy:
     """A part that S3 copies by itself."""
 
     source: ObjectRange
-
-
-def size_of(extent: Extent) -> int:
-    return extent.size if isinstance(extent, ObjectRange) else len(extent)
-
-
-def merged(extents: Iterable[Extent], most: int = PART_MAX) -> Iterator[Extent]:
-    """The same bytes, with ranges that touch in one object made one of at most `most` bytes, and nothing empty."""
-    last: ObjectRange | None = None
-    for extent in extents:
-        if not size_of(extent):
-            continue
-        if isinstance(extent, ObjectRange) and last and _touch(last, extent) and last.size + extent.size <= most:
-            last = ObjectRange(last.key, last.start, last.size + extent.size)
-            continue
-        if last:
-            yield last
-        last = extent if isinstance(extent, ObjectRange) else None
-        if isinstance(extent, bytes):
-            yield extent
-    if last:
-        yield last
-
-
-def _touch(first: ObjectRange, second: ObjectRange) -> bool:
-    return first.key == second.key and first.start + first.size == second.start
 
 
 def part_size_for(size: int) -> int:
@@ -83,20 +47,20 @@ def plan(extents: Iterable[Extent], part_size: int = PART_SIZE) -> Iterator[Uplo
     """
     buffer: list[Extent] = []
     buffered = 0
-    for extent in merged(extents):
+    for extent in merged(extents, PART_MAX):
         rest: Extent = extent
         if isinstance(extent, ObjectRange):
             head = max(0, PART_MIN - buffered) if buffered else 0
             if extent.size - head >= part_size:
                 filler, source = _split_range(extent, head)
                 if buffered:
-                    yield Upload(tuple(merged((*buffer, filler))))
+                    yield Upload(tuple(merged((*buffer, filler), PART_MAX)))
                     buffer, buffered = [], 0
                 yield from _copies(source)
                 continue
         while buffered + size_of(rest) >= part_size:
             front, rest = _split(rest, part_size - buffered)
-            yield Upload(tuple(merged((*buffer, front))))
+            yield Upload(tuple(merged((*buffer, front), PART_MAX)))
             buffer, buffered = [], 0
         if size_of(rest):
             buffer.append(rest)

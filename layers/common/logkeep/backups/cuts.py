@@ -11,14 +11,14 @@ from typing import Any, Final, Self
 from isal import isal_zlib
 from pydantic import BaseModel, ConfigDict, Field
 
-from logkeep.aws.parts import Extent
 from logkeep.backups.event_files import EventFile
 from logkeep.downloads.archive import MANIFEST, Entry, ZipLayout, entry_names
-from logkeep.downloads.rendition import Facts, LogReader, Row
 from logkeep.errors import Corrupt
+from logkeep.extents import Extent, Facts
 from logkeep.logid import LogId
 from logkeep.logs.fragment import END, combine_crc32
 from logkeep.logs.head import Certificate, Head, State, Totals
+from logkeep.logs.reader import LogReader, Row
 
 LOGS_MAX: Final = 100_000  # of one cluster: a cut is held in memory
 

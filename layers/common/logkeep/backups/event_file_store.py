@@ -17,9 +17,10 @@ from pydantic import BaseModel
 from logkeep.aws.multipart import Unfinished
 from logkeep.aws.objects import Bucket, is_absent
 from logkeep.backups.cuts import Cut
-from logkeep.backups.event_files import OVERLAP, PIECES_MAX, EventFile, PackedSegment, Piece, in_order, pack_lines
+from logkeep.backups.event_files import OVERLAP, PIECES_MAX, EventFile, Piece, in_order, pack_lines
 from logkeep.clock import now_ms
 from logkeep.errors import TooLarge
+from logkeep.events.segments import PackedSegment
 from logkeep.events.store import event_store
 
 _NOTE: Final = "collected.json"

@@ -9,24 +9,16 @@ from typing import Any, Final, NamedTuple, Protocol, Self
 from isal import isal_zlib
 from pydantic import BaseModel, ConfigDict
 
-from logkeep.aws.parts import Extent, ObjectRange
 from logkeep.downloads.archive import Entry
-from logkeep.events.segments import EVERY_TYPE, EventType, unpack_segment
-from logkeep.logs.fragment import END, RAW_MAX, combine_crc32, deflate
+from logkeep.events.segments import EVERY_TYPE, EventType, PackedSegment, unpack_segment
+from logkeep.extents import Extent, ObjectRange
+from logkeep.limits import FRAGMENT_MAX
+from logkeep.logs.fragment import END, combine_crc32, deflate
 
 # ms by which backups overlap: received_at is a writer's clock from before its commit, and a writer lives half a minute.
 OVERLAP: Final = 600_000
 PIECE_SIZE: Final = 8 << 20  # packed bytes from which a piece is stored; it is held in memory
 PIECES_MAX: Final = 10_000  # of one cut, which is held in memory
-
-
-class PackedSegment(NamedTuple):
-    """A stored segment of events; `at` is its minute and id, as {yyyymmddhhmm}/{id}."""
-
-    at: str
-    type: EventType
-    received_at: int  # epoch ms
-    packed: bytes
 
 
 class SegmentReader(Protocol):
@@ -138,7 +130,7 @@ def pack_lines(segments: Iterable[PackedSegment], since: int | None) -> Iterator
 
 
 def _texts(segments: Iterable[PackedSegment], since: int | None) -> Iterator[tuple[bytes, int, int, int]]:
-    """Whole lines of about RAW_MAX bytes; with them how many, and when the first and the last was received."""
+    """Whole lines of about FRAGMENT_MAX bytes; with them how many, and when the first and the last was received."""
     lines: list[bytes] = []
     size = earliest = latest = 0
     for segment in segments:
@@ -149,7 +141,7 @@ def _texts(segments: Iterable[PackedSegment], since: int | None) -> Iterator[tup
         latest = max(latest, segment.received_at)
         lines += new
         size += sum(map(len, new))
-        if size >= RAW_MAX:
+        if size >= FRAGMENT_MAX:
             yield b"".join(lines), len(lines), earliest, latest
             lines, size, latest = [], 0, 0
     if lines:

@@ -41,7 +41,7 @@ type Order = Annotated[RunOrder | DueOrder | ExpireOrder, Field(discriminator="k
 ORDERS: Final = TypeAdapter[RunOrder | DueOrder | ExpireOrder](Order)
 
 
-def send(order: Order, delay: int = 0) -> None:
+def order_backup(order: Order, delay: int = 0) -> None:
     """Put an order into the queue; it is seen after so many seconds."""
     clients.sqs().send_message(
         QueueUrl=settings().backup_queue_url, MessageBody=order.model_dump_json(), DelaySeconds=min(delay, DELAY_MAX)

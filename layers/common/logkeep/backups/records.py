@@ -1,41 +1,21 @@
-"""Backup records of a cluster, as CSS shows them (seed 003)."""
+"""Clusters and their backup records, as they are stored."""
 
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Annotated, Any, Final, Literal
-
-from pydantic import BaseModel, ConfigDict, Field
-
-from logkeep.backups.settings import LogConfiguration, RealTimeLogCollectRecord
-from logkeep.params import Decimal
+from typing import Any, Final, Literal
 
 BASE_PATH: Final = "css/log"
 FAILED_MAX: Final = 1000  # characters of failedMsg
 
 type LockMode = Literal["GOVERNANCE", "COMPLIANCE"]
-type RecordNumber = Annotated[Decimal, Field(ge=1, le=1000)]
 
 
 class Status(StrEnum):
     RUNNING = "RUNNING"
     SUCCESS = "SUCCESS"
     FAIL = "FAIL"
-
-
-class RecordQuery(BaseModel):
-    """Seed 003, table 2. `offset` is the number of the first record, counted from 1, newest first.
-
-    `marker`, that of the answer before, is ours: numbers are counted from behind it, and so go beyond 1000.
-    """
-
-    model_config = ConfigDict(frozen=True)
-
-    offset: RecordNumber = 1
-    limit: RecordNumber = 10
-    status: Literal["FAIL", "NOT_FAIL", ""] = ""
-    marker: Annotated[str, Field(pattern=r"^(\d{13}/[A-Za-z0-9._-]{1,128})?$")] = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,20 +62,11 @@ class BackupRecord:
             read_back=None,
         )
 
-    def seen_at(self, now: int) -> "ClusterLogRecord":
-        """The record as a reader sees it: one whose worker has died is not running for ever."""
-        died = self.status is Status.RUNNING and self.lease_until is not None and self.lease_until < now
-        return ClusterLogRecord(
-            id=self.id,
-            clusterId=self.cluster_id,
-            createAt=self.created_at,
-            logPath=self.log_path,
-            status=Status.FAIL if died else self.status,
-            finishedAt=self.lease_until if died else self.finished_at,
-            jobTypes=self.job_type,
-            failedMsg="the worker stopped without finishing" if died else self.failed_msg,
-            jobId=self.job_id,
-        )
+    def seen_at(self, now: int) -> "BackupRecord":
+        """The record as a reader sees it: one whose worker died has failed."""
+        if self.status is Status.RUNNING and self.lease_until is not None and self.lease_until < now:
+            return self.failed("the worker stopped without finishing", self.lease_until)
+        return self
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,25 +90,6 @@ class Cluster:
     full_next: bool | None = None  # True: the next backup continues nothing
     real_time: dict[str, Any] | None = None
 
-    def configuration(self, bucket: str, keep_days: int, full_every: int) -> LogConfiguration | None:
-        """`keep_days` and `full_every` are of a cluster that chose none."""
-        if not self.enabled:
-            return None
-        return LogConfiguration(
-            id=self.settings_id,
-            clusterId=self.cluster_id,
-            obsBucket=bucket,
-            agency=self.agency,
-            updateAt=self.updated_at,
-            basePath=self.base_path,
-            autoEnable=self.auto_enable,
-            period=self.period if self.auto_enable else None,
-            logSwitch=self.log_switch,
-            services=list(self.services),
-            backupKeepDays=self.keep_days or keep_days,
-            fullEvery=self.full_every or full_every,
-        )
-
     def new_record(self, id: str, created_at: int, job_type: Literal["Manual", "Auto"]) -> BackupRecord:
         return BackupRecord(
             id=id,
@@ -149,10 +101,6 @@ class Cluster:
             job_id=uuid.uuid5(uuid.NAMESPACE_URL, f"logkeep/job/{id}").hex,
         )
 
-    @property
-    def real_time_record(self) -> RealTimeLogCollectRecord | None:
-        return RealTimeLogCollectRecord.model_validate(self.real_time) if self.real_time else None
-
 
 def chain(record: BackupRecord, find: Callable[[str], BackupRecord | None]) -> Iterator[BackupRecord]:
     """A record and those that it continues, to its full one or the first that is not found by its id."""
@@ -160,48 +108,3 @@ def chain(record: BackupRecord, find: Callable[[str], BackupRecord | None]) -> I
     while found:
         yield found
         found = find(found.base) if found.base else None
-
-
-class ClusterLogRecord(BaseModel):
-    """Seed 003, table 4."""
-
-    id: str
-    clusterId: str
-    createAt: int
-    logPath: str
-    status: Status
-    finishedAt: int | None
-    jobTypes: str
-    failedMsg: str | None
-    jobId: str
-
-
-class HeldRecord(BaseModel):
-    id: str
-    hold: bool
-
-
-class RecordPage(BaseModel):
-    """`marker`, ours, is for the next page, null on the last."""
-
-    clusterLogRecord: list[ClusterLogRecord]
-    totalSize: int
-    marker: str | None
-
-
-def page_of(records: Iterable[BackupRecord], query: RecordQuery, now: int) -> RecordPage:
-    """The page of records that come newest first; totalSize counts all that match the status."""
-    total = number = 0
-    page, marker, goes_on = [], None, False
-    for record in records:
-        seen = record.seen_at(now)
-        if query.status and (seen.status is Status.FAIL) != (query.status == "FAIL"):
-            continue
-        total += 1
-        number += not query.marker or record.place < query.marker
-        if number >= query.offset + query.limit:
-            goes_on = True
-        elif number >= query.offset:
-            page.append(seen)
-            marker = record.place
-    return RecordPage(clusterLogRecord=page, totalSize=total, marker=marker if goes_on else None)

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from logkeep.backups.jobs import Job
 from logkeep.backups.records import BackupRecord, Status, chain
-from logkeep.backups.schedule import DAY
+from logkeep.clock import DAY
 
 
 def expired(records: Iterable[BackupRecord], now: int, keep_days: int, last: str | None = None) -> list[BackupRecord]:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Final
 from logkeep.aws import clients
 from logkeep.aws.dynamo import transact
 from logkeep.aws.multipart import abort, discard
-from logkeep.aws.object_lock import set_legal_hold
 from logkeep.aws.objects import Bucket
+from logkeep.backups.lock_store import set_legal_hold
 from logkeep.backups.records import BackupRecord, Status, chain
 from logkeep.backups.retention import expired
 from logkeep.backups.runs import BackupFiles

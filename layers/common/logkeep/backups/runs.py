@@ -17,16 +17,15 @@ from botocore.exceptions import ClientError
 
 from logkeep.aws import clients
 from logkeep.aws.multipart import Making, Unfinished, UploadGone, assemble, discard
-from logkeep.aws.object_lock import retain
 from logkeep.aws.objects import Bucket, is_absent
-from logkeep.aws.parts import ObjectRange
 from logkeep.backups.cuts import LOGS_MAX, Archive, Cut
 from logkeep.backups.event_file_store import EventBackup
+from logkeep.backups.lock_store import retain
 from logkeep.backups.records import BackupRecord, Cluster, Status, chain
-from logkeep.backups.schedule import DAY
 from logkeep.backups.store import BackupStore, Lease, backup_store
-from logkeep.clock import now_ms
+from logkeep.clock import DAY, now_ms
 from logkeep.errors import Busy, Corrupt, TooLarge
+from logkeep.extents import ObjectRange
 from logkeep.logs.store import LogStore, log_store
 from logkeep.settings import settings
 

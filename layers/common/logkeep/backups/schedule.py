@@ -5,9 +5,9 @@ import uuid
 from dataclasses import dataclass
 from typing import Final, Self
 
-DAY: Final = 86_400_000  # ms, which is also the time between two runs
+from logkeep.clock import DAY, MINUTE
+
 MISSED_AFTER: Final = DAY * 3 // 2  # without a success, people should hear of it
-_MINUTE: Final = 60_000
 _PERIOD: Final = re.compile(r"([01]\d|2[0-3]):([0-5]\d) GMT([+-])(0\d|1[0-4]):([0-5]\d)")
 
 
@@ -30,7 +30,7 @@ class Period:
 
     def next_after(self, now: int) -> int:
         """The first run later than now; both in epoch milliseconds."""
-        today = now // DAY * DAY + self.minute * _MINUTE
+        today = now // DAY * DAY + self.minute * MINUTE
         return today if today > now else today + DAY
 
     def last_until(self, now: int) -> int:

@@ -1,14 +1,13 @@
-"""Requests of CSS's log management, besides those for records (wire facts, section 4.1)."""
+"""What can be set for a cluster's backups."""
 
 import re
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final
 
 from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field
 
 from logkeep.backups.schedule import Period
 from logkeep.errors import ForeignBucket, Invalid
-from logkeep.logid import is_segment
-from logkeep.logs.registration import Segment
+from logkeep.params import Segment
 
 SERVICES_MAX: Final = 10  # whose events are backed up with a cluster
 CHAIN_MAX: Final = 100  # backups, of which one is full: showing, holding or restoring one walks to that
@@ -29,12 +28,6 @@ def _period(text: str) -> str:
     return text
 
 
-def _cluster(text: str) -> str:
-    if not is_segment(text):
-        raise ValueError("must be 1 to 128 of A-Z a-z 0-9 . _ -")
-    return text
-
-
 def _unique(services: list[str]) -> list[str]:
     if len(set(services)) < len(services):
         raise ValueError("names a service twice")
@@ -47,7 +40,6 @@ type BucketName = Annotated[str, Field(min_length=1, max_length=255)]
 type KeepDays = Annotated[int, Field(ge=1, le=3650)]
 type IndexPrefix = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[a-z0-9][a-z0-9._-]*$")]
 type PeriodText = Annotated[str, AfterValidator(_period)]
-type ClusterId = Annotated[str, AfterValidator(_cluster)]
 type Services = Annotated[list[Segment], Field(max_length=SERVICES_MAX), AfterValidator(_unique)]
 
 
@@ -56,26 +48,14 @@ BACKUP_SETTINGS: Final = (*BACKUP_FIELDS, "auto_enable", "period", "full_every",
 REAL_TIME_FIELDS: Final = ("index_prefix", "keep_days", "target_cluster_id")
 
 
-class _Request(BaseModel):
-    model_config = ConfigDict(frozen=True)
-
-
-class ActionQuery(_Request):
-    """Which of the two collections a request is about."""
-
-    action: Literal["base_log_collect", "real_time_log_collect"] = "base_log_collect"
-
-    @property
-    def real_time(self) -> bool:
-        return self.action == "real_time_log_collect"
-
-
-class LogSettings(_Request):
+class LogSettings(BaseModel):
     """The body of logs/open and logs/settings: what is not told stays as it is.
 
     `full_every`, `services` and `backup_keep_days` are ours. `keep_days` is of the real-time collection alone: the
     published client sends it without an action, so it never tells how long archives are kept.
     """
+
+    model_config = ConfigDict(frozen=True)
 
     agency: Agency | None = None
     log_base_path: BasePath | None = None
@@ -85,7 +65,7 @@ class LogSettings(_Request):
     period: PeriodText | None = None
     index_prefix: IndexPrefix | None = None
     keep_days: KeepDays | None = None
-    target_cluster_id: ClusterId | None = None
+    target_cluster_id: Segment | None = None
     full_every: Annotated[int, Field(ge=1, le=CHAIN_MAX)] | None = None
     services: Services | None = None
     backup_keep_days: KeepDays | None = None
@@ -101,48 +81,3 @@ class LogSettings(_Request):
                 raise Invalid(name, "is required")
         if self.log_bucket not in {None, bucket}:
             raise ForeignBucket(f"log_bucket: backups are kept in {bucket}")
-
-
-class PolicyRequest(_Request):
-    period: PeriodText
-
-
-class TargetRequest(_Request):
-    target_cluster_id: ClusterId
-
-
-class LogConfiguration(BaseModel):
-    """The published answer of logs/settings for backups, besides `services`, `backupKeepDays` and `fullEvery`,
-    which are ours; updateAt in epoch milliseconds.
-    """
-
-    id: str
-    clusterId: str
-    obsBucket: str
-    agency: str | None
-    updateAt: int
-    basePath: str
-    autoEnable: bool
-    period: str | None
-    logSwitch: bool
-    services: list[str]
-    backupKeepDays: int
-    fullEvery: int
-
-
-class RealTimeLogCollectRecord(BaseModel):
-    """The published answer of logs/settings for the real-time collection; times in epoch milliseconds."""
-
-    id: str
-    clusterId: str
-    indexPrefix: str
-    keepDays: int
-    targetClusterId: str
-    status: str
-    createAt: int
-    updateAt: int
-
-
-class SettingsAnswer(BaseModel):
-    logConfiguration: LogConfiguration | None
-    realTimeLogCollectRecord: RealTimeLogCollectRecord | None

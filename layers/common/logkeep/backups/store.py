@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from logkeep.aws import clients
 from logkeep.aws.dynamo import attempts, encode, query, transact
 from logkeep.aws.partition import Partition, where
-from logkeep.backups.records import BackupRecord, Cluster, RecordPage, RecordQuery, Status, page_of
-from logkeep.backups.schedule import DAY, MISSED_AFTER, Period
-from logkeep.backups.settings import LogSettings, RealTimeLogCollectRecord
-from logkeep.clock import now_ms
-from logkeep.downloads.files import LogSource
+from logkeep.backups.records import BackupRecord, Cluster, Status
+from logkeep.backups.schedule import MISSED_AFTER, Period
+from logkeep.backups.settings import LogSettings
+from logkeep.clock import DAY, now_ms
 from logkeep.errors import BackupRuns, Busy, ClusterNotFound, Invalid, NotEnabled, RecordNotFound
+from logkeep.logs.reader import LogSource
 from logkeep.settings import settings
 
 if TYPE_CHECKING:
@@ -81,9 +81,9 @@ class BackupStore:
     def close(self, now: int) -> None:
         self._configure(LogSettings(auto_enable=False), now, {"log_switch": False})
 
-    def collect_in_real_time(self, record: RealTimeLogCollectRecord | None) -> None:
+    def collect_in_real_time(self, record: Mapping[str, Any] | None) -> None:
         """Note the real-time collection, or that it ended."""
-        self.items.update("cluster", {"real_time": record.model_dump() if record else None})
+        self.items.update("cluster", {"real_time": record})
 
     def enable(self) -> None:
         """Note that backup of the cluster's logs was switched on once."""
@@ -152,12 +152,15 @@ class BackupStore:
         seen = {"id": record.id, "expiring": None} | {name: values[name] for name in changes}
         return self.items.try_update(sort_key(record), changes, seen)
 
-    def page(self, wanted: RecordQuery, logs: LogSource) -> RecordPage:
-        """Raise ClusterNotFound for an unknown cluster, NotEnabled for one that was never backed up."""
+    def listed(self, logs: LogSource) -> Iterator[BackupRecord]:
+        """All records, newest first, the running one with the lease of its worker.
+
+        Raises ClusterNotFound for an unknown cluster, NotEnabled for one that was never backed up.
+        """
         if not self.cluster(logs).enabled:
             raise NotEnabled("log backup was never enabled for the cluster")
         active = self.items.get("active") or {}
-        return page_of((_leased(each, active) for each in self.records()), wanted, now_ms())
+        return (_leased(each, active) for each in self.records())
 
     def shown(self, id: str) -> BackupRecord:
         """A record with the lease of its worker, if it runs; raise RecordNotFound."""

@@ -1,17 +1,20 @@
-"""Functions that a schedule calls."""
+"""Backups, called by their queue and by the schedule."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Final
 
 from aws_lambda_powertools import Logger
-from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from logkeep.backups.notice_store import publish, publish_failures
 from logkeep.backups.notices import missed
-from logkeep.backups.queue import DueOrder, ExpireOrder, RunOrder, send
-from logkeep.backups.schedule import DAY, MISSED_AFTER, run_id, spread
+from logkeep.backups.queue import ORDERS, DueOrder, ExpireOrder, RunOrder, order_backup
+from logkeep.backups.retention_store import retention
+from logkeep.backups.runs import backup_runs
+from logkeep.backups.schedule import MISSED_AFTER, run_id, spread
 from logkeep.backups.store import backup_store, due_items
-from logkeep.clock import now_ms
+from logkeep.clock import DAY, now_ms
+from logkeep.errors import BackupRuns, ClusterNotFound, NotEnabled
+from logkeep.logs.store import log_store
 
 SPREAD_SECONDS: Final = 300
 
@@ -44,14 +47,14 @@ def _run(project: str, cluster: str, now: int) -> None:
         due, period = found
         run = period.last_until(now)
         order = DueOrder(project=project, cluster=cluster, due=run)
-        send(order, delay=spread(run_id(project, cluster, run), SPREAD_SECONDS))
+        order_backup(order, delay=spread(run_id(project, cluster, run), SPREAD_SECONDS))
         store.advance("policy", due, period.next_after(now))
 
 
 def _go_on(project: str, cluster: str, now: int) -> None:
     if backup_store(project, cluster).ask_again(now):
         logger.warning("a backup is asked for again", extra={"project": project, "cluster": cluster})
-        send(RunOrder(project=project, cluster=cluster))
+        order_backup(RunOrder(project=project, cluster=cluster))
 
 
 def _warn(project: str, cluster: str, now: int) -> None:
@@ -74,7 +77,7 @@ def _sweep(project: str, cluster: str, now: int) -> None:
     store = backup_store(project, cluster)
     due = store.due_at("sweep")
     if due is not None and due <= now:
-        send(ExpireOrder(project=project, cluster=cluster))
+        order_backup(ExpireOrder(project=project, cluster=cluster))
         store.advance("sweep", due, now + DAY)
 
 
@@ -93,11 +96,46 @@ _DUE: Final[Mapping[str, Callable[[str, str, int], None]]] = {
 _TELLING: Final = ("watch", "alert")
 
 
-def schedule_entrypoint(work: Callable[[int], None]) -> Callable[[dict[str, Any], LambdaContext], None]:
-    """The Lambda handler of a schedule; work is told the time in epoch milliseconds."""
+def work_on_backup(body: str, seconds_left: float) -> None:
+    """Go on with a cluster's backup, or delete those that have had their time.
 
-    @logger.inject_lambda_context(clear_state=True)
-    def lambda_handler(event: dict[str, Any], context: LambdaContext) -> None:
-        work(now_ms())
+    Where time is up first, it is ordered again, and the next call goes on. Raises Busy where nothing could be
+    done: another call would do no better, and people should hear of it.
+    """
+    order = ORDERS.validate_json(body)
+    if isinstance(order, ExpireOrder):
+        if retention(order.project, order.cluster).sweep(now_ms(), seconds_left):
+            order_backup(order)
+        return
+    if isinstance(order, DueOrder):
+        _start_due(order)
+    if backup_runs(order.project, order.cluster).go_on(seconds_left):
+        order_backup(RunOrder(project=order.project, cluster=order.cluster))
+    _tell_of_failures(order.project, order.cluster)
 
-    return lambda_handler
+
+def _tell_of_failures(project: str, cluster: str) -> None:
+    try:
+        if told := publish_failures(project, backup_store(project, cluster)):
+            logger.warning("a backup failed", extra={"project": project, "cluster": cluster, "records": told})
+    except Exception:
+        # The backup is as it is, and the schedule tells of it.
+        logger.exception("the failure of a backup could not be published")
+
+
+def _start_due(order: DueOrder) -> None:
+    """Make the record of a scheduled run: one, however often it is ordered. It has failed while another one runs."""
+    store, now = backup_store(order.project, order.cluster), now_ms()
+    if order.due < now - DAY:
+        return  # a later run was ordered since, and this one's record may have expired
+    try:
+        cluster = store.enabled(log_store(order.project))
+    except (ClusterNotFound, NotEnabled):
+        return  # switched off since
+    if not cluster.auto_enable:
+        return
+    record = cluster.new_record(run_id(order.project, order.cluster, order.due), order.due, "Auto")
+    try:
+        store.start(record, now)
+    except BackupRuns:
+        store.put(record.failed("overlapped: another backup of the cluster was running", now), alert=True)

@@ -12,7 +12,7 @@ from typing import Final
 
 from isal import isal_zlib
 
-from logkeep.aws.parts import Extent
+from logkeep.extents import Extent
 from logkeep.logs.fragment import END, combine_crc32
 from logkeep.logs.head import Certificate, Head
 

@@ -10,8 +10,7 @@ from urllib.parse import quote
 
 from logkeep.aws.download_role import download_signer
 from logkeep.aws.objects import Bucket
-from logkeep.aws.parts import ObjectRange
-from logkeep.downloads.rendition import Facts
+from logkeep.extents import Facts, ObjectRange
 from logkeep.web.delivery import Link
 
 LINK_SECONDS: Final = 15 * 60

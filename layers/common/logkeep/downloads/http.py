@@ -9,22 +9,23 @@ from aws_lambda_powertools.event_handler import Response, content_types
 
 from logkeep.aws.multipart import Making, TimeUp, Unfinished
 from logkeep.downloads.file_store import StoredFile, disposition
-from logkeep.downloads.files import AnyFile, FileOrder
+from logkeep.downloads.files import File, FileOrder
 from logkeep.downloads.queue import order_file
 from logkeep.downloads.render_store import Renders, renders
 from logkeep.downloads.rendition import Rendition
 from logkeep.errors import Busy, TooLarge
+from logkeep.limits import ANSWER_MAX, STREAM_MAX
 from logkeep.logs.store import log_store
 from logkeep.settings import settings
 from logkeep.web.app import Answer, App
-from logkeep.web.delivery import INLINE_MAX, STREAM_MAX, Link, Pending, Way, way
+from logkeep.web.delivery import Link, Pending, Way, way
 
 _RETRY_AFTER = 10  # seconds
 _VARY = {"Vary": "Accept, Accept-Encoding"}
 _WITH_URL = {**_VARY, "Cache-Control": "no-store"}
 
 
-def deliver(app: App, file: AnyFile) -> Answer:
+def deliver(app: App, file: File) -> Answer:
     """Answer a request for a file as its size and its client allow (DESIGN section 4)."""
     deadline = time.monotonic() + settings().build_seconds
     project, ask = app.caller.project, app.ask
@@ -129,7 +130,7 @@ def _collect(chunks: Iterable[bytes]) -> bytes | None:
     with suppress(TimeUp):
         for chunk in chunks:
             content += chunk
-            if len(content) > INLINE_MAX:
+            if len(content) > ANSWER_MAX:
                 return None
         return bytes(content)
     return None

@@ -15,9 +15,9 @@ from pydantic import BaseModel
 from logkeep.aws import clients
 from logkeep.aws.multipart import Making, Unfinished, UploadGone, assemble
 from logkeep.aws.objects import Bucket, is_absent
-from logkeep.aws.parts import Extent
 from logkeep.downloads.file_store import StoredFile
-from logkeep.downloads.rendition import Facts, Rendition
+from logkeep.downloads.rendition import Rendition
+from logkeep.extents import Extent, Facts
 from logkeep.settings import settings
 
 KEPT_DAYS: Final = 2  # by the bucket's lifecycle

@@ -3,56 +3,20 @@
 import hashlib
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple
 
 import isal
 from isal import isal_zlib
 
-from logkeep.aws.parts import Extent
 from logkeep.downloads.archive import MANIFEST, Entry, ZipLayout, entry_names, manifest
+from logkeep.extents import Extent, Facts
 from logkeep.logs import fragment
-from logkeep.logs.fragment import END, GZIP_HEADER, GZIP_OVERHEAD, Fragment, gzip_trailer
+from logkeep.logs.fragment import END, GZIP_HEADER, GZIP_OVERHEAD, gzip_trailer
 from logkeep.logs.head import Certificate, Head, joined
 from logkeep.logs.levels import DebugFilter
+from logkeep.logs.reader import LogReader
 
 _FORMAT: Final = "1"  # changes when the same heads give other bytes
-
-
-class Row(NamedTuple):
-    """A fragment and where its packed bytes are."""
-
-    fragment: Fragment
-    extent: Extent
-
-
-class LogReader(Protocol):
-    def rows(self, head: Head, start: int = 0) -> Iterator[Row]:
-        """The rows of a log from the one that holds byte `start` to the head's end, without gaps."""
-        ...
-
-    def rows_back(self, head: Head, end: int) -> Iterator[Row]:
-        """The rows that hold [0, end), the last one first; one may end behind where the one before it begins."""
-        ...
-
-    def texts_of(self, rows: Iterable[Row]) -> Iterator[bytes]:
-        """The texts of rows, in order."""
-        ...
-
-    def texts(self, head: Head, start: int = 0, end: int | None = None) -> Iterator[bytes]:
-        """The text of [start, end), by default to the head's end, a fragment at a time."""
-        ...
-
-    def text(self, row: Row) -> bytes:
-        """The text of one fragment."""
-        ...
-
-
-class Facts(NamedTuple):
-    """A file's size as sent, and size and CRC-32 of what a client has that undoes its Content-Encoding."""
-
-    size: int
-    raw_size: int
-    crc32: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

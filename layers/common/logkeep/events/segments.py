@@ -10,18 +10,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, Final, NamedTuple, Self
 
 from isal import isal_zlib
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from logkeep.params import Decimal
+from logkeep.clock import MINUTE
 
-MINUTE: Final = 60_000  # ms
-HOUR: Final = 60 * MINUTE
-DAY: Final = 24 * HOUR
 TIME_MAX: Final = 253_402_300_799_999  # 9999-12-31T23:59:59.999Z
-BATCH_MAX: Final = 1000  # events of one request
 INFO_MAX: Final = 4096  # bytes of UTF-8
 SEGMENT_RAW_MAX: Final = 200_000  # bytes before compression: an item stays below 256 KB even if nothing compresses
 
@@ -32,8 +28,6 @@ class EventType(StrEnum):
 
 
 EVERY_TYPE: Final = tuple(sorted(EventType))
-
-type EpochMs = Annotated[Decimal, Field(ge=0, le=TIME_MAX)]
 
 
 def _fits(info: str) -> str:
@@ -54,21 +48,6 @@ class Event(BaseModel):
     event_info: Annotated[str, AfterValidator(_fits)]
 
 
-class EventBatch(BaseModel):
-    """The body of a put; without events it only registers the service."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    service_name: Annotated[str, Field(min_length=1, max_length=256), AfterValidator(_fits)] | None = None
-    events: Annotated[list[Event], Field(max_length=BATCH_MAX)]
-
-    @model_validator(mode="after")
-    def _has_something(self) -> Self:
-        if not self.events and self.service_name is None:
-            raise ValueError("an empty list of events needs a service_name to register")
-        return self
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
     """The events of some types in [start, end] (epoch ms), of which `limit` rows are wanted behind the first `skip`."""
@@ -79,49 +58,6 @@ class Selection:
     skip: int
     limit: int
     descending: bool
-
-
-def is_forward(end: int | None, info: ValidationInfo) -> int | None:
-    """Validates the end_time of a query against its start_time."""
-    start = info.data.get("start_time")
-    if start is not None and end is not None and start > end:
-        raise ValueError("is before start_time")
-    return end
-
-
-class EventQuery(BaseModel):
-    """Seed 001, table 2. `offset` is a page number; both times are inclusive."""
-
-    model_config = ConfigDict(frozen=True)
-
-    event_type: EventType | None = None
-    start_time: EpochMs | None = None
-    end_time: Annotated[EpochMs | None, AfterValidator(is_forward)] = None
-    offset: Annotated[Decimal, Field(ge=0, le=10**9)] = 0
-    limit: Annotated[Decimal, Field(ge=1, le=1000)] = 1000
-    sort_by: Literal["occur_time", "event_type"] = "occur_time"
-    order: Literal["asc", "desc"] = "desc"
-
-    @property
-    def selection(self) -> Selection:
-        return Selection(
-            types=EVERY_TYPE if self.event_type is None else (self.event_type,),
-            start=self.start_time or 0,
-            end=TIME_MAX if self.end_time is None else self.end_time,
-            skip=self.offset * self.limit,
-            limit=self.limit,
-            descending=self.order == "desc",
-        )
-
-
-class EventPage(BaseModel):
-    """Seed 001, table 3."""
-
-    service_id: str
-    service_name: str
-    count: int
-    total_count: int
-    events: list[Event]
 
 
 def minute_key(minute: int) -> str:
@@ -197,3 +133,30 @@ def slots_of(segment: Segment) -> tuple[Slot, Slot]:
         Slot(f"hour/{hour_key(hour)}", segment.type, minute),
         Slot(f"day/{day_key(day)}", segment.type, hour_of_day),
     )
+
+
+class PackedSegment(NamedTuple):
+    """A stored segment of events; `at` is its minute and id, as {yyyymmddhhmm}/{id}."""
+
+    at: str
+    type: EventType
+    received_at: int  # epoch ms
+    packed: bytes
+
+
+BATCH_MAX: Final = 1000  # events of one request
+
+
+class EventBatch(BaseModel):
+    """The body of a put; without events it only registers the service."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    service_name: Annotated[str, Field(min_length=1, max_length=256), AfterValidator(_fits)] | None = None
+    events: Annotated[list[Event], Field(max_length=BATCH_MAX)]
+
+    @model_validator(mode="after")
+    def _has_something(self) -> Self:
+        if not self.events and self.service_name is None:
+            raise ValueError("an empty list of events needs a service_name to register")
+        return self

@@ -13,19 +13,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import BaseModel
 
-from logkeep.apis.modelarts.infer_events import InferEventPage, InferEventQuery
 from logkeep.aws import clients
 from logkeep.aws.dynamo import attempts, decode, encode, query, transact
-from logkeep.backups.event_files import PackedSegment
-from logkeep.clock import now_ms
+from logkeep.clock import DAY, now_ms
 from logkeep.errors import Busy, Invalid, ServiceNotFound
 from logkeep.events.segments import (
-    DAY,
-    Event,
     EventBatch,
-    EventPage,
-    EventQuery,
     EventType,
+    PackedSegment,
     Segment,
     day_key,
     hour_key,
@@ -34,7 +29,7 @@ from logkeep.events.segments import (
     slots_of,
     unpack_segment,
 )
-from logkeep.events.timeline import Card, StoredSegment, read_page, search_page
+from logkeep.events.timeline import Card, StoredSegment
 from logkeep.logid import is_segment
 from logkeep.settings import settings
 
@@ -64,7 +59,7 @@ class EventStore:
         self._dynamodb = dynamodb
         self._table = table
         self._retention = retention_days * DAY
-        self._service = service
+        self.service = service
         self._pk = f"{project}/{service}"
 
     def put(self, batch: EventBatch, salt: str) -> Written:
@@ -83,34 +78,13 @@ class EventStore:
             written[False] += sum(each.count for each in group) - sum(each.count for each in new)
         return Written(accepted=written[True], duplicates=written[False])
 
-    def page(self, wanted: EventQuery) -> EventPage:
-        """Raise ServiceNotFound for a service that was never registered."""
-        name = self._name()
-        total, rows = read_page(self, wanted.selection, by_type=wanted.sort_by == "event_type")
-        return EventPage(
-            service_id=self._service,
-            service_name=name,
-            count=len(rows),
-            total_count=total,
-            events=[
-                Event.model_construct(occur_time=row.occur_time, event_type=row.type, event_info=row.info)
-                for row in rows
-            ],
-        )
-
-    def infer_page(self, wanted: InferEventQuery) -> InferEventPage:
-        """Raise ServiceNotFound as page() does, and Invalid for a keyword with a range that is too long to search."""
-        self._name()
-        keyword = wanted.event_info_key
-        found = search_page(self, wanted.selection, keyword) if keyword else read_page(self, wanted.selection)
-        return InferEventPage.of(self._service, wanted, *found)
-
-    def _name(self) -> str:
+    def name(self) -> str:
+        """The service's name. Raises ServiceNotFound for a service that was never registered."""
         item = self._dynamodb.get_item(
             TableName=self._table, Key=encode({"pk": self._pk, "sk": "service"}), ConsistentRead=True
         ).get("Item")
         if item is None:
-            raise ServiceNotFound(self._service)
+            raise ServiceNotFound(self.service)
         return str(decode(item)["service_name"])
 
     # Writing
@@ -121,7 +95,7 @@ class EventStore:
             TableName=self._table,
             Key=encode({"pk": self._pk, "sk": "service"}),
             UpdateExpression="SET service_name = " + (":name" if name else "if_not_exists(service_name, :name)"),
-            ExpressionAttributeValues=encode({":name": name or self._service}),
+            ExpressionAttributeValues=encode({":name": name or self.service}),
         )
 
     def _write(self, segments: Sequence[Segment], now: int) -> Sequence[Segment]:

@@ -7,8 +7,9 @@ from heapq import nlargest, nsmallest
 from itertools import accumulate, chain
 from typing import Final, NamedTuple, Protocol
 
+from logkeep.clock import DAY, HOUR, MINUTE
 from logkeep.errors import Invalid
-from logkeep.events.segments import DAY, HOUR, MINUTE, EventType, Selection
+from logkeep.events.segments import EventType, Selection
 
 HOT_MINUTE: Final = 10_000  # events from which a minute is narrowed to milliseconds before its rows are kept
 SEARCH_EVENTS: Final = 100_000  # that one search reads

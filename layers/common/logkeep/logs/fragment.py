@@ -13,9 +13,9 @@ from typing import Final
 from isal import isal_zlib
 
 from logkeep.errors import Corrupt, Invalid, TooLarge
+from logkeep.limits import FRAGMENT_MAX
 from logkeep.logs.levels import Cursor, scan
 
-RAW_MAX: Final = 1 << 20  # raw bytes of one fragment
 END: Final = b"\x03\x00"  # an empty final block with fixed codes
 # RFC 1952: deflate, no flags, no time (equal logs give equal bytes), unknown extra flags, unknown system
 GZIP_HEADER: Final = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
@@ -91,14 +91,14 @@ def pack(pieces: Iterable[bytes], offset: int, before: Cursor) -> Iterator[tuple
 
 
 def recut(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """The same bytes in pieces of at most RAW_MAX, cut behind a newline where the last quarter holds one."""
+    """The same bytes in pieces of at most FRAGMENT_MAX, cut behind a newline where the last quarter holds one."""
     rest = b""
     for piece in pieces:
         rest += piece
         start = 0
-        while len(rest) - start >= RAW_MAX:
-            newline = rest.rfind(b"\n", start + RAW_MAX * 3 // 4, start + RAW_MAX)
-            end = newline + 1 if newline >= 0 else start + RAW_MAX
+        while len(rest) - start >= FRAGMENT_MAX:
+            newline = rest.rfind(b"\n", start + FRAGMENT_MAX * 3 // 4, start + FRAGMENT_MAX)
+            end = newline + 1 if newline >= 0 else start + FRAGMENT_MAX
             yield rest[start:end]
             start = end
         rest = rest[start:]
@@ -107,7 +107,7 @@ def recut(pieces: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def inflate_gzip(body: bytes, raw_max: int) -> Iterator[bytes]:
-    """The text of a gzip body in pieces of at most RAW_MAX; raise Invalid if it is not gzip, TooLarge beyond raw_max.
+    """The text of a gzip body in pieces of at most FRAGMENT_MAX; raise Invalid for other bytes, TooLarge after raw_max.
 
     Several members may follow one another, as `cat a.gz b.gz` gives.
     """
@@ -118,7 +118,7 @@ def inflate_gzip(body: bytes, raw_max: int) -> Iterator[bytes]:
             if not rest:
                 rest, taken = body[taken : taken + _WINDOW], taken + _WINDOW
             try:
-                piece = member.decompress(rest, RAW_MAX)
+                piece = member.decompress(rest, FRAGMENT_MAX)
             except NotDeflate as error:
                 raise Invalid("body", f"not gzip: {error}") from error
             rest = member.unconsumed_tail
@@ -133,12 +133,12 @@ def inflate_gzip(body: bytes, raw_max: int) -> Iterator[bytes]:
 
 
 def inflated(packed: Iterable[bytes]) -> Iterator[bytes]:
-    """The text of fragments in pieces of at most RAW_MAX, as far as there are bytes; raise NotDeflate in the end."""
+    """The text of fragments in pieces of at most FRAGMENT_MAX. Raises NotDeflate where they are damaged."""
     stream = isal_zlib.decompressobj(_RAW_DEFLATE)
     for chunk in packed:
         rest, text = chunk, b""
-        while rest or len(text) == RAW_MAX:
-            text = stream.decompress(rest, RAW_MAX)
+        while rest or len(text) == FRAGMENT_MAX:
+            text = stream.decompress(rest, FRAGMENT_MAX)
             rest = stream.unconsumed_tail
             yield text
 

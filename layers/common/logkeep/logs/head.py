@@ -10,12 +10,12 @@ from typing import Annotated, Any, Final, Self
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from logkeep.errors import Conflict
+from logkeep.limits import LOG_MAX
 from logkeep.logid import LogId
 from logkeep.logs.fragment import Fragment, combine_crc32
 from logkeep.logs.levels import LEVELS, Cursor, scan
 from logkeep.logs.registration import Registration
 
-MAX_BYTES = 10**15  # offsets are written with 16 digits
 _CRC32: Final = re.compile(r"[0-9A-Fa-f]{8}")
 
 
@@ -30,8 +30,8 @@ class Totals(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    bytes: Annotated[int, Field(ge=0, le=MAX_BYTES)] | None = None
-    lines: Annotated[int, Field(ge=0, le=MAX_BYTES)] | None = None
+    bytes: Annotated[int, Field(ge=0, le=LOG_MAX)] | None = None
+    lines: Annotated[int, Field(ge=0, le=LOG_MAX)] | None = None
     crc32: int | None = Field(default=None, description="Eight hex digits in JSON.")
 
     @field_validator("crc32", mode="before")
@@ -114,8 +114,8 @@ class Head:
             raise Conflict(f"the log is sealed at {self.end} bytes")
         if self.expected and self.expected.bytes is not None and end > self.expected.bytes:
             raise Conflict(f"the log was sealed for {self.expected.bytes} bytes")
-        if end > MAX_BYTES:
-            raise Conflict(f"a log holds at most {MAX_BYTES} bytes")
+        if end > LOG_MAX:
+            raise Conflict(f"a log holds at most {LOG_MAX} bytes")
 
     def seal(self, totals: Totals) -> Self:
         """The head as its producer's seal leaves it: sealed, or truncated where bytes are missing.

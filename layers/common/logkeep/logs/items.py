@@ -7,12 +7,12 @@ sk=frag/{offset:016d}, each with its packed bytes (data) or where they are (key,
 from collections import Counter
 from typing import Any
 
-from logkeep.aws.parts import ObjectRange
-from logkeep.downloads.rendition import Row
+from logkeep.extents import ObjectRange
 from logkeep.logid import LogId
 from logkeep.logs.fragment import Fragment
 from logkeep.logs.head import Head, State, Totals
 from logkeep.logs.levels import Cursor
+from logkeep.logs.reader import Row
 from logkeep.logs.registration import Registration
 
 

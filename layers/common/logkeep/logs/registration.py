@@ -2,11 +2,11 @@
 
 from typing import Annotated, Final, NamedTuple
 
-from pydantic import AfterValidator, BaseModel, Field
+from pydantic import BaseModel, Field
 
 from logkeep.errors import Invalid
-from logkeep.logid import LogId, is_segment
-from logkeep.params import Decimal
+from logkeep.logid import LogId
+from logkeep.params import Decimal, Segment
 
 # By kind of log: what names the group, and what names the member of it.
 _PAIRS: Final = {"build": ("job_id", "build_no"), "check": ("task_id", "execute_id")}
@@ -19,13 +19,6 @@ class Registration(NamedTuple):
     member: str
 
 
-def _segment(text: str) -> str:
-    if not is_segment(text):
-        raise ValueError("must be 1 to 128 of A-Z a-z 0-9 . _ -")
-    return text
-
-
-type Segment = Annotated[str, AfterValidator(_segment)]
 type JobId = Annotated[str, Field(pattern=r"^[0-9A-Za-z]{32}$")]
 type BuildNo = Annotated[Decimal, Field(ge=1)]
 

@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING, Any, Final
 from logkeep.aws import clients
 from logkeep.aws.dynamo import attempts, decode, encode, query, transact, update
 from logkeep.aws.objects import Bucket
-from logkeep.aws.parts import Extent
-from logkeep.downloads.rendition import Row
 from logkeep.errors import Busy, Conflict, Corrupt, LogNotFound, OffsetBeyondEnd
+from logkeep.extents import Extent
+from logkeep.limits import INLINE_MAX
 from logkeep.logid import LogId
 from logkeep.logs import fragment
 from logkeep.logs.fragment import GZIP_HEADER, Fragment, gzip_trailer
 from logkeep.logs.head import Head, Totals
 from logkeep.logs.items import head_item, head_key, head_of, row_item, row_of, sort_key
+from logkeep.logs.reader import Row
 from logkeep.logs.registration import Registration
 from logkeep.logs.registration_store import Registrations
 from logkeep.settings import settings
@@ -29,9 +30,6 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
 
 BY_ID: Final = "by_id"  # keys-only index: project, log_id
-# Packed bytes of one append up to which they are kept in the rows. A transactional write costs 2 write units per KB, an
-# S3 PUT as much as 8 write units: docs/decisions.md.
-INLINE_MAX: Final = 4096
 # Rows read at once from a log's end: few for who looks at the last lines, more for who goes on.
 _FIRST_PAGE: Final = 8
 _PAGE_MAX: Final = 1024

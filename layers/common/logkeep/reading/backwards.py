@@ -9,14 +9,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from logkeep.downloads.rendition import LogReader, Row
-from logkeep.logs.fragment import RAW_MAX, Fragment
+from logkeep.limits import FRAGMENT_MAX
+from logkeep.logs.fragment import Fragment
 from logkeep.logs.head import Head
 from logkeep.logs.levels import LINE_PREFIX, Start, starts
+from logkeep.logs.reader import LogReader, Row
 
 TEXT_MAX: Final = 128 * 1024  # bytes of a record that are kept; escaped as JSON they are still less than a page
 DISORDER: Final = 10_000  # ms by which a record may be older than those before it and still be found by its time
-_WINDOW_MAX: Final = 8 * RAW_MAX
+_WINDOW_MAX: Final = 8 * FRAGMENT_MAX
 _PASSED: Final = 1024  # bytes of the budget that a fragment costs which is not read
 _PEEK_MAX: Final = 256  # rows in which the time of a record without one is looked for
 
@@ -80,7 +81,7 @@ class Backwards:
         self._pending: Record | None = None  # that record, where it may be wanted and its beginning is not read yet
 
     def __iter__(self) -> Iterator[Record]:
-        window = RAW_MAX // 16  # little for the last lines, more for who goes on
+        window = FRAGMENT_MAX // 16  # little for the last lines, more for who goes on
         while (row := self._row(0)) is not None:
             if self._passes(0):
                 self._pass(self._ahead.popleft().fragment)

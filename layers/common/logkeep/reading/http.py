@@ -7,8 +7,9 @@ from pydantic import BaseModel, Field, model_validator
 
 from logkeep.clock import Clock, now_ms
 from logkeep.errors import Invalid
+from logkeep.limits import LOG_MAX
 from logkeep.logid import LogId
-from logkeep.logs.head import MAX_BYTES, Head, State
+from logkeep.logs.head import Head, State
 from logkeep.logs.store import LogStore, log_store
 from logkeep.ndjson import with_heartbeats
 from logkeep.params import Boolean, Decimal
@@ -26,7 +27,7 @@ class FollowQuery(BaseModel):
 
     follow: Boolean = False
     cursor: Annotated[str, Field(max_length=64)] | None = None
-    tail: Annotated[Decimal, Field(ge=0, le=MAX_BYTES)] | None = None  # bytes
+    tail: Annotated[Decimal, Field(ge=0, le=LOG_MAX)] | None = None  # bytes
 
     @model_validator(mode="after")
     def _fits(self) -> Self:

@@ -13,18 +13,17 @@ from typing import Annotated, Final, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from logkeep.downloads.rendition import LogReader
+from logkeep.limits import ANSWER_MAX, PAGE_MAX
 from logkeep.logs.head import Head, State, joined
+from logkeep.logs.reader import LogReader
 from logkeep.params import Decimal
-from logkeep.web.delivery import INLINE_MAX
 
 PLACE: Final = 10**12  # bytes of a log that have a position
 PLACES: Final = 10**6  # a position has at most 18 digits, as many as Decimal takes
 LINES_MAX: Final = 1000
-BYTES_MAX: Final = 1_000_000  # of a page
 BYTES_MIN: Final = 4  # no UTF-8 character is longer: every page but an empty one gets on
 _FAR: Final = PLACE * PLACES
-_JSON_MAX: Final = INLINE_MAX - 1024  # of a page's text with its escapes
+_JSON_MAX: Final = ANSWER_MAX - 1024  # of a page's text with its escapes
 
 type Position = Annotated[Decimal, Field(ge=0)]
 
@@ -206,7 +205,7 @@ class PageQuery(BaseModel):
     def page(self, reader: LogReader, strip: Strip) -> Page:
         read, end = (backward, strip.end) if self.sort == "DESC" else (forward, _FAR)
         start, end, lines = self.start_offset, self.end_offset or end, self.size or LINES_MAX
-        return _fitting(lambda room: read(reader, strip, start, end, room, lines), BYTES_MAX)
+        return _fitting(lambda room: read(reader, strip, start, end, room, lines), PAGE_MAX)
 
 
 class StretchQuery(BaseModel):
@@ -215,10 +214,10 @@ class StretchQuery(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     offset: Position = 0
-    length: Annotated[Decimal, Field(ge=0)] = BYTES_MAX  # bytes; 0: as many as a page holds
+    length: Annotated[Decimal, Field(ge=0)] = PAGE_MAX  # bytes; 0: as many as a page holds
 
     def page(self, reader: LogReader, strip: Strip) -> Page:
-        room = max(BYTES_MIN, min(self.length or BYTES_MAX, BYTES_MAX))
+        room = max(BYTES_MIN, min(self.length or PAGE_MAX, PAGE_MAX))
         return _fitting(lambda room: forward(reader, strip, self.offset, _FAR, room), room)
 
 

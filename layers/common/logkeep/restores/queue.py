@@ -34,5 +34,5 @@ type Order = Annotated[RestoreOrder | VerifyOrder, Field(discriminator="kind")]
 ORDERS: Final = TypeAdapter[RestoreOrder | VerifyOrder](Order)
 
 
-def send(order: Order) -> None:
+def order_restore(order: Order) -> None:
     clients.sqs().send_message(QueueUrl=settings().restore_queue_url, MessageBody=order.model_dump_json())

@@ -16,17 +16,18 @@ from typing import Final
 from isal import isal_zlib
 
 from logkeep.aws.dynamo import attempts
-from logkeep.aws.parts import ObjectRange
 from logkeep.backups.records import BackupRecord
 from logkeep.errors import Busy, Conflict, Corrupt, LogNotFound
-from logkeep.logs.fragment import RAW_MAX, NotDeflate, combine_crc32, inflated
+from logkeep.extents import ObjectRange
+from logkeep.limits import FRAGMENT_MAX
+from logkeep.logs.fragment import NotDeflate, combine_crc32, inflated
 from logkeep.logs.head import Head, State
 from logkeep.logs.store import LogStore, log_store
 from logkeep.restores.archive_store import Archives, archives
 from logkeep.restores.plan import Checked, Outcome, Piece, RestoreReport, RestoreRequest, Target, plan, targets
 from logkeep.restores.progress_store import Progress, Superseded, TimeUp, in_time, job_of
 
-_AT_ONCE: Final = 8 * RAW_MAX  # bytes of text that are appended at once
+_AT_ONCE: Final = 8 * FRAGMENT_MAX  # bytes of text that are appended at once
 _KEPT_MAX: Final = 8 << 20  # packed bytes of a piece that is read once; a larger one is checked, then read again
 _STEP: Final = 64 << 20  # bytes that are checked between two looks at the clock
 _ROWS_MAX: Final = 20_000  # of a log that are read to compare its beginning

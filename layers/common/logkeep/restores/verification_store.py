@@ -13,10 +13,10 @@ from botocore.exceptions import ClientError
 
 from logkeep.aws.dynamo import attempts
 from logkeep.aws.objects import is_absent
-from logkeep.aws.parts import ObjectRange
 from logkeep.backups.records import BackupRecord
 from logkeep.clock import now_ms
 from logkeep.errors import Busy, Conflict, Corrupt
+from logkeep.extents import ObjectRange
 from logkeep.restores.archive_store import Archives, archives
 from logkeep.restores.progress_store import Progress, Superseded, TimeUp, in_time, job_of
 from logkeep.restores.verification import FAILURES_MAX, Mode, Sample, Verification, sampled

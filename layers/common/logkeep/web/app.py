@@ -1,6 +1,5 @@
 """What every HTTP function would otherwise repeat: proof of identity, parsing, error bodies, the request id."""
 
-import base64
 import gzip
 import json
 import time
@@ -13,8 +12,6 @@ from aws_lambda_powertools import Logger
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response, content_types
 from aws_lambda_powertools.event_handler.exceptions import NotFoundError
 from aws_lambda_powertools.event_handler.middlewares import NextMiddleware
-from aws_lambda_powertools.logging import correlation_paths
-from aws_lambda_powertools.utilities.typing import LambdaContext
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
@@ -30,22 +27,19 @@ from logkeep.errors import (
 from logkeep.identity.credentials import NEEDED, Access, Caller, Kind
 from logkeep.identity.http import body_of, caller_of
 from logkeep.identity.limiter_store import project_limiter
-from logkeep.logid import LogId, is_segment
+from logkeep.limits import ANSWER_MAX, JSON_BODY_MAX, STREAM_MAX
+from logkeep.logid import SEGMENT_RULE, LogId, is_segment
 from logkeep.settings import settings
-from logkeep.web.audit import Ending, Outcome, line_of
-from logkeep.web.delivery import INLINE_MAX, STREAM_MAX, Ask
+from logkeep.web.audit import Outcome
+from logkeep.web.delivery import Ask
 from logkeep.web.error_bodies import Service, status_of
-from logkeep_runtime import Streamed
 
-type Handler = Callable[[dict[str, Any], LambdaContext], dict[str, Any]]
-type StreamHandler = Callable[[dict[str, Any], LambdaContext], Streamed]
 type Answer = Response[Any]
 type ErrorAnswer = Callable[[LogkeepError], Answer]
 
 _COMPRESSED_FROM: Final = 1 << 20
 _BUFFERED_SECONDS: Final = 25  # an HTTP API gives up at 30
 _HEARTBEATS_MAX: Final = 1000  # bytes
-_REQUEST_ID: Final = ("X-Request-Id", "X-Openstack-Request-Id")  # where Huawei's and OpenStack's clients look for it
 
 logger = Logger()
 
@@ -114,7 +108,7 @@ class App(APIGatewayHttpResolver):
     @property
     def room(self) -> int:
         """How many bytes the body of an answer may have."""
-        return (STREAM_MAX if self.streams else INLINE_MAX) - _HEARTBEATS_MAX
+        return (STREAM_MAX if self.streams else ANSWER_MAX) - _HEARTBEATS_MAX
 
     @property
     def base_url(self) -> str:
@@ -159,7 +153,7 @@ class App(APIGatewayHttpResolver):
             raise TooLarge(f"the body is larger than {limit} bytes")
         return data
 
-    def json_body[M: BaseModel](self, model: type[M], limit: int, *, optional: bool = False) -> M:
+    def json_body[M: BaseModel](self, model: type[M], limit: int = JSON_BODY_MAX, *, optional: bool = False) -> M:
         """The body as a model, which may have none where it is optional."""
         data = self.body(limit) or (b"{}" if optional else b"")
         return _validated(lambda: model.model_validate_json(data))
@@ -171,7 +165,7 @@ class App(APIGatewayHttpResolver):
     def segment(self, name: str, value: str) -> str:
         """A value out of the path that is used in keys; raise Invalid if it has other characters than those of ids."""
         if not is_segment(value):
-            raise Invalid(name, "must be 1 to 128 of A-Z a-z 0-9 . _ -")
+            raise Invalid(name, SEGMENT_RULE)
         return value
 
     def answer_json(self, body: BaseModel, status: int = 200, headers: Mapping[str, str] | None = None) -> Answer:
@@ -181,14 +175,14 @@ class App(APIGatewayHttpResolver):
         if len(text) > _COMPRESSED_FROM and self.ask.takes_gzip:
             text = gzip.compress(text, 5, mtime=0)
             sent["Content-Encoding"] = "gzip"
-        if len(text) > INLINE_MAX:
+        if len(text) > ANSWER_MAX:
             raise TooLarge("the answer is too large; ask for a smaller limit, or accept gzip")
         return Response(status, content_types.APPLICATION_JSON, text, sent)
 
     def stream(self, content_type: str, chunks: Iterator[bytes], headers: Mapping[str, str] | None = None) -> Answer:
         """An answer whose body is made chunk by chunk; what can be refused is refused before.
 
-        Raise TooLarge where it is collected and has more than INLINE_MAX bytes: see `room`.
+        Raise TooLarge where it is collected and has more than ANSWER_MAX bytes: see `room`.
         """
         body = chunks if self.streams else _collect(chunks)
         return Response(HTTPStatus.OK, content_type, body, dict(headers or {}))
@@ -232,85 +226,21 @@ class App(APIGatewayHttpResolver):
         return self._answer_refusal(LogkeepError("internal error"))
 
 
-def entrypoint(app: App) -> Handler:
-    """The Lambda handler of an app; every answer carries its request's id, and every request leaves a line."""
-
-    @logger.inject_lambda_context(correlation_id_path=correlation_paths.API_GATEWAY_HTTP, clear_state=True)
-    def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-        answer = _resolve(app, event, context, streams=False)
-        logger.info("request", extra=line_of(app.function, event, answer, app.outcome))
-        return answer
-
-    return lambda_handler
-
-
-def stream_entrypoint(app: App) -> StreamHandler:
-    """The same for the streaming runtime; the line is written when the last byte is out."""
-
-    @logger.inject_lambda_context(correlation_id_path=correlation_paths.API_GATEWAY_HTTP, clear_state=True)
-    def stream_handler(event: dict[str, Any], context: LambdaContext) -> Streamed:
-        answer = _resolve(app, event, context, streams=True)
-        body = answer["body"]
-        chunks = body if isinstance(body, Iterator) else iter((_bytes_of(answer),))
-        told = _told(app, event, answer, chunks)
-        next(told)  # from here on its end is told, also where nobody takes a byte
-        return Streamed(int(answer["statusCode"]), answer["headers"], told)
-
-    return stream_handler
-
-
-def _resolve(app: App, event: dict[str, Any], context: LambdaContext, *, streams: bool) -> dict[str, Any]:
-    app.outcome = Outcome.start()
-    app.streams = streams
-    # HTTP APIs are said to route /x/ as /x, and hand it over as it came.
-    path = event["rawPath"].removesuffix("/") or "/"
-    answer = app.resolve({**event, "rawPath": path}, context)
-    for name in _REQUEST_ID:
-        answer["headers"][name] = event["requestContext"]["requestId"]
-    return answer
-
-
-def _told(app: App, event: dict[str, Any], answer: dict[str, Any], chunks: Iterator[bytes]) -> Generator[bytes]:
-    """Nothing, then the chunks; how they ended is told in the request's line."""
-    app.outcome.ending = Ending.LEFT
-    try:
-        yield b""
-        for chunk in chunks:
-            app.outcome.sent += len(chunk)
-            yield chunk
-        app.outcome.ending = Ending.COMPLETE
-    except Exception:
-        app.outcome.ending = Ending.FAILED
-        logger.exception("failed in mid-stream")
-        raise
-    finally:
-        _release(chunks)
-        logger.info("request", extra=line_of(app.function, event, answer, app.outcome))
-
-
 def _collect(chunks: Iterator[bytes]) -> bytes:
     content = bytearray()
     try:
         for chunk in chunks:
-            if len(content) + len(chunk) > INLINE_MAX:
+            if len(content) + len(chunk) > ANSWER_MAX:
                 raise TooLarge("the answer is too large for one that is not streamed")
             content += chunk
     finally:
-        _release(chunks)
+        release(chunks)
     return bytes(content)
 
 
-def _release(chunks: Iterator[bytes]) -> None:
+def release(chunks: Iterator[bytes]) -> None:
     if isinstance(chunks, Generator):
         chunks.close()
-
-
-def _bytes_of(answer: Mapping[str, Any]) -> bytes:
-    """An ordinary body; where there is none, white space that no client minds, since streams without a byte are said to
-    hang.
-    """
-    body = str(answer["body"] or "")
-    return (base64.b64decode(body) if answer["isBase64Encoded"] else body.encode()) or b"\n"
 
 
 def _serialize(body: Any) -> Any:

@@ -2,12 +2,10 @@
 
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import Final
 
 from pydantic import BaseModel
 
-STREAM_MAX: Final = 200_000_000  # bytes that a Lambda streams, with a head, if its 200 MB are decimal
-INLINE_MAX: Final = 4 << 20  # bytes as sent; base64 makes 5.6 MB of it, and a Lambda answers at most 6
+from logkeep.limits import ANSWER_MAX
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +37,7 @@ class Way(Enum):
 def way(ask: Ask, size: int) -> Way:
     if ask.wants_json:
         return Way.LINK
-    if size <= INLINE_MAX:
+    if size <= ANSWER_MAX:
         return Way.ANSWER
     return Way.REFUSE if ask.is_signed else Way.REDIRECT
 

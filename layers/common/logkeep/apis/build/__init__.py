@@ -1,0 +1,1 @@
+"""Build logs of CodeArts Build."""

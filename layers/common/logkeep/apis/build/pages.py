@@ -1,35 +1,17 @@
 """The log of a build: its stages in order as one text, and pages of it as CodeArts Build answers them."""
 
-import re
 from collections.abc import Iterable
 from typing import Final
 
 from pydantic import BaseModel
 
-from logkeep.downloads.rendition import LogReader
-from logkeep.errors import LogNotFound, TooLarge
+from logkeep.apis.build.stages import STAGES_MAX, _number, stages
 from logkeep.logs.head import Head
+from logkeep.logs.reader import LogReader
 from logkeep.logs.registration import BuildNo, JobId, Registration
 from logkeep.reading.pages import PLACES, PageQuery, StretchQuery, Strip, shown
 
-STAGE: Final = re.compile(r"stage([1-9][0-9]{0,8})")
-STAGES_MAX: Final = 1000
 _NUMBERED: Final = PLACES - STAGES_MAX  # places that belong to the stages of these numbers; behind them lies the rest
-
-
-def stages(heads: Iterable[Head]) -> list[Head]:
-    """The logs of a record by the numbers of their stages, and behind them others by name.
-
-    Raises LogNotFound where there are none, TooLarge where they are more than STAGES_MAX.
-    """
-    found: list[Head] = []
-    for head in heads:
-        found.append(head)
-        if len(found) > STAGES_MAX:
-            raise TooLarge(f"the record has more than {STAGES_MAX} stages; ask for each by its name")
-    if not found:
-        raise LogNotFound("the record has no stage")
-    return sorted(found, key=lambda head: (_number(head) or PLACES**2, head.log_id.rest))
 
 
 def strip_of(heads: Iterable[Head]) -> Strip:
@@ -39,11 +21,6 @@ def strip_of(heads: Iterable[Head]) -> Strip:
         number = _number(head)
         placed.append((number - 1 if number and number <= _NUMBERED else _NUMBERED + index, head))
     return Strip.of(placed)
-
-
-def _number(head: Head) -> int | None:
-    match = STAGE.fullmatch(head.log_id.rest)
-    return int(match[1]) if match else None
 
 
 class BuildKey(BaseModel):

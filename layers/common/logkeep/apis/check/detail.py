@@ -5,16 +5,15 @@ from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, Field
 
+from logkeep.apis.check.files import SubJobId, check_entry
 from logkeep.downloads.archive import entry_names
-from logkeep.downloads.files import SubJobId, check_entry
-from logkeep.downloads.rendition import LogReader
 from logkeep.errors import TooLarge
+from logkeep.limits import ANSWER_MAX
 from logkeep.logs.head import Certificate, Head
 from logkeep.logs.levels import LEVELS
-from logkeep.logs.registration import Segment
-from logkeep.params import Decimal
+from logkeep.logs.reader import LogReader
+from logkeep.params import Decimal, Segment
 from logkeep.reading.pages import LINES_MAX, PageQuery, Strip, shown
-from logkeep.web.delivery import INLINE_MAX
 
 _CONSOLE_LINES: Final = 100
 
@@ -55,7 +54,7 @@ class LogDetail(BaseModel):
     @classmethod
     def of(cls, reader: LogReader, heads: Sequence[Head]) -> "LogDetail":
         """Raise TooLarge where the texts are more than an answer holds."""
-        if sum(head.end for head in heads) > INLINE_MAX:
+        if sum(head.end for head in heads) > ANSWER_MAX:
             sub_jobs = dict.fromkeys(head.log_id.segments[0] for head in heads)
             raise TooLarge(f"the logs are too large for one answer: GET /v1/log-file?sub_job_id={','.join(sub_jobs)}")
         names = entry_names(check_entry(head.log_id) for head in heads)

@@ -1,0 +1,1 @@
+"""Log backups and log search of CSS."""

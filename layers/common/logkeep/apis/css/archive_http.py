@@ -6,20 +6,20 @@ from typing import Any
 
 from pydantic import BaseModel, RootModel
 
-from logkeep.apis.css.http import BODY_MAX
-from logkeep.backups.records import BackupRecord, ClusterLogRecord
+from logkeep.apis.css.records import ClusterLogRecord
+from logkeep.backups.records import BackupRecord
 from logkeep.backups.retention import expires_at
 from logkeep.backups.store import backup_store
 from logkeep.clock import now_ms
 from logkeep.downloads.file_store import StoredFile
 from logkeep.downloads.http import deliver_stored
-from logkeep.downloads.rendition import Facts
 from logkeep.errors import Conflict, RecordNotFound
+from logkeep.extents import Facts
 from logkeep.identity.credentials import Scope
 from logkeep.logid import is_segment
 from logkeep.restores.archive_store import archives
 from logkeep.restores.plan import RestoreReport, RestoreRequest
-from logkeep.restores.queue import RestoreOrder, VerifyOrder, send
+from logkeep.restores.queue import RestoreOrder, VerifyOrder, order_restore
 from logkeep.restores.store import restores
 from logkeep.restores.verification import Verification, VerifyRequest
 from logkeep.restores.verification_store import verifications
@@ -57,8 +57,8 @@ def show_record(app: App, cluster_id: str, record_id: str) -> Answer:
     project, now = app.caller.project, now_ms()
     store = backup_store(project, cluster_id)
     record = store.shown(record_id)
-    detail = BackupDetail(
-        **record.seen_at(now).model_dump(),
+    detail = BackupDetail.of(
+        record.seen_at(now),
         hold=bool(record.hold),
         locked_until=record.locked_until,
         expires_at=expires_at(record, store.keep_days()),
@@ -89,14 +89,14 @@ def hand_out_archive(app: App, cluster_id: str, record_id: str) -> Answer:
 def verify(app: App, cluster_id: str, record_id: str) -> Answer:
     """What is found, with 200; in full it is noted on the record while it is looked for, with 202."""
     _check(cluster_id, record_id)
-    asked, project, now = app.json_body(VerifyRequest, BODY_MAX, optional=True), app.caller.project, now_ms()
+    asked, project, now = app.json_body(VerifyRequest, optional=True), app.caller.project, now_ms()
     found = verifications(project, cluster_id)
     if asked.mode != "full":
         result = found.at_once(record_id, asked.mode, now, _deadline())
         return app.answer_json(_Report(result.shown()))
     running, is_new = found.begin(record_id, now)
     if is_new:
-        send(VerifyOrder(project=project, cluster=cluster_id, record=record_id, run=running.run))
+        order_restore(VerifyOrder(project=project, cluster=cluster_id, record=record_id, run=running.run))
     return app.answer_json(_Report(running.shown()), HTTPStatus.ACCEPTED)
 
 
@@ -104,14 +104,14 @@ def restore(app: App, cluster_id: str, record_id: str) -> Answer:
     """What would be done, with 200; or with 202 the report, which the record shows from then on."""
     app.caller.need(Scope.LOGS_WRITE)
     _check(cluster_id, record_id)
-    asked, project, now = app.json_body(RestoreRequest, BODY_MAX, optional=True), app.caller.project, now_ms()
+    asked, project, now = app.json_body(RestoreRequest, optional=True), app.caller.project, now_ms()
     asked.check(cluster_id)
     found = restores(project, cluster_id)
     if asked.dry_run:
         return app.answer_json(_Report(found.planned(record_id, asked, now, _deadline()).shown()))
     running, is_new = found.begin(record_id, asked, now)
     if is_new:
-        send(RestoreOrder(project=project, cluster=cluster_id, record=record_id, run=running.run))
+        order_restore(RestoreOrder(project=project, cluster=cluster_id, record=record_id, run=running.run))
     return app.answer_json(_Report(running.shown()), HTTPStatus.ACCEPTED)
 
 

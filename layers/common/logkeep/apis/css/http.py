@@ -6,20 +6,18 @@ from typing import Final
 
 from aws_lambda_powertools.event_handler import Response
 
-from logkeep.backups.queue import RunOrder, send
-from logkeep.backups.records import HeldRecord
-from logkeep.backups.retention_store import retention
-from logkeep.backups.settings import (
-    BACKUP_FIELDS,
-    BACKUP_SETTINGS,
-    REAL_TIME_FIELDS,
+from logkeep.apis.css.records import HeldRecord
+from logkeep.apis.css.settings import (
     ActionQuery,
-    LogSettings,
+    LogConfiguration,
     PolicyRequest,
     RealTimeLogCollectRecord,
     SettingsAnswer,
     TargetRequest,
 )
+from logkeep.backups.queue import RunOrder, order_backup
+from logkeep.backups.retention_store import retention
+from logkeep.backups.settings import BACKUP_FIELDS, BACKUP_SETTINGS, REAL_TIME_FIELDS, LogSettings
 from logkeep.backups.store import BackupStore, backup_store
 from logkeep.clock import now_ms
 from logkeep.errors import ClusterNotFound, NotEnabled, RecordNotFound
@@ -28,7 +26,6 @@ from logkeep.logs.store import LogStore, log_store
 from logkeep.settings import settings
 from logkeep.web.app import Answer, App
 
-BODY_MAX: Final = 16 * 1024
 # Logs are in Logkeep as soon as they are appended: a collection that is switched on works.
 _REAL_TIME_WORKS: Final = "200"
 
@@ -43,11 +40,11 @@ def cluster_of(app: App, cluster_id: str) -> tuple[BackupStore, LogStore]:
 
 def open_collection(app: App, cluster_id: str) -> Answer:
     """Switch backup on, or the real-time collection; a cluster comes into being by it."""
-    action, told = app.query(ActionQuery), app.json_body(LogSettings, BODY_MAX)
+    action, told = app.query(ActionQuery), app.json_body(LogSettings)
     told.check(*(REAL_TIME_FIELDS if action.real_time else BACKUP_FIELDS), bucket=settings().bucket)
     store, _ = cluster_of(app, cluster_id)
     if action.real_time:
-        store.collect_in_real_time(_real_time_record(cluster_id, told))
+        store.collect_in_real_time(_real_time_record(cluster_id, told).model_dump())
     else:
         store.open(told, now_ms())
     return _empty()
@@ -73,10 +70,10 @@ def show_settings(app: App, cluster_id: str) -> Answer:
     cluster = store.cluster(logs)
     return app.answer_json(
         SettingsAnswer(
-            logConfiguration=cluster.configuration(
-                settings().bucket, settings().backup_keep_days, settings().backup_full_every
+            logConfiguration=LogConfiguration.of(
+                cluster, settings().bucket, settings().backup_keep_days, settings().backup_full_every
             ),
-            realTimeLogCollectRecord=cluster.real_time_record,
+            realTimeLogCollectRecord=RealTimeLogCollectRecord.of(cluster),
         )
     )
 
@@ -86,17 +83,17 @@ def change_settings(app: App, cluster_id: str) -> Answer:
 
     The published client sends fields of both and no query.
     """
-    action, told = app.query(ActionQuery), app.json_body(LogSettings, BODY_MAX)
+    action, told = app.query(ActionQuery), app.json_body(LogSettings)
     told.check(bucket=settings().bucket)
     store, logs = cluster_of(app, cluster_id)
-    cluster, real_time = store.cluster(logs), told.tells(*REAL_TIME_FIELDS)
+    record, real_time = RealTimeLogCollectRecord.of(store.cluster(logs)), told.tells(*REAL_TIME_FIELDS)
     if action.real_time or (real_time and not told.tells(*BACKUP_SETTINGS)):
-        _change_real_time(store, cluster.real_time_record, told)
+        _change_real_time(store, record, told)
         return _empty()
     store.enabled(logs)
     store.change(told, now_ms())
-    if real_time and cluster.real_time_record:
-        _change_real_time(store, cluster.real_time_record, told)
+    if real_time and record:
+        _change_real_time(store, record, told)
     return _empty()
 
 
@@ -110,13 +107,13 @@ def _change_real_time(store: BackupStore, record: RealTimeLogCollectRecord | Non
         "updateAt": now_ms(),
     }
     store.collect_in_real_time(
-        record.model_copy(update={name: value for name, value in changes.items() if value is not None})
+        record.model_dump() | {name: value for name, value in changes.items() if value is not None}
     )
 
 
 def update_policy(app: App, cluster_id: str) -> Answer:
     """Back up every day at that time."""
-    asked = app.json_body(PolicyRequest, BODY_MAX)
+    asked = app.json_body(PolicyRequest)
     store, logs = cluster_of(app, cluster_id)
     store.enabled(logs)
     store.change(LogSettings(auto_enable=True, period=asked.period), now_ms())
@@ -135,7 +132,7 @@ def start_backup(app: App, cluster_id: str) -> Answer:
     store, logs = cluster_of(app, cluster_id)
     cluster, now = store.enabled(logs), now_ms()
     store.start(cluster.new_record(str(uuid.uuid4()), now, "Manual"), now)
-    send(RunOrder(project=app.caller.project, cluster=cluster_id))
+    order_backup(RunOrder(project=app.caller.project, cluster=cluster_id))
     return _empty()
 
 
@@ -152,7 +149,7 @@ def hold_record(app: App, cluster_id: str, record_id: str, *, held: bool) -> Ans
 
 def try_target(app: App, cluster_id: str) -> Answer:
     """Whether logs could be collected into a cluster of the project; it must exist."""
-    asked = app.json_body(TargetRequest, BODY_MAX)
+    asked = app.json_body(TargetRequest)
     store, logs = cluster_of(app, cluster_id)
     store.cluster(logs)
     target, _ = cluster_of(app, asked.target_cluster_id)

@@ -13,26 +13,20 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, field_validator
 
-from logkeep.downloads.rendition import LogReader
-from logkeep.logid import LogId, is_segment
+from logkeep.limits import PAGE_MAX
+from logkeep.logid import LogId
 from logkeep.logs.head import Head
 from logkeep.logs.levels import LEVELS
-from logkeep.params import Decimal
+from logkeep.logs.reader import LogReader
+from logkeep.params import Decimal, Segment
 from logkeep.reading import backwards
 from logkeep.reading.backwards import DISORDER, Backwards, Record, Wanted
 
-PAGE_BYTES: Final = 1_000_000  # of a page's items as JSON
 READ_MAX: Final = 64 << 20  # raw bytes of a log that one search reads
 AHEAD_MAX: Final = 4 << 20  # behind a full page, to see how it ends
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _TIME_INDEX: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d,\d{3}", re.ASCII)
 _NEVER: Final = -(1 << 62)  # before all times: of a record without one
-
-
-def _instance(name: str) -> str:
-    if not is_segment(name):
-        raise ValueError("must be 1 to 128 of A-Z a-z 0-9 . _ -")
-    return name
 
 
 def _level(text: str) -> str:
@@ -54,9 +48,7 @@ class SearchRequest(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     # Older clients write instanceName and logType.
-    instance_name: Annotated[str, AfterValidator(_instance)] = Field(
-        validation_alias=AliasChoices("instance_name", "instanceName")
-    )
+    instance_name: Segment = Field(validation_alias=AliasChoices("instance_name", "instanceName"))
     log_type: Literal["deprecation", "indexingSlow", "searchSlow", "instance"] = Field(
         validation_alias=AliasChoices("log_type", "logType")
     )
@@ -109,7 +101,7 @@ def nothing(asked: SearchRequest) -> SearchAnswer:
 
 
 def search(reader: LogReader, head: Head, asked: SearchRequest, is_late: Callable[[], bool]) -> SearchAnswer:
-    """A page of at most `limit` records and PAGE_BYTES; one that is late, or has read READ_MAX, ends early."""
+    """A page of at most `limit` records and PAGE_MAX; one that is late, or has read READ_MAX, ends early."""
     end = head.end if asked.marker is None else min(head.end, asked.marker)
     records = Backwards(reader, head, end, asked.wanted, READ_MAX, is_late)
     page: list[tuple[Record, LogItem]] = []
@@ -119,7 +111,7 @@ def search(reader: LogReader, head: Head, asked: SearchRequest, is_late: Callabl
         if rest is None and len(page) < asked.limit:
             item = LogItem(content=_text(record.text), date=_date(record.time), level=record.level)
             size += len(item.model_dump_json().encode()) + 1
-            if size <= PAGE_BYTES or not page:
+            if size <= PAGE_MAX or not page:
                 page.append((record, item))
                 if len(page) == asked.limit:
                     floor = _look_ahead(records, page)

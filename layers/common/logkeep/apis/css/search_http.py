@@ -3,7 +3,7 @@
 import time
 from typing import Final
 
-from logkeep.apis.css.http import BODY_MAX, cluster_of
+from logkeep.apis.css.http import cluster_of
 from logkeep.apis.css.search import SearchRequest, nothing, search
 from logkeep.errors import LogNotFound
 from logkeep.web.app import Answer, App
@@ -14,7 +14,7 @@ _SECONDS: Final = 10  # that a search reads
 def search_log(app: App, cluster_id: str) -> Answer:
     """A page of matches; none where the instance or the type has no log. Backup need not be switched on."""
     until = time.monotonic() + _SECONDS
-    asked = app.json_body(SearchRequest, BODY_MAX)
+    asked = app.json_body(SearchRequest)
     store, logs = cluster_of(app, cluster_id)
     store.cluster(logs)
     try:

@@ -1,0 +1,1 @@
+"""The part of Keystone's identity API that the clients use."""

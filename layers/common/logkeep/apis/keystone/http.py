@@ -2,7 +2,6 @@
 
 import time
 from http import HTTPStatus
-from typing import Final
 
 from logkeep.aws import clients
 from logkeep.errors import LoginRefused, TokenExpired, TokenInvalid
@@ -15,12 +14,10 @@ from logkeep.identity.token_key_store import token_keys
 from logkeep.identity.tokens import claims_for, issue
 from logkeep.web.app import Answer, App
 
-BODY_MAX: Final = 16 * 1024
-
 
 def answer_login(app: App) -> Answer:
     """A token for a user's password; its document is the body, the token itself the header X-Subject-Token."""
-    login = app.json_body(Login, BODY_MAX)
+    login = app.json_body(Login)
     address = app.raw["requestContext"]["http"]["sourceIp"]
     address_limiter().take(address)
     guess_limiter().take(f"{login.user_id}/{address}")

@@ -1,0 +1,1 @@
+"""Kuscia's task log query."""

@@ -7,47 +7,27 @@ from typing import Final
 
 from aws_lambda_powertools.event_handler import Response
 
-from logkeep.apis.kuscia.messages import (
-    UNEXPECTED,
-    LogQuery,
-    QueryRefused,
-    find,
-    from_restart,
-    messages,
-    refusal,
-    restarts_of,
-    task_heads,
-)
+from logkeep.apis.kuscia.codes import EMPTY, UNEXPECTED, QueryRefused, refusal
+from logkeep.apis.kuscia.messages import messages
+from logkeep.apis.kuscia.query import LogQuery, find, from_restart, restarts_of, task_heads
 from logkeep.errors import (
-    Forbidden,
-    Invalid,
     LogkeepError,
-    RouteNotFound,
     Throttled,
     TooLarge,
-    Unauthenticated,
-    UnsupportedBody,
 )
+from logkeep.limits import ANSWER_MAX
 from logkeep.logid import LogId
 from logkeep.logs.head import Head
 from logkeep.logs.store import LogStore
 from logkeep.ndjson import within
 from logkeep.reading.http import follower_of, stream
 from logkeep.web.app import Answer, App
-from logkeep.web.delivery import INLINE_MAX
 
 BODY_MAX: Final = 1 << 20
-RAW_MAX: Final = 64 << 20  # bytes of a log that can be packed within an answer's time
+COLLECTED_MAX: Final = 64 << 20  # bytes of a log whose messages can be made within the time of one answer
 _TOO_LARGE: Final = "the log is too large for one answer: read it under its own id, GET /v1/{project_id}/logs/{log_id}"
 _HEADERS: Final = {"Cache-Control": "no-cache", "Vary": "Accept-Encoding"}
 _JSON: Final = "application/json; charset=utf-8"
-_EMPTY: Final[dict[type[LogkeepError], HTTPStatus]] = {
-    Invalid: HTTPStatus.BAD_REQUEST,
-    UnsupportedBody: HTTPStatus.BAD_REQUEST,
-    Unauthenticated: HTTPStatus.UNAUTHORIZED,
-    Forbidden: HTTPStatus.FORBIDDEN,
-    RouteNotFound: HTTPStatus.NOT_FOUND,
-}
 
 
 def query_of(app: App) -> LogQuery:
@@ -82,7 +62,7 @@ def _within(app: App, chunks: Iterator[bytes]) -> Iterator[bytes]:
 
 def _answer_whole(app: App, head: Head, texts: Iterable[bytes]) -> Answer:
     """A log's messages in one answer, compressed where the client takes that; raise TooLarge where they do not fit."""
-    if head.end > RAW_MAX:
+    if head.end > COLLECTED_MAX:
         raise TooLarge(_TOO_LARGE)
     takes_gzip = app.ask.takes_gzip
     packer = zlib.compressobj(5, zlib.DEFLATED, 31) if takes_gzip else None
@@ -91,7 +71,7 @@ def _answer_whole(app: App, head: Head, texts: Iterable[bytes]) -> Answer:
     for message in messages(texts):
         empty = False
         body += packer.compress(message) if packer else message
-        if len(body) > INLINE_MAX:
+        if len(body) > ANSWER_MAX:
             raise TooLarge(_TOO_LARGE)
     if packer and not empty:
         body += packer.flush()
@@ -100,7 +80,7 @@ def _answer_whole(app: App, head: Head, texts: Iterable[bytes]) -> Answer:
 
 
 def answer_error(error: LogkeepError) -> Answer:
-    for kind, status in _EMPTY.items():
+    for kind, status in EMPTY.items():
         if isinstance(error, kind):
             return Response(status, None, "")
     refused = error if isinstance(error, QueryRefused) else QueryRefused(UNEXPECTED, str(error))

@@ -1,0 +1,1 @@
+"""Logkeep's own API of logs."""

@@ -7,16 +7,14 @@ from typing import Annotated, Final
 from pydantic import BaseModel, ConfigDict, Field
 
 from logkeep.clock import now_ms
+from logkeep.limits import APPEND_MAX, APPEND_RAW_MAX, LOG_MAX
 from logkeep.logid import LOG_ID_MAX
 from logkeep.logs.fragment import inflate_gzip
-from logkeep.logs.head import MAX_BYTES, Certificate, Head, Totals
+from logkeep.logs.head import Certificate, Head, Totals
 from logkeep.logs.registration import RegistrationQuery
 from logkeep.params import Decimal
 from logkeep.web.app import Answer, App
 
-SENT_MAX: Final = 4 << 20  # bytes of an append as sent
-RAW_MAX: Final = 32 << 20  # and after inflating
-_SEAL_MAX: Final = 4096
 # Seconds after which a producer had better append again: while someone follows the log, and while nobody does.
 _FOLLOWED_INTERVAL: Final = 3
 _INTERVAL: Final = 30
@@ -28,7 +26,7 @@ type LogIdPart = Annotated[str, Field(max_length=LOG_ID_MAX, pattern=r"^[A-Za-z0
 class AppendQuery(RegistrationQuery):
     """Without an offset the bytes go to the end, and a retry appends them again."""
 
-    offset: Annotated[Decimal, Field(ge=0, le=MAX_BYTES)] | None = None
+    offset: Annotated[Decimal, Field(ge=0, le=LOG_MAX)] | None = None
 
 
 class ListQuery(BaseModel):
@@ -55,16 +53,16 @@ class LogPage(BaseModel):
 
 def pieces_of(app: App) -> Callable[[], Iterator[bytes]]:
     """The text of an append's body, inflated as it is read; raise TooLarge before anything is written."""
-    body = app.body(SENT_MAX, exact=True)
+    body = app.body(APPEND_MAX, exact=True)
     encodings = (app.headers.get("content-encoding", ""), app.headers.get("content-type", ""))
     if any(each.strip().lower() in {"gzip", "application/gzip", "application/x-gzip"} for each in encodings):
-        return lambda: inflate_gzip(body, RAW_MAX)
+        return lambda: inflate_gzip(body, APPEND_RAW_MAX)
     return lambda: iter((body,) if body else ())
 
 
 def totals_of(app: App) -> Totals:
     """The body of a seal: JSON, or nothing."""
-    return app.json_body(Totals, _SEAL_MAX) if app.raw.get("body") else Totals()
+    return app.json_body(Totals) if app.raw.get("body") else Totals()
 
 
 def answer_appended(app: App, head: Head, *, grew: bool) -> Answer:

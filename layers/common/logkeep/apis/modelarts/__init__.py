@@ -1,0 +1,1 @@
+"""Service events of ModelArts."""

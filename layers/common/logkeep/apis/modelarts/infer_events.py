@@ -1,12 +1,13 @@
-"""Service events as ModelArts v2 shows them: ListInferServiceEvents."""
+"""ServiceEvents events as ModelArts v2 shows them: ListInferServiceEvents."""
 
 from collections.abc import Iterable
 from typing import Annotated, Final, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo
 
-from logkeep.events.segments import EVERY_TYPE, TIME_MAX, Selection, is_forward
-from logkeep.events.timeline import StoredEvent
+from logkeep.apis.modelarts.events import ServiceEvents, is_forward
+from logkeep.events.segments import EVERY_TYPE, TIME_MAX, Selection
+from logkeep.events.timeline import StoredEvent, read_page, search_page
 from logkeep.params import Decimal
 
 FORBIDDEN: Final = frozenset("'\";%_*!@#$&\\")  # in event_info_key, by the published table
@@ -103,3 +104,11 @@ class InferEventPage(BaseModel):
                 for row in rows
             ],
         )
+
+
+def infer_page_of(service: ServiceEvents, query: InferEventQuery) -> InferEventPage:
+    """Raises ServiceNotFound, and Invalid for a keyword with a range that is too long to search."""
+    service.name()
+    keyword = query.event_info_key
+    found = search_page(service, query.selection, keyword) if keyword else read_page(service, query.selection)
+    return InferEventPage.of(service.service, query, *found)

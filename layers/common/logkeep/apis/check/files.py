@@ -1,0 +1,78 @@
+"""The files of CodeArts Check: the logs of sub-jobs as one ZIP."""
+
+from collections.abc import Iterable
+from typing import Annotated, Final, Literal
+
+from pydantic import AfterValidator
+
+from logkeep.downloads.files import File
+from logkeep.downloads.rendition import Rendition, zip_file
+from logkeep.errors import Invalid, LogNotFound, TooLarge
+from logkeep.limits import SUB_JOBS_MAX
+from logkeep.logid import LogId, is_segment
+from logkeep.logs.head import Head
+from logkeep.logs.reader import LogSource
+
+ZIP_ENTRIES_MAX: Final = 10_000
+
+
+_SUB_JOB_ID_LENGTH: Final = 32
+
+
+class CheckFile(File):
+    """All logs of some sub-jobs as one ZIP, the same for every client. A sub-job without a log is an error."""
+
+    kind: Literal["check"] = "check"
+    sub_job_ids: list[str]
+
+    def rendition(self, logs: LogSource, *, gzip: bool) -> Rendition:
+        heads = check_heads(logs, self.sub_job_ids)
+        filename = f"{self.sub_job_ids[0]}.zip" if len(self.sub_job_ids) == 1 else "logs.zip"
+        return zip_file(logs, heads, (check_entry(head.log_id) for head in heads), filename)
+
+
+def _sub_job_id(text: str) -> str:
+    if len(text) != _SUB_JOB_ID_LENGTH or not is_segment(text):
+        raise ValueError(f"must be {_SUB_JOB_ID_LENGTH} characters of A-Z a-z 0-9 . _ -")
+    return text
+
+
+type SubJobId = Annotated[str, AfterValidator(_sub_job_id)]
+
+
+def sub_job_ids(values: Iterable[str]) -> list[str]:
+    """Seed 004, table 1: ids repeated or joined by commas, each once, in the order of the request."""
+    ids = list(dict.fromkeys(each for value in values for each in value.split(",")))
+    if not ids:
+        raise Invalid("sub_job_id", "is required")
+    for each in ids:
+        try:
+            _sub_job_id(each)
+        except ValueError as error:
+            raise Invalid("sub_job_id", str(error)) from error
+    if len(ids) > SUB_JOBS_MAX:
+        raise Invalid("sub_job_id", f"at most {SUB_JOBS_MAX} at once")
+    return ids
+
+
+def check_heads(logs: LogSource, ids: Iterable[str]) -> list[Head]:
+    """All logs of some sub-jobs; raise LogNotFound if one of them has none, TooLarge beyond ZIP_ENTRIES_MAX."""
+    heads: list[Head] = []
+    unknown = []
+    for sub_job_id in ids:
+        found = len(heads)
+        for head in logs.heads(f"check/{sub_job_id}"):
+            heads.append(head)
+            if len(heads) > ZIP_ENTRIES_MAX:
+                raise TooLarge(f"more than {ZIP_ENTRIES_MAX} files; ask for fewer sub-jobs")
+        if len(heads) == found:
+            unknown.append(sub_job_id)
+    if unknown:
+        raise LogNotFound(f"no logs of sub_job_id {', '.join(unknown)}")
+    return heads
+
+
+def check_entry(log_id: LogId) -> str:
+    """The name under which a check log is shown, before it is made safe."""
+    sub_job_id = log_id.segments[0]
+    return f"{sub_job_id}/{log_id.rest}" if log_id.rest else f"{sub_job_id}.log"

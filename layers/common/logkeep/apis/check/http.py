@@ -1,0 +1,23 @@
+"""A code check's logs as text: all of an execution at once, or pages of a console."""
+
+from contextlib import suppress
+
+from logkeep.apis.check.detail import ConsoleQuery, DetailQuery, LogDetail
+from logkeep.apis.check.files import check_heads
+from logkeep.errors import LogNotFound
+from logkeep.logs.store import log_store
+from logkeep.web.app import Answer, App
+
+
+def answer_detail(app: App, task_id: str) -> Answer:
+    query, logs = app.query(DetailQuery, task_id=task_id), log_store(app.caller.project)
+    ids = logs.registrations.sub_jobs(query.task_id, query.execute_id)
+    return app.answer_json(LogDetail.of(logs, check_heads(logs, ids)))
+
+
+def answer_console(app: App) -> Answer:
+    """A page of the sub-job or, if there is no such sub-job, of the task with that id."""
+    query, logs = app.query(ConsoleQuery), log_store(app.caller.project)
+    with suppress(LogNotFound):
+        return app.answer_json(query.answer(logs, check_heads(logs, [query.job_id])))
+    return app.answer_json(query.answer(logs, check_heads(logs, logs.registrations.sub_jobs(query.job_id))))

@@ -1,0 +1,85 @@
+"""Backup records as CSS lists them."""
+
+from collections.abc import Iterable
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from logkeep.backups.records import BackupRecord, Status
+from logkeep.params import Decimal
+
+type RecordNumber = Annotated[Decimal, Field(ge=1, le=1000)]
+
+
+class RecordQuery(BaseModel):
+    """Seed 003, table 2. `offset` is the number of the first record, counted from 1, newest first.
+
+    `marker`, that of the answer before, is ours: numbers are counted from behind it, and so go beyond 1000.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    offset: RecordNumber = 1
+    limit: RecordNumber = 10
+    status: Literal["FAIL", "NOT_FAIL", ""] = ""
+    marker: Annotated[str, Field(pattern=r"^(\d{13}/[A-Za-z0-9._-]{1,128})?$")] = ""
+
+
+class ClusterLogRecord(BaseModel):
+    """Seed 003, table 4."""
+
+    id: str
+    clusterId: str
+    createAt: int
+    logPath: str
+    status: Status
+    finishedAt: int | None
+    jobTypes: str
+    failedMsg: str | None
+    jobId: str
+
+    @classmethod
+    def of(cls, record: BackupRecord, **more: Any) -> Self:
+        return cls(
+            id=record.id,
+            clusterId=record.cluster_id,
+            createAt=record.created_at,
+            logPath=record.log_path,
+            status=record.status,
+            finishedAt=record.finished_at,
+            jobTypes=record.job_type,
+            failedMsg=record.failed_msg,
+            jobId=record.job_id,
+            **more,
+        )
+
+
+class HeldRecord(BaseModel):
+    id: str
+    hold: bool
+
+
+class RecordPage(BaseModel):
+    """`marker`, ours, is for the next page, null on the last."""
+
+    clusterLogRecord: list[ClusterLogRecord]
+    totalSize: int
+    marker: str | None
+
+
+def page_of(records: Iterable[BackupRecord], query: RecordQuery, now: int) -> RecordPage:
+    """The page of records that come newest first; totalSize counts all that match the status."""
+    total = number = 0
+    page, marker, goes_on = [], None, False
+    for record in records:
+        seen = record.seen_at(now)
+        if query.status and (seen.status is Status.FAIL) != (query.status == "FAIL"):
+            continue
+        total += 1
+        number += not query.marker or record.place < query.marker
+        if number >= query.offset + query.limit:
+            goes_on = True
+        elif number >= query.offset:
+            page.append(ClusterLogRecord.of(seen))
+            marker = record.place
+    return RecordPage(clusterLogRecord=page, totalSize=total, marker=marker if goes_on else None)
