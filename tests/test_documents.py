@@ -94,6 +94,30 @@ NOT_RUN = {
 }
 
 
+# `./logkeep-admin` in a session: one process for all its commands, since to start takes it longer than to work. That
+# the script itself starts is shown by tests/admin.
+_ADMIN = """\
+import sys
+from admin.__main__ import main
+for line in sys.stdin:
+    sys.argv[1:], status = line.split(), 0
+    try:
+        main()
+    except SystemExit as ended:
+        status = ended.code or 0
+    print("ended", status, flush=True)
+"""
+_ADMIN_SHELL = """\
+coproc ADMIN { cd "$ROOT" && exec "$PYTHON" -c "$ADMIN_PROGRAM"; }
+exec 8<&"${ADMIN[0]}" 9>&"${ADMIN[1]}"
+logkeep_admin() {
+  echo "$*" >&9
+  while read -r line <&8 && [ "${line%% *}" != ended ]; do echo "$line"; done
+  [ "$line" = "ended 0" ]
+}
+"""
+
+
 @dataclass(frozen=True)
 class Block:
     page: str  # its path in the repository
@@ -137,20 +161,24 @@ def here(text: str, service: Service) -> str:
     text = text.replace(f"http://127.0.0.1:{PORT + 1}", service.demo["streams"])
     for port, own in ((PORT, service.port), (EMULATOR_PORT, service.emulator_port)):
         text = text.replace(f"127.0.0.1:{port}", f"127.0.0.1:{own}")
-    text = text.replace("./logkeep", f"{ROOT}/logkeep")
+    text = text.replace("./logkeep-admin", "logkeep_admin").replace("./logkeep", f"{ROOT}/logkeep")
     return re.sub(r"^make ", f"make -C {ROOT} ", text, flags=re.MULTILINE)
 
 
 def paste(session: str, service: Service, folder: Path) -> str:
     """What a page's commands print in a shell in this folder; they must succeed."""
     (folder / "my.log").write_text("2026-11-22 08:00:00 INFO of a file\n")
+    session = here(session, service).replace("/path/to/my.log", f"{folder}/my.log")
+    if "logkeep_admin" in session:
+        session = _ADMIN_SHELL + session
+    helpers = {"ROOT": str(ROOT), "PYTHON": sys.executable, "ADMIN_PROGRAM": _ADMIN, "TMPDIR": str(folder)}
     ran = subprocess.run(  # noqa: S603 - our own page
-        ["bash", "-eu", "-c", here(session, service).replace("/path/to/my.log", f"{folder}/my.log")],  # noqa: S607 - of the machine
+        ["bash", "-eu", "-c", session],  # noqa: S607 - of the machine
         cwd=folder,
-        env=environment(service) | {"TMPDIR": str(folder)},
+        env=environment(service) | helpers,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=240,
     )
     assert ran.returncode == 0, ran.stderr
     return ran.stdout
