@@ -1,7 +1,6 @@
 """`logkeep ship` as its user runs it, against the local service."""
 
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -12,11 +11,8 @@ from collections.abc import Iterator
 import pytest
 
 from local import ROOT
-from local.__main__ import PORT
 from local.sample import OTHER_TOKEN
 from tests.local.service import Service, eventually, running
-
-README = (ROOT / "README.md").read_text()
 
 
 @pytest.fixture(scope="module")
@@ -157,19 +153,3 @@ def test_it_runs_without_the_libraries_of_the_service(tmp_path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert "--log ID" in done.stdout
-
-
-def test_the_session_of_the_readme_can_be_pasted(service, tmp_path) -> None:
-    section = README.partition("\n## Ship a file\n")[2].partition("\n## ")[0]
-    (session,) = re.findall(r"^```sh\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)[:1]
-    assert str(PORT) in session
-    done = subprocess.run(  # noqa: S603 - our own README
-        ["bash", "-e", "-c", session.replace(f"127.0.0.1:{PORT}", f"127.0.0.1:{service.port}")],  # noqa: S607 - of the machine
-        env=service.environment | {"no_proxy": "127.0.0.1", "TMPDIR": str(tmp_path)},
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[-1] == "same"
