@@ -3,11 +3,9 @@
 import os
 from collections.abc import Iterator
 
-import httpx
 import pytest
 from botocore.exceptions import ClientError
 
-from local.emulator import Emulator
 from local.template import Template
 from logkeep.aws.backup_runs import backup_runs
 from logkeep.aws.backups import BackupStore, backup_store
@@ -21,13 +19,14 @@ from logkeep.schedule import DAY
 from tests.calls import CLUSTER, PROJECT, forget_aws
 from tests.conftest import Objects
 from tests.faults import Killed, at_once, counted, killed_at
+from tests.rewinding import Rewinding
 from tests.stores.test_backup_runs import begin, expire, fill, restored, stored
 from tests.stores.test_retention import TIME, back_up, shown, sweep
 
 
 @pytest.fixture(params=["GOVERNANCE"])
-def locked(request: pytest.FixtureRequest, emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    httpx.post(f"{emulator.endpoint}/_ministack/reset", trust_env=False).raise_for_status()
+def locked(request: pytest.FixtureRequest, emulator: Rewinding, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    emulator.reset()
     template = Template.load(overrides=f"BackupLockDays=10 BackupLockMode={request.param}")
     for name, value in emulator.create(template).items():
         monkeypatch.setenv(name, value)
