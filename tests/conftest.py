@@ -21,6 +21,7 @@ os.environ |= {  # before any import of the code under test
 from local.template import Template
 from logkeep.aws.credentials import credential_store
 from logkeep.identity import token_place
+from tests import examples  # noqa: F401 - sets Hypothesis up
 from tests.calls import OTHER_PROJECT, OTHER_TOKEN, TOKENS, HurriedClock, credential, forget_aws
 from tests.rewinding import Rewinding
 

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from logkeep.archive import MANIFEST, Entry, ZipLayout, entry_names, manifest
@@ -177,7 +177,6 @@ def sparse(entries: Sequence[Entry], last: tuple[Entry, Sequence[Extent]]) -> Sp
 sizes = st.one_of(st.integers(0, 1 << 44), st.integers((1 << 32) - 3, (1 << 32) + 2))
 
 
-@settings(max_examples=50)
 @given(st.lists(st.tuples(sizes, sizes), min_size=1, max_size=4))
 def test_sizes_and_offsets_of_any_length_are_read_back(pairs: list[tuple[int, int]]):
     entries = [huge(f"{index}.log", raw, packed) for index, (raw, packed) in enumerate(pairs)]

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from logkeep import timeline
@@ -151,7 +151,6 @@ def _hot_minute(request: pytest.FixtureRequest):
 
 
 @pytest.mark.usefixtures("_hot_minute")
-@settings(max_examples=200)
 @given(readers, queries())
 def test_a_page_is_what_sorting_all_events_gives(reader: MemoryEvents, query: EventQuery):
     assert page_of(reader, query) == naive_page(reader, query)
