@@ -52,8 +52,8 @@ validate: .venv-sam/.installed ## sam validate --lint
 bench: .venv/.installed ## Measure, against named alternatives in the same run
 	$(PY) -m bench
 
-soak: .venv/.installed ## The long forms of the kill and race loops
-	LOGKEEP_SOAK=1 $(PY) -m pytest -m soak -s
+soak: .venv/.installed ## The long forms of loops, properties and tables that are short in the suite
+	LOGKEEP_SOAK=1 $(PY) -m pytest -m "soak or hypothesis" -s
 
 deploy: build ## Deploy to the AWS account of your environment
 	$(SAM) deploy --parameter-overrides Architecture=$(ARCHITECTURE)

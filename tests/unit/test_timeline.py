@@ -3,6 +3,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 import pytest
@@ -228,7 +229,15 @@ def test_an_expired_day_is_in_no_page_and_no_count():
 
 
 def spread(count: int) -> MemoryEvents:
-    """Events of both types, five a minute."""
+    """Events of both types, five a minute, that nobody has read yet."""
+    reader = _spread(count)
+    reader.calls.clear()
+    reader.decoded = 0
+    return reader
+
+
+@cache
+def _spread(count: int) -> MemoryEvents:
     kinds = list(EventType)
     events = [event(NOON + number * MINUTE // 5, kinds[number % 2]) for number in range(count)]
     return MemoryEvents((1, list(batch)) for batch in itertools.batched(events, 1000, strict=False))
