@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.unit
+
 ROOT = Path(__file__).parent.parent
 LAYER = ROOT / "layers" / "common" / "logkeep"
 DOMAIN = sorted(LAYER.glob("*.py"))

@@ -20,6 +20,8 @@ from logkeep.backup_settings import CHAIN_MAX
 from logkeep.identity import NEEDED, Access
 from logkeep.web.http import App
 
+pytestmark = pytest.mark.unit
+
 TEMPLATE = Template.load()
 LOCKED = Template.load(overrides="BackupLockDays=30")
 FUNCTIONS = TEMPLATE.resources("AWS::Serverless::Function")

@@ -13,6 +13,8 @@ from logkeep_agent import Refused, ship
 from logkeep_agent.service import Certificate
 from tests.agent.fakes import Bench
 
+pytestmark = pytest.mark.unit
+
 # Growing
 
 

@@ -22,6 +22,8 @@ from tests.examples import LONG
 from tests.unit.memory import MemoryLogs, content
 from tests.unit.samples import any_bytes, cuts_of
 
+pytestmark = pytest.mark.unit
+
 GIB = 1 << 30
 UNZIP = shutil.which("unzip")
 LOG = "check/0123/a.log"

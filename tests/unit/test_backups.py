@@ -7,6 +7,8 @@ from pydantic import ValidationError
 
 from logkeep.backups import BackupRecord, RecordQuery, Status, page_of
 
+pytestmark = pytest.mark.unit
+
 NOW = 1_769_860_800_000
 
 

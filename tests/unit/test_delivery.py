@@ -2,6 +2,8 @@ import pytest
 
 from logkeep.delivery import INLINE_MAX, Ask, Way, way
 
+pytestmark = pytest.mark.unit
+
 
 @pytest.mark.parametrize(
     ("accept", "wants"),

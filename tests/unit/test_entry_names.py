@@ -12,6 +12,8 @@ from logkeep import archive
 from logkeep.archive import MANIFEST, NAME_MAX, entry_names
 from tests.examples import examples
 
+pytestmark = pytest.mark.unit
+
 _DEVICES = re.compile(r"(?i)(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³])\s*(\..*)?")
 nasty = st.one_of(
     st.text(max_size=12),

@@ -20,6 +20,8 @@ from logkeep.events import MINUTE, TIME_MAX, Event, EventType, minute_key, pack_
 from logkeep.parts import ObjectRange
 from tests.unit.memory import MemoryLogs, content
 
+pytestmark = pytest.mark.unit
+
 NOON = 1_769_860_800_000
 EVENTS = st.builds(
     Event,

@@ -12,6 +12,8 @@ from logkeep.files import BuildLogQuery, CheckFile, FileOrder, LogFile, build_lo
 from logkeep.logid import LogId
 from tests.unit.memory import MemoryLogs, content, made
 
+pytestmark = pytest.mark.unit
+
 RECORD = "0123456789abcdefghijklmnopqrstuvwxyz"
 A, B = "a" * 32, "b" * 32
 

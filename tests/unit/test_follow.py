@@ -20,6 +20,8 @@ from logkeep.ndjson import HEARTBEAT, with_heartbeats
 from tests.examples import examples
 from tests.unit.following import LOG, ROUND, World, at, restart
 
+pytestmark = pytest.mark.unit
+
 times = st.integers(0, 1200).map(lambda number: number / 10)
 appended = st.lists(st.tuples(times, st.binary(min_size=1, max_size=12)), max_size=30)
 worlds = st.builds(

@@ -30,6 +30,8 @@ from logkeep.levels import Cursor, scan
 from tests.examples import examples
 from tests.unit.samples import any_bytes, counts_of, cut, cuts_of, lines_of, log_texts
 
+pytestmark = pytest.mark.unit
+
 
 def appended(bodies: Iterable[list[bytes]]) -> tuple[list[Fragment], list[bytes], Cursor]:
     """What appends leave: each body comes in pieces."""

@@ -4,6 +4,8 @@ from logkeep.errors import OtherProject, ScopeMissing, TokenExpired, TokenInvali
 from logkeep.identity import NEEDED, Access, Caller, Credential, Kind, Scope, prove, token_place, user_id, user_place
 from tests.calls import credential
 
+pytestmark = pytest.mark.unit
+
 NOW = 1_769_860_800.5
 CALLER = Caller("p", frozenset({"logs:read"}), "c")
 

@@ -11,6 +11,8 @@ from logkeep.events import EVERY_TYPE, TIME_MAX, EventType, Selection
 from logkeep.infer_events import InferEventPage, InferEventQuery
 from logkeep.timeline import StoredEvent
 
+pytestmark = pytest.mark.unit
+
 NOON = 1_769_860_800_000  # 2026-01-31T12:00:00Z
 
 

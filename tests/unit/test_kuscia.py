@@ -19,6 +19,8 @@ from logkeep.log import Head, Totals
 from logkeep.logid import LogId
 from tests.unit.memory import MemoryLogs
 
+pytestmark = pytest.mark.unit
+
 
 @pytest.mark.parametrize(
     ("body", "query"),

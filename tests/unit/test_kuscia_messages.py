@@ -18,6 +18,8 @@ from tests.examples import examples
 from tests.unit.samples import any_bytes, cut, cuts_of
 from tests.unit.test_kuscia import any_text
 
+pytestmark = pytest.mark.unit
+
 
 def logs_of(texts: Iterable[bytes]) -> list[str]:
     """The log of each message, as a client reads it; every message is checked on the way."""

@@ -16,6 +16,8 @@ from logkeep.log import Head
 from logkeep.log_search import LogItem, SearchAnswer, SearchRequest, search
 from tests.unit.memory import MemoryLogs
 
+pytestmark = pytest.mark.unit
+
 BASE = datetime(2026, 1, 31, 8, tzinfo=UTC)
 LOG = "cluster/c/node-1/instance"
 LEVELS = ("DEBUG", "INFO", "WARN", "ERROR")

@@ -14,6 +14,8 @@ from logkeep.log import Head, State, Totals
 from logkeep.pages import BYTES_MAX, BYTES_MIN, PLACE, Page, PageQuery, StretchQuery, Strip, backward, forward, shown
 from tests.unit.memory import MemoryLogs
 
+pytestmark = pytest.mark.unit
+
 FAR = PLACE * 10**6
 _pieces = st.lists(st.sampled_from(["a", "b\n", "\n", "é", "文\n", "😀", "long line " * 8, "x\ny\nz\n"]), max_size=12)
 utf8 = _pieces.map(lambda pieces: "".join(pieces).encode())

@@ -20,6 +20,8 @@ from logkeep.parts import (
     size_of,
 )
 
+pytestmark = pytest.mark.unit
+
 TIB = 1 << 40
 sizes = st.one_of(
     st.integers(0, 100),

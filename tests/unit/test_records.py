@@ -25,6 +25,8 @@ from tests.examples import examples
 from tests.unit.following import LOG, World, at, restart
 from tests.unit.samples import any_bytes, cuts_of
 
+pytestmark = pytest.mark.unit
+
 
 def joined(lines: list[bytes]) -> tuple[bytes, dict[str, Any]]:
     """What a client makes of records, and the last of them; each is checked on the way."""

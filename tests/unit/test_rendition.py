@@ -18,6 +18,8 @@ from logkeep.rendition import Facts, Rendition, log_file, zip_file
 from tests.unit.memory import MemoryLogs, content, made
 from tests.unit.samples import any_bytes, cuts_of, log_texts, without_debug
 
+pytestmark = pytest.mark.unit
+
 LOG = "build/0123/stage1"
 FORMS = [
     {"gzip": False, "as_file": False},

@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 
 from logkeep.schedule import DAY, Period, run_id, spread
 
+pytestmark = pytest.mark.unit
+
 PERIODS = st.builds(
     "{:02d}:{:02d} GMT{}{:02d}:{:02d}".format,
     st.integers(0, 23),

@@ -14,6 +14,8 @@ from logkeep.errors import SignatureRefused
 from logkeep.signature import Authorization, SignedRequest, canonical_path, canonical_query, is_signature, verify
 from tests.signing import sdk_sign, stamp
 
+pytestmark = pytest.mark.unit
+
 NOW = 1_768_464_000.0  # 20260115T080000Z
 DATE = "20260115T080000Z"
 HOST = "logs.example.com"

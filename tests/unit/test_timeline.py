@@ -29,6 +29,8 @@ from logkeep.events import (
 )
 from logkeep.timeline import Card, StoredEvent, StoredSegment, read_page, search_page
 
+pytestmark = pytest.mark.unit
+
 NOON = 1_769_860_800_000  # 2026-01-31T12:00:00Z
 
 
