@@ -18,7 +18,7 @@ from logkeep.clock import now_ms
 from logkeep.schedule import DAY
 from tests.calls import CLUSTER, PROJECT, forget_aws
 from tests.conftest import Objects
-from tests.faults import Killed, at_once, counted, killed_at
+from tests.faults import SIDES, Killed, at_once, counted, killed_at
 from tests.rewinding import Rewinding
 from tests.stores.test_backup_runs import begin, expire, fill, restored, stored
 from tests.stores.test_retention import TIME, back_up, shown, sweep
@@ -120,7 +120,8 @@ def test_a_chain_that_is_locked_for_more_days_stays_so_and_is_continued(store, r
     assert near(locks(objects, third.id), "GOVERNANCE", (third.finished_at or 0) + 2 * DAY)
 
 
-@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.soak
+@SIDES
 def test_a_worker_killed_anywhere_leaves_no_success_without_its_lock(after, store, runs, objects) -> None:
     for number in range(100):
         fill()
