@@ -23,6 +23,7 @@ from logkeep.aws.credentials import credential_store
 from logkeep.identity import token_place
 from tests import examples  # noqa: F401 - sets Hypothesis up
 from tests.calls import OTHER_PROJECT, OTHER_TOKEN, TOKENS, HurriedClock, credential, forget_aws
+from tests.local.service import Service, running
 from tests.rewinding import Rewinding
 
 TEMPLATE = Template.load()
@@ -79,6 +80,13 @@ class Objects:
 
     def read(self, key: str) -> bytes:
         return self.s3.get_object(Bucket=self.bucket, Key=key)["Body"].read()
+
+
+@pytest.fixture(scope="session")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """The local service, for all tests that leave its sample data as they are and name what they add themselves."""
+    with running(tmp_path_factory.mktemp("service")) as started:
+        yield started
 
 
 @pytest.fixture
