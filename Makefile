@@ -13,8 +13,10 @@ ARCHITECTURE := $(if $(filter x86_64,$(ARCH)),x86_64,arm64)
 export UV_SYSTEM_CERTS ?= true
 PORT ?= 8787
 DAYS ?= 30
+# Where make can, it prints what each of several commands printed at its end, in one piece.
+TOGETHER := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 
-.PHONY: help install run ingest cost test check format build validate bench soak deploy lock clean
+.PHONY: help install run ingest cost test quick check lint types unit format build validate bench soak deploy lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
@@ -32,12 +34,23 @@ cost: .venv/.installed ## What every project costs by list prices, on AWS: make 
 	@./logkeep-admin cost --days $(DAYS) $(if $(LOCAL),--local)
 
 test: install check ## Linters, types and the whole suite, a process per processor
-	$(PY) -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile
+	$(PY) -m pytest --numprocesses logical --maxprocesses 4 --dist worksteal --durations 25
 
-check: .venv/.installed ## Linters and types
+quick: .venv/.installed ## Linters, types and the tests of no process but their own, side by side
+	@$(MAKE) --no-print-directory --keep-going --jobs 3 $(TOGETHER) types unit lint
+
+check: lint types ## Linters and types
+
+lint: .venv/.installed
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
+
+types: .venv/.installed
 	$(PY) -m mypy
+
+# Only files that say so are looked at: some others import clients that take seconds.
+unit: .venv/.installed
+	$(PY) -m pytest -m unit --durations 10 $$(grep -rl --include='test_*.py' pytest.mark.unit tests)
 
 format: .venv/.installed ## Reformat the code
 	$(PY) -m ruff check --fix .
@@ -52,8 +65,8 @@ validate: .venv-sam/.installed ## sam validate --lint
 bench: .venv/.installed ## Measure, against named alternatives in the same run
 	$(PY) -m bench
 
-soak: .venv/.installed ## The long forms of the kill and race loops
-	LOGKEEP_SOAK=1 $(PY) -m pytest -m soak -s
+soak: .venv/.installed ## The long forms of loops, properties and tables that are short in the suite
+	LOGKEEP_SOAK=1 $(PY) -m pytest -m "soak or hypothesis" -s
 
 deploy: build ## Deploy to the AWS account of your environment
 	$(SAM) deploy --parameter-overrides Architecture=$(ARCHITECTURE)

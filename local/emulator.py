@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Final, Self
+from typing import IO, Any, ClassVar, Final, Self
 
 import boto3
 import httpx
@@ -46,6 +46,8 @@ class EmulatorRuns(Exception):
 class Emulator:
     """An emulator whose data lives in a directory; at most one runs on a directory."""
 
+    program: ClassVar = "ministack"  # the module that is run
+
     def __init__(self, directory: Path, port: int | None = None, *, enforce_iam: bool = False) -> None:
         self.port = port or free_port()
         self.endpoint = f"http://127.0.0.1:{self.port}"
@@ -72,8 +74,8 @@ class Emulator:
             # It inherits the lock, which so lives as long as it does, and stays out of the terminal's group, so that a
             # Ctrl-C does not stop it before those who write to it.
             self._process = subprocess.Popen(  # noqa: S603 - our own file
-                [sys.executable, "-P", str(Path(__file__).with_name("leash.py")), "ministack"],
-                env=os.environ | self._settings(),
+                [sys.executable, "-P", str(Path(__file__).with_name("leash.py")), self.program],
+                env=os.environ | self.settings(),
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -117,6 +119,28 @@ class Emulator:
         for name in template.resources("AWS::SNS::Topic"):
             self.client("sns").create_topic(Name=physical_name(name))  # one that is there is no error
         return template.environment(values) | variables_of(self.endpoint)
+
+    def settings(self) -> dict[str, str]:
+        """The environment that the program reads."""
+        settings = {
+            "BIND_HOST": "127.0.0.1",
+            "GATEWAY_PORT": str(self.port),
+            "MINISTACK_HOST": "127.0.0.1",
+            "MINISTACK_REGION": REGION,
+            "MINISTACK_ACCOUNT_ID": ACCOUNT,
+            "PERSIST_STATE": "1",
+            "STATE_DIR": str(self._directory / "state"),
+            "S3_PERSIST": "1",
+            "S3_DATA_DIR": str(self._directory / "s3"),
+            "TMPDIR": str(self._directory / "tmp"),
+            "LOG_LEVEL": "WARNING",
+            "IOT_MTLS_ENABLED": "0",
+            "SFTP_ENABLED": "0",
+            "SERVICES": "dynamodb,s3,sqs,sns,sts,iam,kms,secretsmanager",
+        }
+        if self._enforce_iam:
+            settings |= {"AUTH": "true", "AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": KEY}
+        return settings
 
     def _create_tables(self, template: Template, values: Values) -> None:
         dynamodb = self.client("dynamodb")
@@ -194,27 +218,6 @@ class Emulator:
             aws_secret_access_key=KEY,
             config=Config(proxies={}),
         )
-
-    def _settings(self) -> dict[str, str]:
-        settings = {
-            "BIND_HOST": "127.0.0.1",
-            "GATEWAY_PORT": str(self.port),
-            "MINISTACK_HOST": "127.0.0.1",
-            "MINISTACK_REGION": REGION,
-            "MINISTACK_ACCOUNT_ID": ACCOUNT,
-            "PERSIST_STATE": "1",
-            "STATE_DIR": str(self._directory / "state"),
-            "S3_PERSIST": "1",
-            "S3_DATA_DIR": str(self._directory / "s3"),
-            "TMPDIR": str(self._directory / "tmp"),
-            "LOG_LEVEL": "WARNING",
-            "IOT_MTLS_ENABLED": "0",
-            "SFTP_ENABLED": "0",
-            "SERVICES": "dynamodb,s3,sqs,sns,sts,iam,kms,secretsmanager",
-        }
-        if self._enforce_iam:
-            settings |= {"AUTH": "true", "AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": KEY}
-        return settings
 
     def _wait_until_ready(self, process: subprocess.Popen[bytes]) -> None:
         until = time.monotonic() + _START_SECONDS

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import boto3
-import httpx
 import pytest
 
 os.environ.pop("AWS_PROFILE", None)  # a profile that is not there is an error
@@ -19,32 +18,46 @@ os.environ |= {  # before any import of the code under test
     "NO_PROXY": "127.0.0.1",
 }
 
-from local.emulator import Emulator
 from local.template import Template
 from logkeep.identity.credential_store import credential_store
 from logkeep.identity.credentials import token_place
+from tests import examples  # noqa: F401 - sets Hypothesis up
 from tests.calls import OTHER_PROJECT, OTHER_TOKEN, TOKENS, HurriedClock, credential, forget_aws
+from tests.local.service import Service, running
+from tests.rewinding import Rewinding
 
 TEMPLATE = Template.load()
 
 
 @pytest.fixture(scope="session")
-def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
-    with Emulator(tmp_path_factory.mktemp("emulator")) as running:
+def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rewinding]:
+    with Rewinding(tmp_path_factory.mktemp("emulator")) as running:
         yield running
 
 
+@pytest.fixture(scope="session")
+def environment(emulator: Rewinding) -> dict[str, str]:
+    """The template's resources, and the tokens that events/*.json use: the state that the emulator returns to."""
+    made = emulator.create(TEMPLATE)
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in made.items():
+            patch.setenv(name, value)
+        forget_aws()
+        for kind, token in TOKENS.items():
+            credential_store().put(token_place(kind, token), credential(kind))
+            credential_store().put(token_place(kind, OTHER_TOKEN), credential(kind, project=OTHER_PROJECT))
+    emulator.mark()
+    return made
+
+
 @pytest.fixture
-def aws(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def aws(emulator: Rewinding, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """An empty Logkeep: the template's resources, and the tokens that events/*.json use."""
-    httpx.post(f"{emulator.endpoint}/_ministack/reset", trust_env=False).raise_for_status()
-    for name, value in emulator.create(TEMPLATE).items():
+    emulator.rewind()
+    for name, value in environment.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr("logkeep.reading.http.CLOCK", HurriedClock())
     forget_aws()
-    for kind, token in TOKENS.items():
-        credential_store().put(token_place(kind, token), credential(kind))
-        credential_store().put(token_place(kind, OTHER_TOKEN), credential(kind, project=OTHER_PROJECT))
     yield
     forget_aws()
 
@@ -67,6 +80,13 @@ class Objects:
 
     def read(self, key: str) -> bytes:
         return self.s3.get_object(Bucket=self.bucket, Key=key)["Body"].read()
+
+
+@pytest.fixture(scope="session")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """The local service, for all tests that leave its sample data as they are and name what they add themselves."""
+    with running(tmp_path_factory.mktemp("service")) as started:
+        yield started
 
 
 @pytest.fixture

@@ -5,9 +5,18 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Final
+
+import pytest
 
 from logkeep.aws import clients
+from tests.examples import LONG
+
+# Whether it dies after a call took effect or before it begins. Nothing is written between two calls, so that to die
+# before one is to die after the one before it: each place is there once in the suite, and twice in `make soak`.
+SIDES: Final = pytest.mark.parametrize(
+    "after", [False, True] if LONG else [True], ids=lambda after: "after" if after else "before"
+)
 
 
 class Killed(BaseException):

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.unit
+
 ROOT = Path(__file__).parent.parent
 LAYER = ROOT / "layers" / "common" / "logkeep"
 MODULES = sorted(path for path in LAYER.rglob("*.py") if path.name != "__init__.py")

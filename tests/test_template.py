@@ -20,6 +20,8 @@ from logkeep.identity.credentials import NEEDED, Access
 from logkeep.logs.store import BY_ID
 from logkeep.web.app import App
 
+pytestmark = pytest.mark.unit
+
 TEMPLATE = Template.load()
 LOCKED = Template.load(overrides="BackupLockDays=30")
 FUNCTIONS = TEMPLATE.resources("AWS::Serverless::Function")

@@ -11,6 +11,8 @@ from admin import Refused
 from admin.target import _OUTPUTS, Target, default_stack
 from tests.conftest import TEMPLATE
 
+pytestmark = pytest.mark.unit
+
 OUTPUTS = {name: f"the-{name}" for name in _OUTPUTS}
 
 

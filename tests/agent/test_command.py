@@ -6,19 +6,12 @@ import subprocess
 import sys
 import time
 import zlib
-from collections.abc import Iterator
 
 import pytest
 
 from local import ROOT
 from local.sample import OTHER_TOKEN
-from tests.local.service import Service, eventually, running
-
-
-@pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    with running(tmp_path_factory.mktemp("service")) as service:
-        yield service
+from tests.local.service import Service, eventually
 
 
 def environment_of(service: Service) -> dict[str, str]:

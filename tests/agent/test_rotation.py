@@ -11,6 +11,8 @@ from logkeep_agent.files import Entry
 from logkeep_agent.service import Certificate
 from tests.agent.fakes import Bench
 
+pytestmark = pytest.mark.unit
+
 # Rotation
 
 

@@ -14,6 +14,8 @@ import pytest
 from logkeep_agent import Refused
 from logkeep_agent.service import Certificate, Gap, Later, Service
 
+pytestmark = pytest.mark.unit
+
 
 class Server(HTTPServer):
     """Gives the answers that it is told to, then a certificate of what it got."""

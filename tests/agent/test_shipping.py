@@ -13,6 +13,8 @@ from logkeep_agent import Refused, ship
 from logkeep_agent.service import Certificate
 from tests.agent.fakes import Bench
 
+pytestmark = pytest.mark.unit
+
 # Growing
 
 
@@ -255,7 +257,7 @@ def test_a_damaged_state_is_refused(bench) -> None:
 # All at once
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_whatever_happens_the_log_is_what_was_written(tmp_path_factory, data) -> None:
     """Against the plainest model: everything that was written, in order."""

@@ -18,7 +18,7 @@ from logkeep.errors import Corrupt
 from logkeep.logs.store import log_store
 from logkeep.settings import settings
 from tests.calls import CLUSTER, PROJECT
-from tests.faults import Killed, killed, killed_at
+from tests.faults import SIDES, Killed, killed, killed_at
 from tests.stores.test_backup_runs import begin, expire, fill
 
 pytestmark = pytest.mark.usefixtures("aws")
@@ -98,7 +98,8 @@ def test_a_success_is_told_to_nobody(store, people) -> None:
     assert people.heard() == []
 
 
-@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.soak
+@SIDES
 def test_a_failure_whose_worker_is_killed_anywhere_is_told(after, store, people, corrupt) -> None:
     for number in range(100):
         fill()

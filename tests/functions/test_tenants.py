@@ -42,6 +42,7 @@ from tests.calls import (
     read,
     send,
 )  # fmt: skip
+from tests.examples import examples
 from tests.signing import signed
 
 pytestmark = pytest.mark.usefixtures("aws")
@@ -175,12 +176,7 @@ HEADERS = st.dictionaries(
 )
 
 
-@settings(
-    max_examples=120,
-    deadline=None,
-    database=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
+@settings(examples(60), suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(
     name=st.sampled_from(NAMES),
     proof=st.sampled_from(PROOFS),

@@ -11,16 +11,10 @@ import httpx
 import pytest
 
 from tests.http.test_delivery import curl, store
-from tests.local.service import Service, eventually, running
+from tests.local.service import Service, eventually
 
 CLUSTER = "a-large-cluster"
 TEXT = random.Random(7).randbytes(5 << 20).hex().encode()
-
-
-@pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    with running(tmp_path_factory.mktemp("service")) as started:
-        yield started
 
 
 @pytest.fixture(scope="module")

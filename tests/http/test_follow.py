@@ -12,15 +12,10 @@ import httpx
 import pytest
 
 from tests.conformance.kuscia_messages import QueryLogResponse, parse
-from tests.local.service import Service, eventually, running
+from tests.examples import LONG
+from tests.local.service import Service, eventually
 
-CUTS: Final = 100
-
-
-@pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    with running(tmp_path_factory.mktemp("service")) as started:
-        yield started
+CUTS: Final = 100 if LONG else 40
 
 
 @pytest.fixture
@@ -97,7 +92,8 @@ def write(send: Callable[[bytes, int], None], until: threading.Event, seed: int)
     return written
 
 
-def test_a_reader_cut_at_random_a_hundred_times_has_the_log_byte_for_byte(service, client) -> None:
+@pytest.mark.soak
+def test_a_reader_cut_at_random_again_and_again_has_the_log_byte_for_byte(service, client) -> None:
     log, chance = "build/cut/stage1", random.Random(11)
     append(client, service, log, b"", 0)
     enough, written = threading.Event(), []
@@ -122,7 +118,7 @@ def test_a_reader_cut_at_random_a_hundred_times_has_the_log_byte_for_byte(servic
         while not reader.is_done:
             reader.read()
     assert reader.text == written[0]
-    assert was_cut > 10_000
+    assert was_cut > 100 * CUTS
 
 
 def test_a_line_is_with_its_follower_within_a_second(service, client) -> None:

@@ -14,6 +14,8 @@ from local.gateway import BODY_MAX, Gateway
 from local.sandbox import FunctionFailed, FunctionTimedOut
 from local.template import Template
 
+pytestmark = pytest.mark.unit
+
 TEMPLATE = Template.load()
 
 

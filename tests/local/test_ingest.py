@@ -16,6 +16,8 @@ from local import ingest
 from local.ingest import PIECE, Target
 from logkeep.logid import LogId
 
+pytestmark = pytest.mark.unit
+
 
 class BadDay(BaseHTTPRequestHandler):
     """Keeps a log, and does every request twice: the first time it refuses, or its answer is lost."""

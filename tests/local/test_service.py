@@ -8,7 +8,6 @@ import socket
 import subprocess
 import sys
 import zlib
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,15 +15,9 @@ import pytest
 from local import ROOT
 from local.emulator import Emulator, free_port, is_free
 from local.ingest import PIECE
-from tests.local.service import Service, eventually, running
+from tests.local.service import Service, eventually
 
 EXAMPLES = 6
-
-
-@pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    with running(tmp_path_factory.mktemp("service")) as service:
-        yield service
 
 
 @pytest.fixture

@@ -4,6 +4,8 @@ import pytest
 
 from local.template import Route, Template, chosen, resolve
 
+pytestmark = pytest.mark.unit
+
 TEMPLATE = Template.load()
 
 

@@ -17,8 +17,8 @@ import psutil
 from logkeep.aws import clients
 from logkeep.web.app import logger
 from tests.calls import forget_aws
+from tests.examples import LONG as LONG
 
-LONG = bool(os.environ.get("LOGKEEP_SOAK"))
 # Every process is forked off one that has imported the functions and done nothing else: a start takes milliseconds.
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(["tests.soak.producers", "tests.soak.workers"])

@@ -19,7 +19,7 @@ from tests.soak.crews import WORKERS, employ, put_back, sums
 from tests.soak.processes import LONG, Boundary, Life, live
 from tests.soak.workers import QUEUED_FOR, Pace, serve
 
-KILLS = 200 if LONG else 12
+KILLS = 200 if LONG else 6
 LOGS = 4 if LONG else 2
 
 CLUSTERS = 3

@@ -16,7 +16,7 @@ from tests.soak.crews import WORKERS, employ, put_back, sums
 from tests.soak.processes import LONG, Boundary, Life, live
 from tests.soak.workers import Pace, serve
 
-KILLS = 100 if LONG else 6
+KILLS = 100 if LONG else 4
 # The short form's restore has few calls, so that a worker is killed at each of them.
 BACKUPS, LOGS = (2, 4) if LONG else (1, 1)
 HURRIED = Pace(restores=True, small=True, time=1.2, reserve=0.2, visibility=2, idle=60, serves=4)

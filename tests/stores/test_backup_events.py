@@ -24,7 +24,7 @@ from logkeep.errors import Busy
 from logkeep.events.segments import Event, EventBatch, EventType, unpack_segment
 from logkeep.events.store import event_store
 from tests.calls import CLUSTER, PROJECT, SERVICE
-from tests.faults import Killed, killed_at
+from tests.faults import SIDES, Killed, killed_at
 from tests.stores.test_backup_runs import TIME, append, begin, expire, fill, only
 
 pytestmark = pytest.mark.usefixtures("aws")
@@ -215,7 +215,8 @@ def test_an_event_that_is_committed_late_is_in_the_next_backup(store, runs, obje
     assert ids(objects, back_up(store, runs, 1)) == stored()
 
 
-@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.soak
+@SIDES
 def test_a_worker_killed_at_any_call_loses_no_event(after, store, runs, objects) -> None:
     """A backup after the other, each killed a call later than the one before, until one gets through."""
     register(store, SERVICE, OTHER)

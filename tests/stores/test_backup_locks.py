@@ -3,11 +3,9 @@
 import os
 from collections.abc import Iterator
 
-import httpx
 import pytest
 from botocore.exceptions import ClientError
 
-from local.emulator import Emulator
 from local.template import Template
 from logkeep.aws.objects import Bucket
 from logkeep.backups.lock_store import retain, set_legal_hold
@@ -19,14 +17,15 @@ from logkeep.backups.store import BackupStore, backup_store
 from logkeep.clock import DAY, now_ms
 from tests.calls import CLUSTER, PROJECT, forget_aws
 from tests.conftest import Objects
-from tests.faults import Killed, at_once, counted, killed_at
+from tests.faults import SIDES, Killed, at_once, counted, killed_at
+from tests.rewinding import Rewinding
 from tests.stores.test_backup_runs import begin, expire, fill, restored, stored
 from tests.stores.test_retention import TIME, back_up, shown, sweep
 
 
 @pytest.fixture(params=["GOVERNANCE"])
-def locked(request: pytest.FixtureRequest, emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    httpx.post(f"{emulator.endpoint}/_ministack/reset", trust_env=False).raise_for_status()
+def locked(request: pytest.FixtureRequest, emulator: Rewinding, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    emulator.reset()
     template = Template.load(overrides=f"BackupLockDays=10 BackupLockMode={request.param}")
     for name, value in emulator.create(template).items():
         monkeypatch.setenv(name, value)
@@ -120,7 +119,8 @@ def test_a_chain_that_is_locked_for_more_days_stays_so_and_is_continued(store, r
     assert near(locks(objects, third.id), "GOVERNANCE", (third.finished_at or 0) + 2 * DAY)
 
 
-@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.soak
+@SIDES
 def test_a_worker_killed_anywhere_leaves_no_success_without_its_lock(after, store, runs, objects) -> None:
     for number in range(100):
         fill()

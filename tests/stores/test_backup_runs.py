@@ -25,7 +25,7 @@ from logkeep.errors import Busy
 from logkeep.logid import LogId
 from logkeep.logs.store import log_store
 from tests.calls import CLUSTER, PROJECT
-from tests.faults import Killed, at_once, killed_at
+from tests.faults import SIDES, Killed, at_once, killed_at
 
 pytestmark = pytest.mark.usefixtures("aws")
 LOGS = [f"cluster/{CLUSTER}/node-{node}/{kind}" for node in (1, 2) for kind in ("instance", "searchSlow")]
@@ -172,7 +172,8 @@ def test_a_second_message_for_one_backup_does_nothing(store, runs, objects) -> N
     assert len(objects.keys("backups/")) == 1
 
 
-@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.soak
+@SIDES
 @pytest.mark.parametrize("parts", [False, True], ids=["put at once", "in parts"])
 def test_a_worker_killed_at_any_call_is_followed_by_one_that_goes_on(parts, after, store, runs, objects, monkeypatch):
     """A backup after the other, each killed a call later than the one before, until one gets through."""

@@ -17,7 +17,7 @@ from logkeep.logs.store import log_store
 from logkeep.restores.plan import RestoreRequest
 from logkeep.restores.store import restores
 from tests.calls import CLUSTER, PROJECT
-from tests.faults import Killed, killed, killed_at
+from tests.faults import SIDES, Killed, killed, killed_at
 from tests.stores.test_backup_runs import LOGS, TIME, append, begin, expire, fill, in_two_parts, only, restored, stored
 
 pytestmark = pytest.mark.usefixtures("aws")
@@ -94,7 +94,8 @@ def test_a_worker_killed_behind_a_failure_leaves_its_archive_to_the_sweep(store,
     assert objects.keys("backups/") == []
 
 
-@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.soak
+@SIDES
 def test_a_sweep_of_leftovers_killed_at_any_call_is_finished_by_the_next(after, store, runs, objects) -> None:
     fill()
     begin(store)

@@ -15,7 +15,7 @@ from logkeep.logs.store import LogStore
 from logkeep.restores import store as module
 from logkeep.restores.plan import RestoreRequest
 from tests.calls import CLUSTER
-from tests.faults import Killed, at_once, killed_at
+from tests.faults import SIDES, Killed, at_once, killed_at
 from tests.stores.test_restores import (
     ASIDE,
     HERE,
@@ -39,7 +39,8 @@ def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_AT_ONCE", 4000)
 
 
-@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.soak
+@SIDES
 def test_a_worker_killed_at_any_call_is_followed_by_one_that_goes_on(after, logs, store, restoring, monkeypatch):
     """A restore after the other, each killed a call later than the one before, until one gets through."""
     append(logs, LOG, b"INFO first\n" * 300)
@@ -69,7 +70,8 @@ def test_a_worker_killed_at_any_call_is_followed_by_one_that_goes_on(after, logs
     assert 30 < number < 199
 
 
-@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.soak
+@SIDES
 def test_a_request_killed_at_any_call_can_be_repeated(after, logs, store, restoring) -> None:
     filled(logs, store)
     for number in range(50):

@@ -24,7 +24,7 @@ from logkeep.restores.plan import RestoreRequest
 from logkeep.restores.store import restores
 from logkeep.restores.verification_store import verifications
 from tests.calls import CLUSTER, PROJECT
-from tests.faults import Killed, at_once, killed, killed_at
+from tests.faults import SIDES, Killed, at_once, killed, killed_at
 from tests.stores.test_backup_runs import begin, fill, restored, stored
 
 pytestmark = pytest.mark.usefixtures("aws")
@@ -144,7 +144,8 @@ def test_what_runs_or_is_unknown_cannot_be_held(store, keeper) -> None:
             change("unknown")
 
 
-@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.soak
+@SIDES
 def test_a_sweep_killed_at_any_call_is_finished_by_the_next(after, store, runs, keeper, objects, monkeypatch) -> None:
     back_up(store, runs, monkeypatch, *AGES)
     failed(store, 37)

@@ -21,7 +21,7 @@ from logkeep.restores import verification_store as module
 from logkeep.restores.verification import SAMPLES, Mode, Verification, sampled
 from logkeep.restores.verification_store import Verifications, verifications
 from tests.calls import CLUSTER, PROJECT
-from tests.faults import Killed, at_once, counted, killed_at
+from tests.faults import SIDES, Killed, at_once, counted, killed_at
 
 pytestmark = pytest.mark.usefixtures("aws")
 NEVER = float("inf")
@@ -203,7 +203,8 @@ def test_of_a_file_that_is_packed_a_thousand_times_a_part_is_inflated(verifying,
 # In full, in as many invocations as it takes
 
 
-@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.soak
+@SIDES
 def test_a_worker_killed_at_any_call_is_followed_by_one_that_goes_on(after, verifying, chain, monkeypatch) -> None:
     monkeypatch.setattr(module, "_STEP", 1000)
     monkeypatch.setattr("logkeep.restores.progress_store._NOTED_EVERY", -1.0)

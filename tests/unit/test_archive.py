@@ -11,15 +11,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from logkeep.downloads.archive import MANIFEST, Entry, ZipLayout, entry_names, manifest
 from logkeep.extents import Extent
 from logkeep.logs.fragment import END
 from logkeep.logs.head import Head, Totals
+from tests.examples import LONG
 from tests.unit.memory import MemoryLogs, content
 from tests.unit.samples import any_bytes, cuts_of
+
+pytestmark = pytest.mark.unit
 
 GIB = 1 << 30
 UNZIP = shutil.which("unzip")
@@ -177,7 +180,6 @@ def sparse(entries: Sequence[Entry], last: tuple[Entry, Sequence[Extent]]) -> Sp
 sizes = st.one_of(st.integers(0, 1 << 44), st.integers((1 << 32) - 3, (1 << 32) + 2))
 
 
-@settings(max_examples=50)
 @given(st.lists(st.tuples(sizes, sizes), min_size=1, max_size=4))
 def test_sizes_and_offsets_of_any_length_are_read_back(pairs: list[tuple[int, int]]):
     entries = [huge(f"{index}.log", raw, packed) for index, (raw, packed) in enumerate(pairs)]
@@ -231,7 +233,8 @@ def test_the_crc_of_a_layout_counts_entries_of_any_length():
     assert one.crc32 != other.crc32
 
 
-@pytest.mark.parametrize("count", [0xFFFE, 0xFFFF, 0x10000])
+@pytest.mark.soak
+@pytest.mark.parametrize("count", [0xFFFE, 0xFFFF, 0x10000] if LONG else [0xFFFF])
 def test_a_zip_may_have_more_entries_than_sixteen_bits_count(tmp_path: Path, count: int):
     entries = [Entry.stored(str(number), b"x") for number in range(count)]
     layout = ZipLayout(entries)

@@ -8,6 +8,8 @@ from pydantic import ValidationError
 from logkeep.apis.css.records import ClusterLogRecord, RecordQuery, page_of
 from logkeep.backups.records import BackupRecord, Status
 
+pytestmark = pytest.mark.unit
+
 NOW = 1_769_860_800_000
 
 

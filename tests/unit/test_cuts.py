@@ -16,6 +16,8 @@ from logkeep.errors import Corrupt
 from logkeep.logs.head import Totals
 from tests.unit.memory import MemoryLogs, content
 
+pytestmark = pytest.mark.unit
+
 NAMES = [f"cluster/c/{node}/{kind}" for node in ("node-1", "node-2") for kind in ("instance", "searchSlow")]
 TEXTS = st.one_of(st.binary(max_size=200), st.integers(1, 40).map(lambda n: b"2026-01-01 INFO the same line\n" * n))
 # What is appended, log by log, before each of some backups.

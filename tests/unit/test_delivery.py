@@ -3,6 +3,8 @@ import pytest
 from logkeep.limits import ANSWER_MAX
 from logkeep.web.delivery import Ask, Way, way
 
+pytestmark = pytest.mark.unit
+
 
 @pytest.mark.parametrize(
     ("accept", "wants"),

@@ -5,11 +5,14 @@ import unicodedata
 from itertools import islice, product
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from logkeep.downloads import archive
 from logkeep.downloads.archive import MANIFEST, NAME_MAX, entry_names
+from tests.examples import examples
+
+pytestmark = pytest.mark.unit
 
 _DEVICES = re.compile(r"(?i)(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³])\s*(\..*)?")
 nasty = st.one_of(
@@ -31,7 +34,7 @@ def folded(name: str) -> str:
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 
-@settings(max_examples=500)
+@examples(100)
 @given(st.lists(nasty, max_size=12))
 def test_names_of_any_origin_can_be_unpacked_inside_a_folder(wanted: list[str]):
     result = entry_names(wanted)

@@ -6,6 +6,8 @@ import pytest
 from logkeep import errors
 from logkeep.errors import Busy, Invalid, LogkeepError, OffsetBeyondEnd
 
+pytestmark = pytest.mark.unit
+
 CLASSES = [each for _, each in inspect.getmembers(errors, inspect.isclass) if each.__module__ == errors.__name__]
 
 

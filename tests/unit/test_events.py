@@ -27,6 +27,8 @@ from logkeep.events.segments import (
     unpack_segment,
 )
 
+pytestmark = pytest.mark.unit
+
 NOON = 1_769_860_800_000  # 2026-01-31T12:00:00Z
 
 

@@ -15,6 +15,8 @@ from logkeep.errors import Invalid, LogNotFound, TooLarge
 from logkeep.logid import LogId
 from tests.unit.memory import MemoryLogs, content, made
 
+pytestmark = pytest.mark.unit
+
 RECORD = "0123456789abcdefghijklmnopqrstuvwxyz"
 A, B = "a" * 32, "b" * 32
 

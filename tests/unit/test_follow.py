@@ -4,14 +4,17 @@ import itertools
 import json
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from logkeep.logid import LogId
 from logkeep.logs.head import Head, Totals
 from logkeep.ndjson import HEARTBEAT, with_heartbeats
 from logkeep.reading.follow import BUSY_PAUSE, IDLE_AFTER, IDLE_PAUSE, TICK, records
+from tests.examples import examples
 from tests.unit.following import LOG, ROUND, World, at, restart
+
+pytestmark = pytest.mark.unit
 
 times = st.integers(0, 1200).map(lambda number: number / 10)
 appended = st.lists(st.tuples(times, st.binary(min_size=1, max_size=12)), max_size=30)
@@ -24,7 +27,7 @@ worlds = st.builds(
 )
 
 
-@settings(max_examples=200)
+@examples(40)
 @given(worlds, st.sampled_from([0.3, 7.0, 60.0, 600.0]))
 def test_a_follower_gets_the_text_once_and_ends_at_the_seal_or_the_cap(world: World, seconds: float):
     follower = world.follower(seconds)
@@ -42,7 +45,7 @@ def test_a_follower_gets_the_text_once_and_ends_at_the_seal_or_the_cap(world: Wo
     assert follower.position == len(got)
 
 
-@settings(max_examples=200)
+@examples(40)
 @given(worlds)
 def test_a_line_is_seen_within_half_a_second_while_lines_come_and_within_five_else(world: World):
     seen = {0: 0.0}  # by length of the text
@@ -59,7 +62,7 @@ def test_a_line_is_seen_within_half_a_second_while_lines_come_and_within_five_el
             quiet_since = got
 
 
-@settings(max_examples=200)
+@examples(40)
 @given(worlds)
 def test_there_are_at_most_two_looks_a_second_and_one_in_five_when_idle(world: World):
     follower = world.follower(130)
@@ -69,7 +72,6 @@ def test_there_are_at_most_two_looks_a_second_and_one_in_five_when_idle(world: W
         assert after - before >= (IDLE_PAUSE if is_idle else BUSY_PAUSE) - ROUND
 
 
-@settings(max_examples=100)
 @given(worlds, st.lists(st.integers(0, 80).map(lambda number: number / 10), min_size=1, max_size=5))
 def test_a_slow_client_misses_nothing_and_is_not_read_for_in_vain(world: World, delays: list[float]):
     slowness = itertools.cycle(delays)
@@ -79,7 +81,6 @@ def test_a_slow_client_misses_nothing_and_is_not_read_for_in_vain(world: World, 
     assert len(world.looks) <= len(taken)
 
 
-@settings(max_examples=100)
 @given(worlds)
 def test_a_stream_is_heard_of_every_second_and_shows_life_every_fifteen(world: World):
     assume(b"\n" not in world.text_of())
@@ -154,7 +155,7 @@ def restarts(draw: st.DrawFn) -> World:
     return World(writes)
 
 
-@settings(max_examples=300)
+@examples(75)
 @given(restarts())
 def test_the_restarts_of_a_container_are_followed_in_order_each_from_its_beginning(world: World):
     follower = world.follower(2000, line=world.line)
@@ -171,7 +172,6 @@ def test_the_restarts_of_a_container_are_followed_in_order_each_from_its_beginni
         assert any(log == followed[-1] and text is None for _, log, text in world.writes)
 
 
-@settings(max_examples=100)
 @given(restarts())
 def test_restarts_are_looked_for_every_five_seconds_and_at_the_end(world: World):
     follower = world.follower(60, line=world.line)

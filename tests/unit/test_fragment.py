@@ -7,7 +7,7 @@ from collections import Counter, deque
 from collections.abc import Iterable
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from logkeep.errors import Corrupt, Invalid, TooLarge
@@ -27,7 +27,10 @@ from logkeep.logs.fragment import (
     recut,
 )
 from logkeep.logs.levels import Cursor, scan
+from tests.examples import examples
 from tests.unit.samples import any_bytes, counts_of, cut, cuts_of, lines_of, log_texts
+
+pytestmark = pytest.mark.unit
 
 
 def appended(bodies: Iterable[list[bytes]]) -> tuple[list[Fragment], list[bytes], Cursor]:
@@ -261,7 +264,7 @@ def test_a_bomb_is_refused_before_it_is_inflated():
         tracemalloc.stop()
 
 
-@settings(max_examples=20)
+@examples(10)
 @given(st.integers(0, 50))
 def test_empty_members_cost_no_more_than_their_own_bytes(count: int):
     assert list(inflate_gzip(gzip.compress(b"") * count + gzip.compress(b"x"), 1)) == [b"x"]
@@ -283,7 +286,6 @@ def test_what_follows_a_member_is_not_copied_in_whole_for_each():
     assert sum(taken) < len(body) + fragment._WINDOW
 
 
-@settings(max_examples=50)
 @given(any_bytes)
 def test_equal_text_is_packed_into_equal_bytes(text: bytes):
     assert deflate(text) == deflate(text)

@@ -26,6 +26,8 @@ from logkeep.reading.pages import PLACE, PLACES
 from tests.unit.memory import MemoryLogs, content, made
 from tests.unit.samples import any_bytes, cuts_of, without_debug
 
+pytestmark = pytest.mark.unit
+
 RECORD = "0123456789abcdefghijklmnopqrstuvwxyz"
 FORMS = [(False, False), (True, False), (True, True)]  # gzip, as_file
 DEBUG, INFO = b"DEBUG: a detail\n\tof two lines\n", b"INFO: what happened\n"

@@ -15,6 +15,8 @@ from logkeep.identity.credentials import (
 )
 from tests.calls import credential
 
+pytestmark = pytest.mark.unit
+
 NOW = 1_769_860_800.5
 CALLER = Caller("p", frozenset({"logs:read"}), "c")
 

@@ -11,6 +11,8 @@ from logkeep.apis.modelarts.infer_events import InferEventPage, InferEventQuery
 from logkeep.events.segments import EVERY_TYPE, TIME_MAX, EventType, Selection
 from logkeep.events.timeline import StoredEvent
 
+pytestmark = pytest.mark.unit
+
 NOON = 1_769_860_800_000  # 2026-01-31T12:00:00Z
 
 

@@ -14,6 +14,8 @@ from logkeep.identity.credentials import Caller, user_id, user_place
 from logkeep.identity.keystone import Login, ProjectQuery, project_list, token_document, version_document, version_list
 from logkeep.identity.tokens import Claims
 
+pytestmark = pytest.mark.unit
+
 BASE = "https://logs.example.com"
 CLAIMS = Claims("user/x/1", "user-1", "p1", frozenset({"logs:write", "logs:read"}), 1_769_860_800, 1_769_947_200)
 

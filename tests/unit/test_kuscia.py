@@ -13,6 +13,8 @@ from logkeep.logid import LogId
 from logkeep.logs.head import Head, Totals
 from tests.unit.memory import MemoryLogs
 
+pytestmark = pytest.mark.unit
+
 
 @pytest.mark.parametrize(
     ("body", "query"),

@@ -5,13 +5,16 @@ import json
 from collections.abc import Iterable
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from logkeep.apis.kuscia import messages as kuscia
 from logkeep.apis.kuscia.messages import MESSAGE_BYTES, MESSAGE_LINES, messages
+from tests.examples import examples
 from tests.unit.samples import any_bytes, cut, cuts_of
 from tests.unit.test_kuscia import any_text
+
+pytestmark = pytest.mark.unit
 
 
 def logs_of(texts: Iterable[bytes]) -> list[str]:
@@ -63,7 +66,7 @@ texts = st.builds(
 
 
 @pytest.mark.usefixtures("_small_messages")
-@settings(max_examples=400)
+@examples(100)
 @given(cuts_of(texts))
 def test_messages_joined_by_newlines_give_the_text_back(pieces: list[bytes]):
     assume(all(len(json.dumps(line, ensure_ascii=False).encode()) <= 128 for line in read_text(pieces).split("\n")))
@@ -73,7 +76,7 @@ def test_messages_joined_by_newlines_give_the_text_back(pieces: list[bytes]):
 
 
 @pytest.mark.usefixtures("_small_messages")
-@settings(max_examples=300)
+@examples(75)
 @given(
     cuts_of(st.one_of(any_bytes, texts, st.integers(100, 999).map(lambda size: b"a\n\nb\n" + b"x" * size + b"\n\nc")))
 )

@@ -21,6 +21,8 @@ from tests.unit.samples import (
     without_debug,
 )
 
+pytestmark = pytest.mark.unit
+
 
 def filtered(pieces: list[bytes]) -> bytes:
     debug = DebugFilter()

@@ -14,6 +14,8 @@ from logkeep.logs.head import Certificate, Head, State, Totals
 from tests.unit.memory import MemoryLogs
 from tests.unit.samples import any_bytes, counts_of, cuts_of, lines_of
 
+pytestmark = pytest.mark.unit
+
 LOG = "build/0123/stage1"
 TEXT = b"2026-01-31 08:00:00 INFO one\n2026-01-31 08:00:01 ERROR two\nlast"
 CRC = f"{zlib.crc32(TEXT):08x}"

@@ -18,6 +18,8 @@ from logkeep.logs.levels import starts
 from logkeep.reading import backwards
 from tests.unit.memory import MemoryLogs
 
+pytestmark = pytest.mark.unit
+
 BASE = datetime(2026, 1, 31, 8, tzinfo=UTC)
 LOG = "cluster/c/node-1/instance"
 LEVELS = ("DEBUG", "INFO", "WARN", "ERROR")
@@ -57,13 +59,17 @@ class Model:
 
 def modelled(text: bytes) -> list[Model]:
     records, offset, time = [Model(0, b"", None, None)], 0, None
+    lines: list[list[bytes]] = [[]]  # of each record
     for each in text.splitlines(keepends=True) if b"\r" not in text else _lines(text):
         begun = starts(b"\n" + each.rstrip(b"\n") + b"\n")
         if begun and begun[0].place == 0:
             time = begun[0].time if begun[0].time is not None else time
             records.append(Model(offset, b"", begun[0].level, time))
-        records[-1].text += each
+            lines.append([])
+        lines[-1].append(each)
         offset += len(each)
+    for record, its in zip(records, lines, strict=True):
+        record.text = b"".join(its)
     return [each for each in records if each.text.strip()]
 
 

@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 from logkeep.errors import Invalid
 from logkeep.logid import LOG_ID_MAX, LogId, is_segment
 
+pytestmark = pytest.mark.unit
+
 segments = st.from_regex(r"[A-Za-z0-9._-]{1,128}", fullmatch=True).filter(lambda text: text not in (".", ".."))
 numbers = st.integers(0, 999_999_999).map(str)
 ids = st.one_of(

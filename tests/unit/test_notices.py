@@ -1,9 +1,13 @@
 """What people read of backups that failed or did not happen."""
 
+import pytest
+
 from logkeep.backups import notices
 from logkeep.backups.notices import SUBJECT_MAX
 from logkeep.backups.records import Status
 from tests.unit.test_retention import NOW, a_record
+
+pytestmark = pytest.mark.unit
 
 PROJECT = "0f5f3d6c1b6a4d5a8f4e1a2b3c4d5e6f"
 

@@ -24,6 +24,8 @@ from logkeep.reading.pages import (
 )
 from tests.unit.memory import MemoryLogs
 
+pytestmark = pytest.mark.unit
+
 FAR = PLACE * 10**6
 _pieces = st.lists(st.sampled_from(["a", "b\n", "\n", "é", "文\n", "😀", "long line " * 8, "x\ny\nz\n"]), max_size=12)
 utf8 = _pieces.map(lambda pieces: "".join(pieces).encode())
@@ -209,6 +211,7 @@ class CountingLogs(MemoryLogs):
             yield text
 
 
+@pytest.mark.parametrize("_raw_max", [fragment.RAW_MAX, 1000], indirect=True)
 @pytest.mark.parametrize("sort", ["ASC", "DESC"])
 def test_a_page_reads_no_more_than_a_page_however_long_the_logs_are(sort: str, monkeypatch):
     monkeypatch.setattr("logkeep.reading.pages.PAGE_MAX", 20_000)
@@ -221,9 +224,10 @@ def test_a_page_reads_no_more_than_a_page_however_long_the_logs_are(sort: str, m
     assert logs.read <= 20_000
 
 
+@pytest.mark.parametrize("_raw_max", [fragment.RAW_MAX, 20_000], indirect=True)
 @pytest.mark.parametrize("query", [PageQuery(), PageQuery(sort="DESC"), StretchQuery()])
 def test_a_page_of_bytes_that_json_must_escape_still_fits_an_answer(query: PageQuery | StretchQuery):
-    logs, strip = strip_of([b"\x01" * 2_000_000])
+    logs, strip = strip_of([b"\x01" * 1_100_000])
     page = query.page(logs, strip)
     assert page.has_more
     assert len(page.text) >= 250_000

@@ -7,6 +7,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from logkeep.params import Boolean, Decimal
 
+pytestmark = pytest.mark.unit
+
 decimal: TypeAdapter[int] = TypeAdapter(Decimal)
 boolean: TypeAdapter[bool] = TypeAdapter(Boolean)
 

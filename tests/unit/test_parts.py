@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 from logkeep.aws.parts import PART_MAX, PART_MIN, PART_SIZE, PARTS_MAX, Copy, Upload, part_size_for, plan
 from logkeep.extents import Extent, ObjectRange, merged, size_of
 
+pytestmark = pytest.mark.unit
+
 TIB = 1 << 40
 sizes = st.one_of(
     st.integers(0, 100),

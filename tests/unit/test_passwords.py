@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from logkeep.identity import passwords
 from logkeep.identity.passwords import hash_password, match_nobody, matches
 
+pytestmark = pytest.mark.unit
+
 HASHED = hash_password("correct horse")
 
 

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from logkeep.apis.kuscia.messages import messages
@@ -15,8 +15,11 @@ from logkeep.logid import LogId
 from logkeep.ndjson import within
 from logkeep.reading import follow
 from logkeep.reading.follow import IDLE_PAUSE, cursor_at, offset_of, records, tail_at
+from tests.examples import examples
 from tests.unit.following import LOG, World, at, restart
 from tests.unit.samples import any_bytes, cuts_of
+
+pytestmark = pytest.mark.unit
 
 
 def joined(lines: list[bytes]) -> tuple[bytes, dict[str, Any]]:
@@ -30,7 +33,7 @@ def joined(lines: list[bytes]) -> tuple[bytes, dict[str, Any]]:
     return text, last
 
 
-@settings(max_examples=300)
+@examples(75)
 @given(cuts_of(any_bytes), st.integers(4, 100), st.booleans())
 def test_records_give_the_bytes_back_however_they_came(pieces: list[bytes], size: int, sealed: bool):
     with pytest.MonkeyPatch.context() as patch:
@@ -54,7 +57,7 @@ def test_records_give_the_bytes_back_however_they_came(pieces: list[bytes], size
 short = cuts_of(st.one_of(st.binary(max_size=80), st.text(max_size=40).map(str.encode)))
 
 
-@settings(max_examples=300)
+@examples(75)
 @given(
     short,
     st.lists(st.tuples(st.integers(600, 2000), st.integers(1, 12)), min_size=1, max_size=4),
@@ -134,7 +137,7 @@ def test_a_tail_begins_with_a_line(size: int, start: int):
 # Kuscia's messages
 
 
-@settings(max_examples=200)
+@examples(50)
 @given(cuts_of(any_bytes))
 def test_followed_messages_join_to_the_text(pieces: list[bytes]):
     world = World([*(at(number, piece) for number, piece in enumerate(pieces)), at(len(pieces), None)])

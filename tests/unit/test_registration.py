@@ -8,6 +8,8 @@ from logkeep.logid import LogId
 from logkeep.logs.head import Head
 from logkeep.logs.registration import Registration, RegistrationQuery
 
+pytestmark = pytest.mark.unit
+
 JOB = "b59137c75cc44d0b8e1f2ee58b0fdc1f"
 BUILD = {"job_id": JOB, "build_no": "27"}
 EXECUTION = {"task_id": "a.task", "execute_id": "e-1"}

@@ -20,6 +20,8 @@ from logkeep.logs.head import Totals
 from tests.unit.memory import MemoryLogs, content, made
 from tests.unit.samples import any_bytes, cuts_of, log_texts, without_debug
 
+pytestmark = pytest.mark.unit
+
 LOG = "build/0123/stage1"
 FORMS = [
     {"gzip": False, "as_file": False},

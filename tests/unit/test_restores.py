@@ -15,6 +15,8 @@ from logkeep.restores.plan import Outcome, RestoreReport, RestoreRequest, Target
 from tests.unit.memory import MemoryLogs, content
 from tests.unit.test_cuts import NAMES, ROUNDS
 
+pytestmark = pytest.mark.unit
+
 GENERATIONS = st.lists(st.sampled_from([None, *NAMES]), min_size=4, max_size=4)
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,6 +14,8 @@ from logkeep.backups.retention import expired, expires_at
 from logkeep.clock import DAY
 from logkeep.restores.plan import RestoreReport
 from logkeep.restores.verification import Verification
+
+pytestmark = pytest.mark.unit
 
 NOW = 1000 * DAY
 BEGIN: dict[str, Callable[[int], Job]] = {

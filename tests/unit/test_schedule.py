@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from logkeep.backups.schedule import Period, run_id, spread
 from logkeep.clock import DAY
 
+pytestmark = pytest.mark.unit
+
 PERIODS = st.builds(
     "{:02d}:{:02d} GMT{}{:02d}:{:02d}".format,
     st.integers(0, 23),

@@ -21,6 +21,8 @@ from logkeep.identity.signature import (
 )
 from tests.signing import sdk_sign, stamp
 
+pytestmark = pytest.mark.unit
+
 NOW = 1_768_464_000.0  # 20260115T080000Z
 DATE = "20260115T080000Z"
 HOST = "logs.example.com"

@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from logkeep.errors import Throttled
 from logkeep.identity.throttle import SECOND, Limit
 
+pytestmark = pytest.mark.unit
+
 START = 1_769_860_800 * SECOND
 
 

@@ -15,6 +15,8 @@ from logkeep.identity.credentials import Kind, user_place
 from logkeep.identity.tokens import LIFETIME, Claims, SigningKey, claims_for, issue, looks_issued, read
 from tests.calls import PROJECT, credential
 
+pytestmark = pytest.mark.unit
+
 NOW = 1_769_860_800.75
 KEY = SigningKey("11111111-aaaa", "a" * 64)
 OTHER = SigningKey("22222222-bbbb", "b" * 64)

@@ -1,0 +1,38 @@
+"""The emulator that tests share: in memory, and quick to return to how it was made."""
+
+from pathlib import Path
+
+import httpx
+
+from local import ROOT
+from local.emulator import Emulator
+
+
+class Rewinding(Emulator):
+    """Its state can be marked once and be returned to, which costs less than making it anew."""
+
+    program = "tests.marking"
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory)
+        self._client = httpx.Client(base_url=self.endpoint, trust_env=False)
+
+    def stop(self) -> None:
+        self._client.close()
+        super().stop()
+
+    def settings(self) -> dict[str, str]:
+        return super().settings() | {"PERSIST_STATE": "0", "S3_PERSIST": "0", "PYTHONPATH": str(ROOT)}
+
+    def mark(self) -> None:
+        self._post("mark")
+
+    def rewind(self) -> None:
+        self._post("rewind")
+
+    def reset(self) -> None:
+        """Leave nothing in it; the mark stays."""
+        self._post("reset")
+
+    def _post(self, what: str) -> None:
+        self._client.post(f"/_ministack/{what}").raise_for_status()
