@@ -110,14 +110,14 @@ def test_json_is_a_link_on_the_stream_too() -> None:
 
 def test_what_is_too_large_to_be_streamed_is_redirected_to(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(files, "STREAM_MAX", len(TEXT) - 1)
-    monkeypatch.setattr("logkeep.limits.ANSWER_MAX", 10)
+    monkeypatch.setattr("logkeep.web.delivery.ANSWER_MAX", 10)
     append("build/x/stage1", TEXT)
     assert streamed("read_log", a_log("build/x/stage1")).status == 303
 
 
 def test_a_signed_client_gets_what_no_redirect_would_bring_it(monkeypatch: pytest.MonkeyPatch) -> None:
     write_credentials(values_of(Template.load(), os.environ["AWS_ENDPOINT_URL"])["CredentialsKey"])
-    monkeypatch.setattr("logkeep.limits.ANSWER_MAX", 10)
+    monkeypatch.setattr("logkeep.web.delivery.ANSWER_MAX", 10)
     append(f"build/{RECORD}/stage1", TEXT)
     answer = streamed("download_build_log", send_signed("download_build_log", gateway="Function URL"))
     assert (answer.status, answer.sent) == (200, TEXT)

@@ -35,7 +35,7 @@ pytestmark = pytest.mark.usefixtures("aws")
 
 def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a log of some KB take several appends."""
-    monkeypatch.setattr("logkeep.limits.FRAGMENT_MAX", 2000)
+    monkeypatch.setattr("logkeep.logs.fragment.FRAGMENT_MAX", 2000)
     monkeypatch.setattr(module, "_AT_ONCE", 4000)
 
 

@@ -186,7 +186,7 @@ def test_a_cut_without_services_is_written_as_before() -> None:
 
 
 def test_what_is_held_in_memory_does_not_grow_with_the_events(monkeypatch) -> None:
-    monkeypatch.setattr(event_files, "RAW_MAX", 1 << 15)
+    monkeypatch.setattr(event_files, "FRAGMENT_MAX", 1 << 15)
     monkeypatch.setattr(event_files, "PIECE_SIZE", 1 << 13)
     chance = random.Random(1)  # what does not compress takes its room once it is packed, too
     infos = [chance.randbytes(100).hex() for _ in range(50)]

@@ -7,9 +7,9 @@ import pytest
 from pydantic import ValidationError
 
 from logkeep.apis.build.files import BuildLogQuery, build_log_file
+from logkeep.apis.check import files
 from logkeep.apis.check.files import CheckFile, sub_job_ids
 from logkeep.apis.worker import AnyFile
-from logkeep.downloads import files
 from logkeep.downloads.files import FileOrder, LogFile, text_file
 from logkeep.errors import Invalid, LogNotFound, TooLarge
 from logkeep.logid import LogId

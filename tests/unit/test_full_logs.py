@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from logkeep.apis.build import pages as builds
+from logkeep.apis.build import stages as builds
 from logkeep.apis.build.files import BuildFile, FullLogQuery, full_log_file
 from logkeep.apis.build.pages import strip_of
 from logkeep.apis.build.stages import stages

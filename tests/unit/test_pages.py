@@ -211,7 +211,7 @@ class CountingLogs(MemoryLogs):
             yield text
 
 
-@pytest.mark.parametrize("_raw_max", [fragment.RAW_MAX, 1000], indirect=True)
+@pytest.mark.parametrize("_raw_max", [FRAGMENT_MAX, 1000], indirect=True)
 @pytest.mark.parametrize("sort", ["ASC", "DESC"])
 def test_a_page_reads_no_more_than_a_page_however_long_the_logs_are(sort: str, monkeypatch):
     monkeypatch.setattr("logkeep.reading.pages.PAGE_MAX", 20_000)
@@ -224,7 +224,7 @@ def test_a_page_reads_no_more_than_a_page_however_long_the_logs_are(sort: str, m
     assert logs.read <= 20_000
 
 
-@pytest.mark.parametrize("_raw_max", [fragment.RAW_MAX, 20_000], indirect=True)
+@pytest.mark.parametrize("_raw_max", [FRAGMENT_MAX, 20_000], indirect=True)
 @pytest.mark.parametrize("query", [PageQuery(), PageQuery(sort="DESC"), StretchQuery()])
 def test_a_page_of_bytes_that_json_must_escape_still_fits_an_answer(query: PageQuery | StretchQuery):
     logs, strip = strip_of([b"\x01" * 1_100_000])
