@@ -60,7 +60,9 @@ def run(name: str, options: list[str]) -> int:
     asked = subprocess.run([*command, "-c", _ASK], env=environment, capture_output=True, text=True, check=True)  # noqa: S603 - our own interpreter
     seconds, offset = map(float, asked.stdout.split())
     if abs(seconds - begins.timestamp()) > 60 or (offset == 0) != (moment.zone == "UTC0"):
-        print(f"{name}: faketime gives {asked.stdout.strip()}, where {begins} in {moment.zone} is meant", file=sys.stderr)
+        print(
+            f"{name}: faketime gives {asked.stdout.strip()}, where {begins} in {moment.zone} is meant", file=sys.stderr
+        )
         return 2
     print(f"\n== {name}: from {begins:%Y-%m-%d %H:%M} UTC, TZ={moment.zone}", flush=True)
     started = time.monotonic()
