@@ -19,7 +19,7 @@ from logkeep.web.schedules import SPREAD_SECONDS, start_what_is_due
 from tests.calls import CLUSTER, PROJECT, Context, event
 from tests.faults import Killed, at_once, killed
 
-pytestmark = pytest.mark.usefixtures("aws")
+pytestmark = [pytest.mark.dates, pytest.mark.usefixtures("aws")]
 PERIOD = "00:00 GMT+08:00"
 NOON = 1_795_305_600_000 // DAY * DAY + DAY // 2
 TONIGHT = NOON + DAY // 6  # midnight at GMT+08:00
