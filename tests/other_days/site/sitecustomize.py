@@ -7,12 +7,14 @@ by such a clock: clock_nanosleep() then refuses it. select() takes a duration.
 import os
 import select
 import time
+from typing import SupportsIndex
 
 if "libfaketime" in os.environ.get("LD_PRELOAD", ""):
 
-    def sleep(seconds: float, /) -> None:
-        if seconds < 0:
+    def sleep(seconds: float | SupportsIndex, /) -> None:
+        duration = seconds if isinstance(seconds, float) else seconds.__index__()
+        if duration < 0:
             raise ValueError("sleep length must be non-negative")
-        select.select([], [], [], seconds)
+        select.select([], [], [], duration)
 
     time.sleep = sleep
