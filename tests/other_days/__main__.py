@@ -49,8 +49,8 @@ def run(name: str, options: list[str]) -> int:
     """Run pytest at a moment; its exit status."""
     moment, now = MOMENTS[name], datetime.now(UTC)
     begins = moment.begins(now)
-    # A distance, not a date: processes that start later continue from the same clock. pytest starts without the semaphore
-    # that the wrapper shares: with it, loops that kill processes came to no end.
+    # A distance, not a date: processes that start later continue from the same clock. pytest starts without the
+    # semaphore that the wrapper shares: with it, loops that kill processes came to no end.
     faketime = ["faketime", "-m", "-f", f"{(begins - now).total_seconds():+.0f}s", "env", "-u", "FAKETIME_SHARED"]
     command = [*faketime, sys.executable]
     paths = [str(Path(__file__).parent / "site"), *filter(None, [os.environ.get("PYTHONPATH")])]
