@@ -65,8 +65,9 @@ validate: .venv-sam/.installed ## sam validate --lint
 bench: .venv/.installed ## Measure, against named alternatives in the same run
 	$(PY) -m bench
 
-soak: .venv/.installed ## The long forms of loops, properties and tables that are short in the suite
+soak: install ## The long forms of loops, properties and tables, then the whole suite on other days (needs faketime)
 	LOGKEEP_SOAK=1 $(PY) -m pytest -m "soak or hypothesis" -s
+	$(PY) -m tests.other_days -- --numprocesses logical --maxprocesses 4 --dist worksteal
 
 deploy: build ## Deploy to the AWS account of your environment
 	$(SAM) deploy --parameter-overrides Architecture=$(ARCHITECTURE)

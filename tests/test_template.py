@@ -208,7 +208,9 @@ def test_backups_are_locked_by_parameter_and_nothing_is_versioned_without() -> N
 
 def test_roles_may_lock_only_where_there_are_locks() -> None:
     assert TEMPLATE.resources("AWS::IAM::RolePolicy") == {}
-    for name, policy in LOCKED.resources("AWS::IAM::RolePolicy").items():
+    policies = LOCKED.resources("AWS::IAM::RolePolicy")
+    assert policies
+    for name, policy in policies.items():
         assert policy["RoleName"] == {"Ref": name.removesuffix("Lock") + "Role"}
         for statement in policy["PolicyDocument"]["Statement"]:
             assert isinstance(statement["Action"], str)

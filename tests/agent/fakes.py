@@ -56,15 +56,18 @@ class FakeLog(Service):
 class FakeClock(Clock):
     """Sleeping lets the plan happen, a step at a time, and time pass at once."""
 
-    def __init__(self, plan: Callable[[float], None]) -> None:
+    def __init__(self, directory: Path, plan: Callable[[float], None]) -> None:
         self.seconds = 0.0
+        self._probe = directory / ".clock"
         self._plan = plan
 
     def monotonic(self) -> float:
         return self.seconds
 
     def wall(self) -> int:
-        return super().wall() + int(self.seconds * 1e9)
+        # The clock that dates the files of this directory, which need not be the one of the process.
+        self._probe.write_bytes(b"x")
+        return self._probe.stat().st_mtime_ns + int(self.seconds * 1e9)
 
     def sleep(self, seconds: float) -> None:
         self.seconds += seconds
@@ -96,7 +99,7 @@ class Bench:
     def ship(self, *steps: Callable[[], None], every: float = 40.0, path: Path | None = None, **options: Any) -> bool:
         """Run an agent: each step happens so many seconds after the one before, the last is followed by a stop."""
         waiting = list(steps)
-        clock = FakeClock(lambda now: turn(now))
+        clock = FakeClock(self.path.parent, lambda now: turn(now))
         state = self.path.with_name(".app.log.logkeep")
         shipper = Shipper(self.log, path or self.path, state, Options(**options), self.told.append, clock)
         due = every

@@ -29,6 +29,7 @@ def test_a_rotated_file_is_read_to_its_end_before_the_next(bench) -> None:
     assert bench.lost == []
 
 
+@pytest.mark.dates
 def test_a_writer_that_leaves_the_rotated_file_late_is_waited_for(bench) -> None:
     bench.write(b"one\n")
 

@@ -43,7 +43,9 @@ def test_without_parameters_the_ten_newest_come(listed) -> None:
 
 
 def test_every_field_has_its_published_type(listed, service) -> None:
-    for each in listed(limit=500).data:
+    found = listed(limit=500).data
+    assert found
+    for each in found:
         assert isinstance(each, ServiceEventResponse)
         assert each.service_id == service.demo["service_id"]
         assert each.event_type in {"NORMAL", "ABNORMAL"}

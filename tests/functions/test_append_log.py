@@ -81,7 +81,7 @@ def test_gzip_bodies_are_inflated(a_log_id, header) -> None:
     assert read(a_log_id).body == b"one\ntwo\n"
 
 
-@pytest.mark.parametrize("body", [b"no gzip at all", gzip.compress(b"one\n" * 99)[:-9]])
+@pytest.mark.parametrize("body", [b"no gzip at all", gzip.compress(b"one\n" * 99)[:-9]], ids=["no gzip", "cut off"])
 def test_a_body_that_is_not_whole_gzip_is_refused(a_log_id, body) -> None:
     answer = append(a_log_id, body, headers={"content-encoding": "gzip"})
     assert (answer.status, answer.json["error_code"]) == (400, "LOGKEEP.0400")

@@ -21,8 +21,10 @@ from local.template import Template
 from logkeep.aws import clients
 from logkeep.aws.download_role import download_signer
 from logkeep.aws.multipart import Unfinished
-from logkeep.backups.records import Cluster
+from logkeep.backups.records import Cluster, Status
 from logkeep.backups.runs import backup_runs
+from logkeep.backups.schedule import run_id
+from logkeep.backups.settings import LogSettings
 from logkeep.backups.store import ASKED_MAX, backup_store
 from logkeep.clock import now_ms
 from logkeep.downloads.render_store import Renders
@@ -69,6 +71,7 @@ LARGE = os.urandom(3 << 20).hex().encode()
 ARCHIVES = {"RunBackup", "RunRestore", "DownloadBackup", "VerifyBackup", "RestoreBackup"}
 _DENIED = r"AccessDenied|not authorized"
 STAGE = LogId.parse(f"build/{RECORD}/stage1")
+RUN_ALONE = "cluster-of-one-test"  # of which nothing but the test of its runs makes backups
 
 
 @pytest.fixture(scope="module")
@@ -87,8 +90,11 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]
             append(f"check/{sub_job}", LARGE[:100_000], registered=EXECUTION)
         now = int(time.time() * 1000)
         put_events([{"occur_time": now, "event_type": "normal", "event_info": "x"}], service_name="s")
-        append(f"cluster/{CLUSTER}/node-1/instance", LARGE[:100_000])
+        for cluster in (CLUSTER, RUN_ALONE):
+            append(f"cluster/{cluster}/node-1/instance", LARGE[:100_000])
         _back_up()
+        settings = LogSettings(auto_enable=True, period="00:00 GMT+00:00", services=[SERVICE])
+        backup_store(PROJECT, RUN_ALONE).open(settings, now_ms())
         yield environment
     forget_aws()
 
@@ -286,22 +292,28 @@ def test_old_backups_are_deleted(role: str) -> None:
 @as_role("RunBackup")
 def test_a_backup_is_run_and_one_that_fails_is_removed(role: str) -> None:
     handler = importlib.import_module("functions.run_backup.app").lambda_handler
-    store = backup_store(PROJECT, CLUSTER)
-    store.items.update("cluster", {"services": [SERVICE]})
+    store, due = backup_store(PROJECT, RUN_ALONE), now_ms()
+
+    def order(name: str) -> dict[str, Any]:
+        asked = event(name)
+        (message,) = asked["Records"]
+        body = json.loads(message["body"]) | {"cluster": RUN_ALONE}
+        message["body"] = json.dumps(body | {"due": due} if "due" in body else body)
+        return asked
 
     def corrupt(*_: object) -> None:
         raise Corrupt("the archive")
 
-    handler(event("run_backup"), Context(900))  # what another test began
     for hour, prefix in enumerate(("aa", "zz")):
         record = store.cluster(log_store(PROJECT)).new_record(f"{prefix}-by-its-role", 1000 + hour, "Manual")
         store.start(record, 0)
         with pytest.MonkeyPatch.context() as patch:
             if hour:
                 patch.setattr("logkeep.backups.runs.BackupRuns._verify", corrupt)
-            handler(event("run_backup"), Context(900))
-        assert store.claim(0, 1) is None, "it ended"
-    handler(event("run_backup-due"), Context(900))
+            handler(order("run_backup"), Context(900))
+        assert store.items.get("active") is None, "it ended"
+    handler(order("run_backup-due"), Context(900))
+    assert store.record(run_id(PROJECT, RUN_ALONE, due)).status is Status.SUCCESS
     assert list(store.items.newest("alert/")) == [], "people were told"
     root = boto3.client("s3", aws_access_key_id=KEY, aws_secret_access_key=KEY, aws_session_token=None)
     kept = root.list_objects_v2(Bucket=os.environ["BUCKET"], Prefix="backups/")["Contents"]
@@ -311,7 +323,9 @@ def test_a_backup_is_run_and_one_that_fails_is_removed(role: str) -> None:
     (key,) = [each["Key"] for each in kept if each["Key"].endswith("aa-by-its-role.zip")]
     made = zipfile.ZipFile(io.BytesIO(root.get_object(Bucket=os.environ["BUCKET"], Key=key)["Body"].read()))
     assert json.loads(made.read("manifest.json"))["services"][0]["events"] > 0
-    assert root.list_objects_v2(Bucket=os.environ["BUCKET"], Prefix=f"staging/{PROJECT}/{CLUSTER}/aa")["KeyCount"] == 0
+    assert (
+        root.list_objects_v2(Bucket=os.environ["BUCKET"], Prefix=f"staging/{PROJECT}/{RUN_ALONE}/aa")["KeyCount"] == 0
+    )
 
 
 @as_role("DownloadBackup")
@@ -363,7 +377,7 @@ def test_what_is_due_is_started(role: str) -> None:
     for asked in (0, ASKED_MAX):
         store.items.update("active", {"due_at": 1, "asked": asked})
         handler(event("schedule_backups"), Context(300))
-    assert store.claim(0, 1) is None, "it was given up"
+    assert store.items.get("active") is None, "it was given up"
     found = store.due_run()
     assert found
     assert found[0] > time.time() * 1000

@@ -18,7 +18,7 @@ from logkeep.logs.store import log_store
 from tests.calls import CLUSTER, PROJECT, Context, event
 from tests.faults import Killed, at_once, killed
 
-pytestmark = pytest.mark.usefixtures("aws")
+pytestmark = [pytest.mark.dates, pytest.mark.usefixtures("aws")]
 PERIOD = "00:00 GMT+08:00"
 NOON = 1_795_305_600_000 // DAY * DAY + DAY // 2
 TONIGHT = NOON + DAY // 6  # midnight at GMT+08:00

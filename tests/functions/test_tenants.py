@@ -48,12 +48,9 @@ from tests.signing import signed
 pytestmark = pytest.mark.usefixtures("aws")
 
 
-def folder(function: str) -> str:
-    return Template.load().functions[function].folder
-
-
-ROUTED = sorted({route.function for route in Template.load().routes if route.path})
-NAMES = [name for name in map(folder, ROUTED) if NEEDED[name] is not Access.EVERYONE]
+TEMPLATE = Template.load()
+ROUTED = sorted({route.function for route in TEMPLATE.routes if route.path})
+NAMES = [name for name in (TEMPLATE.functions[each].folder for each in ROUTED) if NEEDED[name] is not Access.EVERYONE]
 OTHER_KEY = ("OTHERPROJECTSKEY", "secret-of-the-other-projects-key")
 SECRET = b"2026-01-01 00:00:00 INFO the secret of the first project\n"
 

@@ -23,6 +23,7 @@ from local import ROOT
 from local.emulator import free_port
 from local.runtime_api import Invocation, InvocationFailed, RuntimeApi
 from tests.local.service import eventually
+from tests.other_days import clock
 
 WRAPPER = ROOT / "layers" / "common" / "stream-runtime"
 PAUSE = 0.2  # seconds between two chunks of a handler
@@ -107,7 +108,7 @@ def wrapped(code: Path, address: str, handler: str) -> tuple[list[str], dict[str
         "_HANDLER": handler,
         "LAMBDA_TASK_ROOT": str(code),
         "LAMBDA_RUNTIME_DIR": "/nowhere",
-        "PYTHONPATH": str(ROOT / "layers" / "common"),
+        **clock(ROOT / "layers" / "common"),
         "AWS_LAMBDA_FUNCTION_NAME": "Streams",
         "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "512",
     }

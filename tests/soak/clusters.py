@@ -14,7 +14,7 @@ from logkeep.aws import clients
 from logkeep.backups.queue import DueOrder, RunOrder, order_backup
 from logkeep.backups.records import BackupRecord, Status
 from logkeep.backups.retention_store import LEFT_FOR, retention
-from logkeep.backups.schedule import run_id
+from logkeep.backups.schedule import Period, run_id
 from logkeep.backups.settings import LogSettings
 from logkeep.backups.store import backup_store
 from logkeep.clock import DAY, now_ms
@@ -24,7 +24,7 @@ from logkeep.restores.queue import RestoreOrder, order_restore
 from tests.calls import PROJECT, call, event
 from tests.conftest import Objects
 
-_FIRST_DUE = 1_795_305_600_000
+_HOUR = DAY // 24
 _LOGS = [f"node-{node}/{kind}" for node in (1, 2) for kind in ("instance", "searchSlow")]
 
 
@@ -36,7 +36,11 @@ class Cluster:
     ) -> None:
         self.name = name
         self.store = backup_store(PROJECT, name)
-        self.store.open(LogSettings(auto_enable=True, period="00:00 GMT+00:00", full_every=full_every), now_ms())
+        now = now_ms()
+        # Half a day from now: while a test runs, the schedule orders nothing that the test did not.
+        period = Period.parse(f"{(now // _HOUR + 12) % 24:02d}:00 GMT+00:00")
+        self.store.open(LogSettings(auto_enable=True, period=period.text, full_every=full_every), now)
+        self._last_due = period.last_until(now)
         self.texts: dict[str, bytearray] = {}
         self._logs = _LOGS[:logs]
         self._chance = chance
@@ -70,7 +74,7 @@ class Cluster:
     def come_due(self, messages: int = 2) -> None:
         """Order the run of another day, as often as a schedule that fires so many times."""
         self._dues += 1
-        due = _FIRST_DUE + self._dues * DAY
+        due = self._last_due + self._dues * DAY
         self._asked[run_id(PROJECT, self.name, due)] = self.ends()
         for _ in range(messages):
             order_backup(DueOrder(project=PROJECT, cluster=self.name, due=due))
@@ -78,7 +82,7 @@ class Cluster:
     def come_due_again(self) -> None:
         """Order the run of a day that was ordered before, if there is one."""
         for due in self._chance.choices(range(1, self._dues + 1), k=min(1, self._dues)):
-            order_backup(DueOrder(project=PROJECT, cluster=self.name, due=_FIRST_DUE + due * DAY))
+            order_backup(DueOrder(project=PROJECT, cluster=self.name, due=self._last_due + due * DAY))
 
     def collect(self) -> None:
         """Ask for a backup by hand."""

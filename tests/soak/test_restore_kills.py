@@ -58,6 +58,7 @@ def test_a_worker_killed_at_any_call_has_a_successor_that_ends_its_restore(way, 
     print(f"\n{dict(counts)}\nkilled after: {steps}")
 
 
+@pytest.mark.dates
 @pytest.mark.parametrize("way", WAYS)
 def test_a_worker_that_was_passed_over_writes_nothing_twice(way, objects) -> None:
     """It stands still behind a call while another restores all, and goes on then."""

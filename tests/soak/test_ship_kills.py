@@ -20,6 +20,7 @@ import pytest
 from local import ROOT
 from local.emulator import is_free
 from tests.local.service import Service, eventually, running
+from tests.other_days import clock
 from tests.soak.processes import LONG
 
 KILLS = 200 if LONG else 8
@@ -138,7 +139,7 @@ def agent(service: Service, path: Path, told: Path, *arguments: str) -> Iterator
         "LOGKEEP_ENDPOINT": f"http://127.0.0.1:{service.port}",
         "LOGKEEP_PROJECT": demo["project_id"],
         "LOGKEEP_TOKEN": demo["token"],
-        "PYTHONPATH": str(ROOT / "agent"),
+        **clock(ROOT / "agent"),
     }
     command = ["ship", str(path), "--log", LOG, "--interval", "0.05", "--settle", "0.2", *arguments]
     with told.open("ab") as stderr:

@@ -168,6 +168,7 @@ def test_events_of_days_that_have_expired_are_left_out(store, runs, objects, mon
     assert labels == {"of a day that is kept", "of the first day that is kept"}
 
 
+@pytest.mark.dates
 def test_a_chain_made_while_events_are_put_loses_none(store, runs, objects, monkeypatch) -> None:
     monkeypatch.setattr(event_backup, "OVERLAP", 1500)
     ended, batches = threading.Event(), 0

@@ -203,13 +203,15 @@ def test_a_failure_has_nothing_to_be_locked_and_is_held_as_a_record(store, keepe
 
 def test_what_was_deleted_is_left_out_of_locks_and_holds(objects, monkeypatch) -> None:
     """What the emulator does not tell apart: S3 answers so where the current version is a delete marker."""
-    bucket = Bucket(objects.s3, objects.bucket)
+    bucket, asked = Bucket(objects.s3, objects.bucket), list[str]()
     for code in ("NoSuchKey", "MethodNotAllowed"):
 
         def answer(code: str = code, **_: object) -> None:
+            asked.append(code)
             raise ClientError({"Error": {"Code": code}}, "PutObject")
 
         monkeypatch.setattr(objects.s3, "put_object_retention", answer)
         monkeypatch.setattr(objects.s3, "put_object_legal_hold", answer)
         retain(bucket, ["backups/deleted.zip"], now_ms() + DAY, "GOVERNANCE")
         set_legal_hold(bucket, ["backups/deleted.zip"], on=True)
+    assert asked == ["NoSuchKey"] * 2 + ["MethodNotAllowed"] * 2

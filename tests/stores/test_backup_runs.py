@@ -94,7 +94,7 @@ def test_a_backup_holds_every_log_of_its_cluster_and_no_other(store, runs, objec
     assert not runs.go_on(TIME)
     assert restored(objects, only(store)) == stored()
     assert only(store).key == f"backups/{PROJECT}/{CLUSTER}/css/log/first.zip"
-    assert store.claim(now_ms(), 1) is None
+    assert store.items.get("active") is None
 
 
 def test_a_cluster_without_logs_has_a_backup_that_says_so(store, runs, objects) -> None:

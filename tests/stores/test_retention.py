@@ -27,7 +27,7 @@ from tests.calls import CLUSTER, PROJECT
 from tests.faults import SIDES, Killed, at_once, killed, killed_at
 from tests.stores.test_backup_runs import begin, fill, restored, stored
 
-pytestmark = pytest.mark.usefixtures("aws")
+pytestmark = [pytest.mark.dates, pytest.mark.usefixtures("aws")]
 TIME = 900.0
 AGES = (40, 39, 38, 20, 19, 18, 5)  # days; of three each, the first is full
 

@@ -97,11 +97,12 @@ def test_a_file_may_be_made_again_and_is_the_same(pieces: list[bytes], form: dic
     assert file.identity == again.identity
 
 
-@given(cuts_of(log_texts), cuts_of(log_texts), forms, forms)
+@given(cuts_of(log_texts), st.none() | cuts_of(log_texts), forms, forms)
 def test_files_of_one_identity_have_the_same_bytes(
-    some: list[bytes], others: list[bytes], form: dict[str, bool], other_form: dict[str, bool]
+    some: list[bytes], others: list[bytes] | None, form: dict[str, bool], other_form: dict[str, bool]
 ):
-    one, other = file_of(logs_of(*some), form), file_of(logs_of(*others), other_form)
+    """Drawn apart, two logs are hardly ever the same: every other time one log is made in two forms."""
+    one, other = file_of(logs_of(*some), form), file_of(logs_of(*(some if others is None else others)), other_form)
     if one.identity == other.identity:
         assert content(made(one)[0]) == content(made(other)[0])
 
