@@ -11,6 +11,8 @@ export ARCH
 ARCHITECTURE := $(if $(filter x86_64,$(ARCH)),x86_64,arm64)
 # uv trusts the certificates that the machine trusts, as pip does.
 export UV_SYSTEM_CERTS ?= true
+# Every process that a test starts would compile its imports anew.
+unexport PYTHONDONTWRITEBYTECODE
 PORT ?= 8787
 DAYS ?= 30
 # Where make can, it prints what each of several commands printed at its end, in one piece.

@@ -21,11 +21,13 @@ os.environ |= {  # before any import of the code under test
 from local.template import Template
 from logkeep.identity.credential_store import credential_store
 from logkeep.identity.credentials import token_place
+from logkeep.web.app import logger
 from tests import examples  # noqa: F401 - sets Hypothesis up
 from tests.calls import OTHER_PROJECT, OTHER_TOKEN, TOKENS, HurriedClock, credential, forget_aws
 from tests.local.service import Service, running
 from tests.rewinding import Rewinding
 
+pytest_plugins = ["tests.cluster"]
 TEMPLATE = Template.load()
 
 
@@ -97,3 +99,14 @@ def a_log_id() -> str:
 @pytest.fixture(scope="session")
 def root() -> Path:
     return Path(__file__).parent.parent
+
+
+@pytest.fixture(autouse=True)
+def _quiet(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Functions that kill and race loops call write no lines."""
+    is_loop = request.node.get_closest_marker("soak") is not None
+    if is_loop:
+        logger.setLevel("ERROR")
+    yield
+    if is_loop:
+        logger.setLevel("INFO")
