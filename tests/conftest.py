@@ -1,12 +1,19 @@
 """The emulator, and an empty Logkeep in it for every test that asks; no test needs an account or Docker."""
 
 import os
+import sys
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import boto3
 import pytest
+
+if os.environ.pop("PYTHONDONTWRITEBYTECODE", None):
+    # The tests start hundreds of processes, each of which would compile every library that it imports: their bytecode
+    # is kept after all, outside the tree.
+    os.environ["PYTHONPYCACHEPREFIX"] = str(Path(__file__).parent.parent / ".pytest_cache" / "bytecode")
+    sys.dont_write_bytecode, sys.pycache_prefix = False, os.environ["PYTHONPYCACHEPREFIX"]
 
 os.environ.pop("AWS_PROFILE", None)  # a profile that is not there is an error
 os.environ |= {  # before any import of the code under test
