@@ -126,7 +126,7 @@ def serve(api: str, handler: Handler) -> None:
 
 
 def _stream(api: str, place: str, answer: Streamed) -> None:
-    """Send an answer chunk by chunk. An error in the middle is sent in the trailers: the status has been sent before."""
+    """Send an answer chunk by chunk. An error in the middle is sent in the trailers: the status is already out."""
     end = b"0\r\n\r\n"
     try:
         with closing(http.client.HTTPConnection(api)) as connection:  # which sets TCP_NODELAY

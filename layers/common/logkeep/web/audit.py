@@ -39,7 +39,7 @@ class Outcome:
 
     @classmethod
     def start(cls) -> "Outcome":
-        usage.taken()
+        usage.drain()
         return cls(time.monotonic())
 
 
@@ -70,7 +70,7 @@ def line_of(function: str, event: Mapping[str, Any], answer: Mapping[str, Any], 
         "bytes_linked": outcome.linked,
         "ended": outcome.ending,
         "duration_ms": round((time.monotonic() - outcome.started) * 1000, 1),
-        "used": usage.taken(),
+        "used": usage.drain(),
         "request_id": context["requestId"],
     }
     by_project = {"project": project} if settings().project_metrics else {}
