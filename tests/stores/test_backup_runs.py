@@ -20,8 +20,7 @@ from logkeep.backups.records import BackupRecord, Status
 from logkeep.backups.runs import BackupRuns, backup_runs
 from logkeep.backups.store import BackupStore
 from logkeep.clock import now_ms
-from logkeep.errors import BackupInProgress
-from logkeep.errors import Busy
+from logkeep.errors import BackupInProgress, Busy
 from logkeep.logid import LogId
 from logkeep.logs.store import log_store
 from tests.calls import CLUSTER, PROJECT
