@@ -117,7 +117,7 @@ class Caller:
 
 
 def prove(credential: Credential | None, now: float, scopes: Iterable[str] | None = None) -> Caller:
-    """The caller that a credential stands for, with none but these `scopes` if they are given; now in epoch seconds.
+    """The caller with this credential, limited to `scopes` if they are given; now in epoch seconds.
 
     Raises TokenInvalid if the credential is None or disabled, TokenExpired if it has expired.
     """

@@ -1,7 +1,7 @@
 """The part of Keystone's identity API, version 3, that password clients and the vendors' SDKs use.
 
-There is one domain, and a credential belongs to one project: they are meant whatever name a client gives them. Clouds
-name projects after regions, so a project has any name that is asked for. A project id must be the credential's own.
+There is one domain, and a credential belongs to one project. Any name that a client gives them is accepted, since
+clouds name projects after regions. A project id must be the credential's own.
 """
 
 from collections.abc import Sequence

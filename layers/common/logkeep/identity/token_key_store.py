@@ -36,7 +36,7 @@ class TokenKeys:
         return self._keys[0]
 
     def find(self, id: str) -> SigningKey | None:
-        """A valid key by its id. An unknown id may be that of a new key, so the secret is read again for it."""
+        """A valid key by its id. An unknown id may name a new key, so the secret is read again."""
         age = time.monotonic() - self._read_at
         if age > CACHED_FOR:
             self._read()

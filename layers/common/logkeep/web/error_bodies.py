@@ -1,8 +1,8 @@
 """Statuses and bodies of errors. Each API answers errors with its own codes (docs/apis.md#errors).
 
 An API's codes.py makes one Service: its code and text for each class of logkeep.errors. Its functions pass the Service
-to their App, which answers an error with that Service. An error without a code of its own has that of its nearest base
-class. `{}` in a text stands for the detail, str(error).
+to their App, which answers errors with it. An error without a code of its own has the code of its nearest base class.
+`{}` in a text stands for the detail, str(error).
 """
 
 from collections.abc import Mapping

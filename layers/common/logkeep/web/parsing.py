@@ -60,7 +60,7 @@ def _validated[M](validate: Callable[[], M], given: Callable[[], Any]) -> M:
         return validate()
     except ValidationError as error:
         first = error.errors()[0]
-        # An error without a location may be that of a body that is not JSON.
+        # Without a location, the body may not be JSON at all.
         names = _client_names(first, given()) if first["loc"] else ()
         raise Invalid(".".join(names) or "request", _reason(first)) from error
 
