@@ -36,10 +36,11 @@ logger = Logger()
 
 
 class App(APIGatewayHttpResolver):
-    """The resolver of one function. Its handlers are called with what the route's path names.
+    """The resolver of one function. In order: proof of the caller, the request, answers, errors.
 
-    A handler reads the request with the methods below, and returns one of the answers. The caller is proved before.
-    An error is raised, and answered with the code of the API (`service`).
+    Before a handler runs, its caller is proved and holds the scope that the function needs. The handler reads the
+    request (`query`, `json_body`, `log_id`, …) and returns an answer (`answer_json`, `answer_document`, `stream`). An
+    error that it raises is answered with the status and code that `service` has for it.
     """
 
     def __init__(
@@ -51,7 +52,7 @@ class App(APIGatewayHttpResolver):
         takes_files: bool = False,
         error_answer: ErrorAnswer | None = None,
     ) -> None:
-        """`function` is its folder's name, for NEEDED and the audit; `token` the kind of token that proves a caller.
+        """`function` is the name of its folder, `token` the kind of token that proves its callers.
 
         `takes_files` allows a signed request with an offset to leave its body unsigned. `error_answer` makes the
         answers of an API whose errors are not those of `service`.
