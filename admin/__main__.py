@@ -19,7 +19,7 @@ from admin.usage import stored, used
 from logkeep.errors import Busy
 from logkeep.identity.credentials import Credential, Kind, Scope
 from logkeep.logid import is_segment
-from logkeep.web.audit import NOBODY
+from logkeep.web.audit import NO_CALLER
 
 type _Run = Callable[[Target, argparse.Namespace], None]
 
@@ -220,7 +220,7 @@ def _credentials(target: Target) -> Credentials:
 
 def _project(text: str) -> str:
     # /v1/log/… are the paths of CodeArts Build.
-    if not is_segment(text) or text in {NOBODY, "log"}:
+    if not is_segment(text) or text in {NO_CALLER, "log"}:
         raise argparse.ArgumentTypeError(f"{text!r} is not 1 to 128 of A-Z a-z 0-9 . _ -, or it is . or .. or - or log")
     return text
 

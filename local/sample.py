@@ -19,7 +19,7 @@ from logkeep.backups.runs import backup_runs
 from logkeep.backups.settings import LogSettings
 from logkeep.backups.store import backup_store
 from logkeep.clock import DAY, HOUR, MINUTE, now_ms
-from logkeep.errors import BackupRuns, LogNotFound
+from logkeep.errors import BackupInProgress, LogNotFound
 from logkeep.events.segments import Event, EventBatch, EventType
 from logkeep.events.store import event_store
 from logkeep.identity.credential_store import credential_store
@@ -340,7 +340,7 @@ def _back_up(logs: LogStore, created_at: int) -> None:
     """Make the backup that has an archive."""
     backups = backup_store(PROJECT, CLUSTER)
     record = backups.cluster(logs).new_record(BACKUP, created_at, "Manual")
-    with suppress(BackupRuns):  # one of the user's
+    with suppress(BackupInProgress):  # one of the user's
         if backups.start(record, now_ms()) or backups.record(BACKUP).status is Status.RUNNING:
             backup_runs(PROJECT, CLUSTER).go_on(_BACKUP_SECONDS)
 

@@ -1,4 +1,4 @@
-"""PATCH /v1/{project_id}/logs/{log_id}: make a log hold these bytes at this offset."""
+"""PATCH /v1/{project_id}/logs/{log_id}: write bytes to a log at an offset, or at its end."""
 
 from logkeep.apis.logs.codes import LOGKEEP
 from logkeep.apis.logs.http import AppendQuery, answer_appended, pieces_of

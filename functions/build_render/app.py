@@ -1,4 +1,4 @@
-"""Queue of files to be built: one message is one file that took a request too long."""
+"""Queue of renders: one message is a file that could not be built within its request."""
 
 from logkeep.apis.worker import build_ordered_file
 from logkeep.aws.triggers import queue_entrypoint

@@ -1,4 +1,4 @@
-"""POST …/logs/policy/update and PUT …/logs/policy/close: back a cluster's logs up every day, or do not."""
+"""POST …/logs/policy/update and PUT …/logs/policy/close: switch the daily backup of a cluster on and off."""
 
 from logkeep.apis.css.codes import CSS
 from logkeep.apis.css.http import close_policy, update_policy

@@ -1,4 +1,4 @@
-"""POST …/clusters/{cluster_id}/logs/settings: change how a cluster's logs are backed up."""
+"""POST …/clusters/{cluster_id}/logs/settings: change the settings of a cluster's backups."""
 
 from logkeep.apis.css.codes import CSS
 from logkeep.apis.css.http import change_settings

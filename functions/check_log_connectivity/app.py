@@ -1,4 +1,4 @@
-"""POST …/clusters/{cluster_id}/logs/connectivity: whether logs could be collected into a cluster."""
+"""POST …/clusters/{cluster_id}/logs/connectivity: check that the target cluster of a collection exists."""
 
 from logkeep.apis.css.codes import CSS
 from logkeep.apis.css.http import try_target

@@ -1,4 +1,4 @@
-"""POST …/clusters/{cluster_id}/logs/collect: back a cluster's logs up now."""
+"""POST …/clusters/{cluster_id}/logs/collect: back up a cluster's logs now."""
 
 from logkeep.apis.css.codes import CSS
 from logkeep.apis.css.http import start_backup

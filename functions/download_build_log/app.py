@@ -1,4 +1,4 @@
-"""GET /v1/log/{record_id}/task-log: the log of one build action (seed 002); …/download-log: that of the whole build."""
+"""GET /v1/log/{record_id}/task-log, the log of one build stage, and …/download-log, the logs of the whole build."""
 
 from logkeep.apis.build.codes import BUILD
 from logkeep.apis.build.files import BuildLogQuery, FullLogQuery, build_log_file, full_log_file

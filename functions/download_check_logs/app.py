@@ -1,4 +1,4 @@
-"""GET /v1/log-file: all logs of some sub-jobs as one ZIP (seed 004)."""
+"""GET /v1/log-file: all logs of some sub-jobs as one ZIP (docs/apis.md#codearts-check)."""
 
 from logkeep.apis.check.codes import CHECK
 from logkeep.apis.check.files import CheckFile, sub_job_ids

@@ -1,4 +1,4 @@
-"""PUT and DELETE …/clusters/{cluster_id}/logs/records/{record_id}/hold: keep a backup from expiring, or let it go."""
+"""PUT and DELETE …/logs/records/{record_id}/hold: keep a backup from expiring, and lift that hold."""
 
 from logkeep.apis.css.codes import CSS
 from logkeep.apis.css.http import hold_record

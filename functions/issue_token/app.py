@@ -1,4 +1,4 @@
-"""POST /v3/auth/tokens: a token for a user's password, as Keystone's clients ask for one."""
+"""POST /v3/auth/tokens: log in with a password; the answer is a token."""
 
 from logkeep.apis.keystone.codes import IAM
 from logkeep.apis.keystone.http import answer_login

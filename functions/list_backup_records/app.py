@@ -1,4 +1,4 @@
-"""GET /v1.0/{project_id}/clusters/{cluster_id}/logs/records: a page of a cluster's backup tasks (seed 003)."""
+"""GET /v1.0/{project_id}/clusters/{cluster_id}/logs/records: a page of backup records (docs/apis.md#css)."""
 
 from logkeep.apis.css.codes import CSS
 from logkeep.apis.css.records import RecordQuery, page_of

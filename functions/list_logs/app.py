@@ -1,4 +1,4 @@
-"""GET /v1/{project_id}/logs: the certificates of a project's logs, in order of their ids."""
+"""GET /v1/{project_id}/logs: the certificates of a project's logs, in the order of their ids."""
 
 from logkeep.apis.logs.codes import LOGKEEP
 from logkeep.apis.logs.http import ListQuery, LogPage

@@ -1,4 +1,4 @@
-"""GET /v3/projects: the caller's project, which the vendors' SDKs ask for by the name of a region."""
+"""GET /v3/projects: the caller's project. The vendors' SDKs look it up by the name of a region."""
 
 from logkeep.apis.keystone.codes import IAM
 from logkeep.identity.keystone import ProjectQuery, project_list

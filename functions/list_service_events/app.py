@@ -1,4 +1,4 @@
-"""GET /v1 and /v2/{project_id}/services/{service_id}/events: a page of events, counted exactly (seed 001; the SDK)."""
+"""GET /v1 and /v2/{project_id}/services/{service_id}/events: a page of events (docs/apis.md#modelarts)."""
 
 from logkeep.apis.modelarts.codes import MODELARTS
 from logkeep.apis.modelarts.events import EventQuery, page_of

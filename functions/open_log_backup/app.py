@@ -1,4 +1,4 @@
-"""POST …/clusters/{cluster_id}/logs/open and PUT …/logs/close: switch a cluster's log backup on and off."""
+"""POST …/clusters/{cluster_id}/logs/open and PUT …/logs/close: switch a cluster's backups on and off."""
 
 from logkeep.apis.css.codes import CSS
 from logkeep.apis.css.http import close_collection, open_collection

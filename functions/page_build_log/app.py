@@ -1,4 +1,4 @@
-"""GET /v1/log/{job_id}/{build_no}/real-time-log and its older forms: a page of a build's log, also while it runs."""
+"""GET /v1/log/{job_id}/{build_no}/real-time-log and its older paths: a page of a build's log, even while it runs."""
 
 from logkeep.apis.build.codes import BUILD
 from logkeep.apis.build.pages import BuildPageQuery, BuildStretchQuery, strip_of

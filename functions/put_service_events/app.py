@@ -1,4 +1,4 @@
-"""POST /v1/{project_id}/services/{service_id}/events: store events, once however often they are sent."""
+"""POST /v1/{project_id}/services/{service_id}/events: store events. Repeating a request stores nothing twice."""
 
 from logkeep.apis.modelarts.codes import MODELARTS
 from logkeep.events.segments import EventBatch

@@ -1,4 +1,4 @@
-"""POST /api/v1/log/task/query: a Kuscia task's log as NDJSON messages, also as it grows (seed 000)."""
+"""POST /api/v1/log/task/query: a Kuscia task's log as NDJSON messages; can be followed (docs/apis.md#kuscia)."""
 
 from logkeep.apis.kuscia.http import answer_error, answer_log, query_of
 from logkeep.apis.logs.codes import LOGKEEP

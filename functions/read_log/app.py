@@ -1,4 +1,4 @@
-"""GET /v1/{project_id}/logs/{log_id}: a whole log; with follow=true its text as it grows."""
+"""GET /v1/{project_id}/logs/{log_id}: a whole log, or with follow=true its text as it is appended."""
 
 from logkeep.apis.logs.codes import LOGKEEP
 from logkeep.downloads.files import text_file

@@ -1,4 +1,4 @@
-"""Every route that no other function has: a 404 in the shape that the vendors' SDKs understand."""
+"""All other routes: a 404 in the form that the vendors' SDKs understand."""
 
 from logkeep.apis.logs.codes import LOGKEEP
 from logkeep.web.app import App

@@ -1,4 +1,4 @@
-"""POST …/logs/records/{record_id}/restore: write the logs of a backup back, or tell what that would do."""
+"""POST …/logs/records/{record_id}/restore: restore the logs of a backup, or report what that would do."""
 
 from logkeep.apis.css.archive_http import restore
 from logkeep.apis.css.codes import CSS

@@ -1,4 +1,4 @@
-"""Queue of backups: one message is a backup to start or to go on with."""
+"""Queue of backups: one message is a backup to start or continue."""
 
 from logkeep.aws.triggers import queue_entrypoint
 from logkeep.backups.worker import work_on_backup

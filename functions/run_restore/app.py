@@ -1,4 +1,4 @@
-"""Queue of archives: one message is a restore, or a verification in full, to go on with."""
+"""Queue of archives: one message is a restore or a full verification to continue."""
 
 from logkeep.aws.triggers import queue_entrypoint
 from logkeep.restores.worker import work_on_archive

@@ -1,4 +1,4 @@
-"""Every minute: what is due of the backup policies goes into the queue, and what stopped in the middle, too."""
+"""Every minute: queue backups and sweeps that are due and backups that stopped halfway; publish failures."""
 
 from logkeep.aws.triggers import schedule_entrypoint
 from logkeep.backups.worker import start_what_is_due

@@ -1,4 +1,4 @@
-"""PUT /v1/{project_id}/logs/{log_id}: the producer says that it is done, and gets the log's certificate."""
+"""PUT /v1/{project_id}/logs/{log_id}: seal a log; the answer is its certificate."""
 
 from logkeep.apis.logs.codes import LOGKEEP
 from logkeep.apis.logs.http import totals_of

@@ -1,4 +1,4 @@
-"""POST …/clusters/{cluster_id}/logs/search: the newest records of a cluster's log that match."""
+"""POST …/clusters/{cluster_id}/logs/search: the newest log records of a cluster that match (docs/search.md)."""
 
 from logkeep.apis.css.codes import CSS
 from logkeep.apis.css.search_http import search_log

@@ -1,4 +1,4 @@
-"""GET / and GET /v3: which version of the identity API there is, before a client has any credential."""
+"""GET / and GET /v3: the version of the identity API, which clients ask for before they log in."""
 
 from http import HTTPStatus
 

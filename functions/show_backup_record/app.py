@@ -1,4 +1,4 @@
-"""GET …/logs/records/{record_id}: a backup with its archive, its last verification and its last restore."""
+"""GET …/logs/records/{record_id}: a backup with its archive, last verification and last restore."""
 
 from logkeep.apis.css.archive_http import show_record
 from logkeep.apis.css.codes import CSS

@@ -1,4 +1,4 @@
-"""GET /v2/{project_id}/tasks/{task_id}/log-detail and /v1/console-log: a code check's logs as text."""
+"""GET /v2/{project_id}/tasks/{task_id}/log-detail and GET /v1/console-log: a code check's logs as text."""
 
 from logkeep.apis.check.codes import CHECK
 from logkeep.apis.check.http import answer_console, answer_detail

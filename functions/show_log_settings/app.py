@@ -1,4 +1,4 @@
-"""GET …/clusters/{cluster_id}/logs/settings: how a cluster's logs are backed up."""
+"""GET …/clusters/{cluster_id}/logs/settings: the settings of a cluster's backups."""
 
 from logkeep.apis.css.codes import CSS
 from logkeep.apis.css.http import show_settings

@@ -1,4 +1,4 @@
-"""POST …/logs/records/{record_id}/verify: whether the archives of a backup hold what they should."""
+"""POST …/logs/records/{record_id}/verify: compare the archives of a backup with what was recorded of them."""
 
 from logkeep.apis.css.archive_http import verify
 from logkeep.apis.css.codes import CSS

@@ -20,8 +20,7 @@ from logkeep.backups.records import BackupRecord, Status
 from logkeep.backups.runs import BackupRuns, backup_runs
 from logkeep.backups.store import BackupStore
 from logkeep.clock import now_ms
-from logkeep.errors import BackupRuns as Runs
-from logkeep.errors import Busy
+from logkeep.errors import BackupInProgress, Busy
 from logkeep.logid import LogId
 from logkeep.logs.store import log_store
 from tests.calls import CLUSTER, PROJECT
@@ -141,7 +140,7 @@ def test_a_cluster_may_choose_how_often_a_backup_is_full(store, runs) -> None:
 def test_while_one_backup_runs_no_other_starts(store) -> None:
     first = begin(store)
     other = store.cluster(log_store(PROJECT)).new_record("second", 2000, "Manual")
-    with pytest.raises(Runs):
+    with pytest.raises(BackupInProgress):
         store.start(other, now_ms())
     assert not store.start(first, now_ms()), "it was started before"
     assert only(store).id == "first"
@@ -154,7 +153,7 @@ def test_of_two_that_start_at_once_one_runs(store) -> None:
         def attempt() -> str:
             try:
                 return str(store.start(cluster.new_record(id, 1000, "Manual"), now_ms()))
-            except Runs:
+            except BackupInProgress:
                 return "runs"
 
         return attempt

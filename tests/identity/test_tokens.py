@@ -61,7 +61,7 @@ def test_a_token_never_outlives_its_credential() -> None:
 def test_two_keys_are_good_at_once_and_a_third_is_none() -> None:
     for key in KEYS.values():
         assert read(issue(CLAIMS, key), KEYS.get, NOW) == CLAIMS
-    with pytest.raises(TokenInvalid, match="signed with a key that is not valid any more"):
+    with pytest.raises(TokenInvalid, match="signed with a key that is no longer valid"):
         read(issue(CLAIMS, SigningKey("33333333-cccc", "c" * 64)), KEYS.get, NOW)
 
 

@@ -194,7 +194,7 @@ def test_a_failure_is_an_error_in_the_metrics_and_tells_the_client_nothing(print
 
 
 def test_what_a_request_used_is_counted_where_it_is_sent(lines: Lines) -> None:
-    usage.taken()
+    usage.drain()
     credential_store().put(token_place(Kind.TOKEN, "fresh"), credential())
     call("list_projects", event("list_projects", headers={"x-auth-token": "fresh"}))
     call("list_projects", event("list_projects", headers={"x-auth-token": "fresh"}))

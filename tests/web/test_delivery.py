@@ -1,7 +1,7 @@
 import pytest
 
 from logkeep.limits import ANSWER_MAX
-from logkeep.web.delivery import Ask, Way, way
+from logkeep.web.delivery import Client, Way, way
 
 pytestmark = pytest.mark.unit
 
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.unit
     ],
 )
 def test_a_client_wants_json_that_names_it_and_does_not_take_anything(accept: str, wants: bool):
-    assert Ask.of(accept, "", "").wants_json is wants
+    assert Client.of(accept, "", "").wants_json is wants
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_a_client_wants_json_that_names_it_and_does_not_take_anything(accept: st
     ],
 )
 def test_a_client_takes_gzip_that_names_it_or_any_coding_with_a_weight(accept_encoding: str, takes: bool):
-    assert Ask.of("", accept_encoding, "").takes_gzip is takes
+    assert Client.of("", accept_encoding, "").takes_gzip is takes
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_a_client_takes_gzip_that_names_it_or_any_coding_with_a_weight(accept_en
     [("SDK-HMAC-SHA256 Access=ak, SignedHeaders=host, Signature=0", True), ("", False), ("Bearer x", False)],
 )
 def test_a_signed_request_is_known_by_its_scheme(authorization: str, signed: bool):
-    assert Ask.of("", "", authorization).is_signed is signed
+    assert Client.of("", "", authorization).is_signed is signed
 
 
 @pytest.mark.parametrize("takes_gzip", [False, True])
@@ -81,4 +81,4 @@ def test_a_signed_request_is_known_by_its_scheme(authorization: str, signed: boo
 def test_size_and_client_decide_how_a_file_is_delivered(
     wants_json: bool, is_signed: bool, takes_gzip: bool, size: int, expected: Way
 ):
-    assert way(Ask(wants_json, takes_gzip, is_signed), size) is expected
+    assert way(Client(wants_json, takes_gzip, is_signed), size) is expected

@@ -1,1 +1,1 @@
-"""Logkeep's shared layer: import what you need from the submodules."""
+"""Logkeep's shared layer. Import from its modules; this one is empty."""

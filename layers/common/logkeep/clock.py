@@ -1,4 +1,4 @@
-"""The time of the machine: in the unit of everything that is stored, and as something that can be waited for."""
+"""Time: epoch milliseconds, in which everything is stored, and a clock that tests can replace."""
 
 import time
 from collections.abc import Callable
@@ -17,7 +17,7 @@ def now_ms() -> int:
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """Seconds that only go forward, and how to let them pass."""
+    """A monotonic clock in seconds, and a way to wait."""
 
     now: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep

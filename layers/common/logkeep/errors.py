@@ -1,7 +1,9 @@
-"""What can go wrong, named in the language of the domain; web/services.py gives each its status and code.
+"""All failures that a client can see, named in the language of the domain.
+
+web/error_bodies.py gives each its HTTP status; the codes.py of each API gives it a code and a text.
 
 LogkeepError
-├── Invalid                 a field of the request does not fit; names it
+├── Invalid                 a field of the request is missing or wrong; names the field
 ├── ForeignBucket
 ├── Unauthenticated
 │   ├── TokenMissing
@@ -19,23 +21,23 @@ LogkeepError
 │   └── RecordNotFound
 ├── RouteNotFound
 ├── Conflict
-│   └── BackupRuns
+│   └── BackupInProgress
 ├── NotEnabled
 ├── TooLarge
 ├── UnsupportedBody
 ├── OffsetBeyondEnd
-├── Busy                    try again after so many seconds
-│   └── Throttled           more requests than the project, or the user, may send
-└── Corrupt                 stored bytes do not match their checksum
+├── Busy                    the same request succeeds later; says after how many seconds
+│   └── Throttled           the project or the user is over its limit
+└── Corrupt                 stored bytes are missing or do not match their checksum
 """
 
 
 class LogkeepError(Exception):
-    """Base of every failure a caller can be told about; str() is the detail for people."""
+    """Base of all failures that a client can see; str() is the detail, for people."""
 
 
 class Invalid(LogkeepError):
-    """A field of the request is missing or does not fit; nothing was read or written."""
+    """A field of the request is missing or wrong. Nothing was written."""
 
     def __init__(self, field: str, reason: str) -> None:
         super().__init__(f"{field}: {reason}")
@@ -43,7 +45,7 @@ class Invalid(LogkeepError):
 
 
 class ForeignBucket(LogkeepError):
-    """Backups are kept in the bucket of the stack, and in no other."""
+    """The request names a bucket other than the stack's, the only one that backups are kept in."""
 
 
 class Unauthenticated(LogkeepError):
@@ -107,10 +109,10 @@ class RouteNotFound(LogkeepError):
 
 
 class Conflict(LogkeepError):
-    """What is stored contradicts the request; nothing was written."""
+    """The request contradicts what is stored. Nothing was written."""
 
 
-class BackupRuns(Conflict):
+class BackupInProgress(Conflict):
     pass
 
 
@@ -127,7 +129,7 @@ class UnsupportedBody(LogkeepError):
 
 
 class OffsetBeyondEnd(LogkeepError):
-    """The bytes between the log's end and the request's offset are missing."""
+    """An append would leave a gap between the log's end (in bytes) and its offset."""
 
     def __init__(self, end: int) -> None:
         super().__init__(f"the log ends at byte {end}; send from there")
@@ -135,7 +137,7 @@ class OffsetBeyondEnd(LogkeepError):
 
 
 class Busy(LogkeepError):
-    """The work is not finished or was contended; the same request succeeds later."""
+    """The work is not finished, or other writers were faster. The same request succeeds after `retry_after` seconds."""
 
     def __init__(self, detail: str, retry_after: int) -> None:
         super().__init__(detail)
@@ -143,7 +145,7 @@ class Busy(LogkeepError):
 
 
 class Throttled(Busy):
-    """More requests than may be sent; those that come later are answered."""
+    """More requests than the limit allows."""
 
 
 class Corrupt(LogkeepError):

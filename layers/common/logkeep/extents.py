@@ -1,4 +1,4 @@
-"""Bytes, and ranges of objects in the bucket that stand for bytes."""
+"""Extents: the pieces that the content of a file is described with before any of it is read."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ type Extent = bytes | ObjectRange
 
 
 class Facts(NamedTuple):
-    """A file's size as sent, and size and CRC-32 of what a client has that undoes its Content-Encoding."""
+    """The size of a file as sent, and its size and CRC-32 after the Content-Encoding is undone. Sizes in bytes."""
 
     size: int
     raw_size: int
@@ -26,11 +26,12 @@ class Facts(NamedTuple):
 
 
 def size_of(extent: Extent) -> int:
+    """Bytes of an extent."""
     return extent.size if isinstance(extent, ObjectRange) else len(extent)
 
 
 def merged(extents: Iterable[Extent], most: int) -> Iterator[Extent]:
-    """The same bytes, with ranges that touch in one object made one of at most `most` bytes, and nothing empty."""
+    """The same bytes with adjacent ranges of an object joined, up to `most` bytes each, and without empty extents."""
     last: ObjectRange | None = None
     for extent in extents:
         if not size_of(extent):

@@ -1,4 +1,4 @@
-"""Log ids: `{kind}/{…}`, the name under which a log is written and read."""
+"""Log ids: `{kind}/{…}`, the name of a log within its project."""
 
 import re
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ SEGMENT_RULE: Final = "must be 1 to 128 of A-Z a-z 0-9 . _ -"
 _SEGMENT: Final = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _NUMBER: Final = re.compile(r"0|[1-9][0-9]{0,8}")
 
-# The segments after the kind. A trailing "?" may be left out; "#" is a decimal number.
+# The path segments after the kind. "?" at the end: may be left out. "#" at the beginning: a decimal number.
 _SHAPES: Final = {
     "task": ("task_id", "#replica_idx", "container", "#restart"),
     "build": ("record_id", "task_name"),
@@ -21,7 +21,7 @@ _SHAPES: Final = {
 
 
 def is_segment(text: str) -> bool:
-    """Whether text can be one segment of a log id."""
+    """Whether text can be one path segment of a log id."""
     return _SEGMENT.fullmatch(text) is not None and text not in {".", ".."}
 
 
@@ -34,7 +34,7 @@ class LogId:
 
     @classmethod
     def parse(cls, text: str) -> "LogId":
-        """Raise Invalid("log_id") unless text is an id of one of the four kinds."""
+        """Raises Invalid("log_id") unless text is an id of one of the four kinds."""
         kind, *segments = text.split("/")
         shape = _SHAPES.get(kind)
         if shape is None:
@@ -57,10 +57,10 @@ class LogId:
 
     @property
     def owner(self) -> str:
-        """`kind/first segment`: what the log belongs to; the heads of one owner share a partition."""
+        """`{kind}/{first segment}`. The heads of one owner share a partition of the table."""
         return f"{self.kind}/{self.segments[0]}"
 
     @property
     def rest(self) -> str:
-        """The segments after the first, joined; empty for a check log without a file."""
+        """The segments after the owner, joined; empty for a check log without a file."""
         return "/".join(self.segments[1:])

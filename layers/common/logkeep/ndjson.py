@@ -1,6 +1,6 @@
-"""Streams of JSON lines: an iterator of bytes in which b"" says that there is nothing more for now.
+"""Streams of JSON lines, as iterators of bytes. An empty chunk means that there is nothing to send now.
 
-So a stream can be turned into messages, watched and ended step by step, without threads.
+The empty chunks let each step of a stream check the time, or end the stream, without threads.
 """
 
 import json
@@ -9,21 +9,22 @@ from typing import Any, Final
 
 from logkeep.clock import Clock
 
-HEARTBEAT: Final = 15.0  # seconds without content after which a blank line shows that the stream lives
+HEARTBEAT: Final = 15.0  # seconds without content after which a blank line shows that the stream is alive
 
 
 def dumps(value: Any) -> str:
-    """JSON in one line for every reader: some, str.splitlines is one, also split at U+0085, U+2028 and U+2029."""
+    """JSON in one line. U+0085, U+2028 and U+2029 are escaped, since some readers (str.splitlines) split there."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     return text.replace("\x85", "\\u0085").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
 
 
 def line(**values: Any) -> bytes:
+    """One JSON object and its newline."""
     return f"{dumps(values)}\n".encode()
 
 
 def with_heartbeats(chunks: Iterator[bytes], clock: Clock) -> Iterator[bytes]:
-    """The chunks; where none has had content for HEARTBEAT, a blank line, which is white space in JSON."""
+    """The chunks, with a blank line (white space in JSON) whenever none had content for HEARTBEAT seconds."""
     sent = clock.now()
     for chunk in chunks:
         if not chunk and clock.now() - sent >= HEARTBEAT:
@@ -34,7 +35,7 @@ def with_heartbeats(chunks: Iterator[bytes], clock: Clock) -> Iterator[bytes]:
 
 
 def within(chunks: Iterator[bytes], room: int, last: bytes) -> Iterator[bytes]:
-    """As many of the chunks as fit into `room` bytes; where more come, `last` ends them, and fits too."""
+    """The chunks that fit into `room` bytes. If some do not, `last` takes their place and fits too."""
     left = room - len(last)
     for chunk in chunks:
         if len(chunk) > left:

@@ -1,4 +1,4 @@
-"""Types of request parameters that the vendors' tables share."""
+"""Types of request parameters that several APIs share."""
 
 import re
 from typing import Annotated, Any, Final
@@ -11,7 +11,7 @@ _DECIMAL: Final = re.compile(r"-?[0-9]{1,18}")
 
 
 def _decimal(value: Any) -> Any:
-    """Only plain digits: pydantic alone would also take 1_000 and 1.0 for a number."""
+    """Only digits: pydantic alone would also accept 1_000 and 1.0."""
     if isinstance(value, str) and not _DECIMAL.fullmatch(value):
         raise ValueError("must be a decimal number")
     return value
@@ -33,4 +33,4 @@ def _segment(text: str) -> str:
 
 type Decimal = Annotated[int, BeforeValidator(_decimal)]
 type Boolean = Annotated[bool, BeforeValidator(_boolean)]
-type Segment = Annotated[str, AfterValidator(_segment)]  # of a log id
+type Segment = Annotated[str, AfterValidator(_segment)]  # a path segment of a log id

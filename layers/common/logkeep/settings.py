@@ -1,4 +1,4 @@
-"""Environment variables of the functions, each read once and named in one place."""
+"""The environment variables of the functions, each named here only. template.yaml sets them."""
 
 import os
 from dataclasses import dataclass
@@ -20,16 +20,16 @@ class Settings:
     restore_queue_url: str
     download_role_arn: str
     event_retention_days: int
-    build_seconds: float  # a request waits so long for a file to be put together
-    follow_seconds: float  # a streamed answer may take so long
-    backup_full_every: int  # of so many backups of a cluster one is full
-    backup_keep_days: int  # those of a cluster that tells nothing else
+    build_seconds: float  # for which a request waits for a render to be built
+    follow_seconds: float  # for which a streamed answer may last
+    backup_full_every: int  # one in so many backups of a cluster is full
+    backup_keep_days: int  # for clusters that set no days of their own
     backup_lock_days: int  # 0: no Object Lock
     backup_lock_mode: Literal["GOVERNANCE", "COMPLIANCE"]
-    backup_alerts: str  # ARN of the topic
+    backup_alerts: str  # ARN of the SNS topic
     project_rate: float  # requests a second that a project may send in the long run
-    project_burst: int  # and at once
-    project_metrics: bool  # whether metrics are told apart by project
+    project_burst: int  # requests that a project may send at once
+    project_metrics: bool  # whether metrics have the project as a dimension
 
     @classmethod
     def from_env(cls) -> "Settings":

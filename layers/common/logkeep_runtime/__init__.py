@@ -1,14 +1,14 @@
-"""A Lambda runtime for Python that sends an answer as it is made, out of the standard library alone."""
+"""A Lambda runtime for Python that sends an answer while it is made. It uses only the standard library."""
 
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 
 class Streamed(NamedTuple):
-    """What a handler returns to have it streamed.
+    """A handler returns this to have its answer streamed.
 
-    The chunks are closed once nobody takes them. An empty one sends nothing, but lets the runtime look whether anybody
-    still does: yield one before waiting.
+    The chunks are closed when the client is gone. An empty chunk sends nothing, but lets the runtime check whether the
+    client is still there: yield one before waiting.
     """
 
     status: int

@@ -1,4 +1,4 @@
-"""`python -m logkeep_runtime`, in the environment that Lambda gives a runtime."""
+"""`python -m logkeep_runtime`, in the environment that Lambda sets for a runtime."""
 
 from logkeep_runtime.loop import main
 

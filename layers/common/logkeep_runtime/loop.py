@@ -1,4 +1,4 @@
-"""Lambda's Runtime API: take an invocation, call the handler, send its answer as it is made, take the next."""
+"""The loop of Lambda's Runtime API: take an invocation, call the handler, send its answer while it is made."""
 
 import base64
 import http.client
@@ -23,15 +23,16 @@ type Handler = Callable[[Any, "Context"], Any]
 
 _API: Final = "/2018-06-01/runtime"
 _PRELUDE_END: Final = bytes(8)
-_TYPE, _BODY = "Lambda-Runtime-Function-Error-Type", "Lambda-Runtime-Function-Error-Body"
-_FRAMING: Final = {"content-length", "transfer-encoding"}  # Lambda's business
-_TRACE_MAX: Final = 20  # calls, of which an error tells: trailers are small
-_TEXT_MAX: Final = 1000  # characters
+_ERROR_TYPE: Final = "Lambda-Runtime-Function-Error-Type"
+_ERROR_BODY: Final = "Lambda-Runtime-Function-Error-Body"
+_FRAMING: Final = {"content-length", "transfer-encoding"}  # Lambda sets them itself
+_TRACE_MAX: Final = 20  # calls in a reported stack trace: trailers must be small
+_TEXT_MAX: Final = 1000  # characters of a reported message
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What a handler is told of its invocation, named as in Lambda's own runtime."""
+    """The context of an invocation, with the names of Lambda's own runtime."""
 
     aws_request_id: str
     invoked_function_arn: str
@@ -62,47 +63,46 @@ class Context:
         return max(0, self.deadline_ms - int(time.time() * 1000))
 
 
-class NobodyTakesIt(Exception):
-    """The other end of an answer is gone."""
+class ClientGone(Exception):
+    """The other end of an answer has closed its connection."""
 
 
 def main() -> NoReturn:
-    """Serve invocations for as long as there is a Runtime API."""
+    """Serve invocations until the process ends; exit with 1 if the handler cannot be imported."""
     api = os.environ["AWS_LAMBDA_RUNTIME_API"]
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(
-                line_buffering=True
-            )  # a line is an event of the log; the process may be frozen behind it
+            # Each line is an event of the log, and the process may be frozen right after it.
+            stream.reconfigure(line_buffering=True)
     try:
-        # In sam local the emulator tells the handler under the other name.
+        # sam local sets the second name.
         handler = find(os.environ.get("_HANDLER") or os.environ["AWS_LAMBDA_FUNCTION_HANDLER"])
     except Exception as error:
         _log(error, "")
-        _post(api, "/init/error", _told(error), {_TYPE: "Runtime.ImportModuleError"})
+        _post(api, "/init/error", _report(error), {_ERROR_TYPE: "Runtime.ImportModuleError"})
         sys.exit(1)
     while True:
         serve(api, handler)
 
 
 def find(name: str) -> Handler:
-    """`package.module.function`, or with slashes for the packages."""
+    """The handler named `package.module.function` or `package/module.function`."""
     module, _, function = name.rpartition(".")
     handler: Handler = getattr(importlib.import_module(module.replace("/", ".")), function)
     return handler
 
 
 def serve(api: str, handler: Handler) -> None:
-    """Take one invocation and answer it, whatever becomes of it.
+    """Take one invocation and answer it. A failure of the handler is its answer.
 
-    Raise OSError or HTTPException where there is no Runtime API, or none that goes on.
+    Raises OSError or HTTPException if the Runtime API is gone or refuses.
     """
-    with closing(http.client.HTTPConnection(api)) as connection:  # it may wait for hours
+    with closing(http.client.HTTPConnection(api)) as connection:  # without a timeout: it may wait for hours
         connection.request("GET", f"{_API}/invocation/next")
         answer = connection.getresponse()
         headers, event = answer.headers, answer.read()
     if answer.status != HTTPStatus.OK:
-        # It is documented as final: another try would turn in circles, while a new process may do better.
+        # Documented as not recoverable. Trying again could loop forever; a new process may succeed.
         raise http.client.HTTPException(f"the Runtime API answers {answer.status}")
     context = Context.of(headers)
     os.environ.pop("_X_AMZN_TRACE_ID", None)
@@ -110,23 +110,23 @@ def serve(api: str, handler: Handler) -> None:
         os.environ["_X_AMZN_TRACE_ID"] = trace
     place = f"/invocation/{context.aws_request_id}"
     try:
-        made = handler(json.loads(event), context)
-        if not isinstance(made, Streamed):
-            body = json.dumps(made)
+        result = handler(json.loads(event), context)
+        if not isinstance(result, Streamed):
+            body = json.dumps(result)
         elif os.environ.get("AWS_SAM_LOCAL"):
-            body = json.dumps(_collected(made))  # sam local shows JSON and nothing else
+            body = json.dumps(_collected(result))  # sam local takes JSON only
         else:
-            _stream(api, place, made)
+            _stream(api, place, result)
             return
     except Exception as error:
         _log(error, context.aws_request_id)
-        _post(api, f"{place}/error", _told(error), {_TYPE: "Unhandled"})
+        _post(api, f"{place}/error", _report(error), {_ERROR_TYPE: "Unhandled"})
     else:
         _post(api, f"{place}/response", body.encode(), {})
 
 
-def _stream(api: str, place: str, made: Streamed) -> None:
-    """Send what is made; an error in the middle goes out in the trailers, since the status is gone by then."""
+def _stream(api: str, place: str, answer: Streamed) -> None:
+    """Send an answer chunk by chunk. An error in the middle is sent in the trailers: the status is already out."""
     end = b"0\r\n\r\n"
     try:
         with closing(http.client.HTTPConnection(api)) as connection:  # which sets TCP_NODELAY
@@ -134,54 +134,54 @@ def _stream(api: str, place: str, made: Streamed) -> None:
             connection.putheader("Lambda-Runtime-Function-Response-Mode", "streaming")
             connection.putheader("Transfer-Encoding", "chunked")
             connection.putheader("Content-Type", "application/vnd.awslambda.http-integration-response")
-            connection.putheader("Trailer", _TYPE)
-            connection.putheader("Trailer", _BODY)
+            connection.putheader("Trailer", _ERROR_TYPE)
+            connection.putheader("Trailer", _ERROR_BODY)
             connection.endheaders()
-            _send(connection, _chunk(_prelude(made)))
+            _send(connection, _chunk(_prelude(answer)))
             try:
-                for chunk in made.chunks:
+                for chunk in answer.chunks:
                     _send(connection, _chunk(chunk) if chunk else b"")
-            except NobodyTakesIt:
+            except ClientGone:
                 raise
             except Exception as error:
-                body = base64.b64encode(_told(error)).decode()
-                end = f"0\r\n{_TYPE}: Unhandled\r\n{_BODY}: {body}\r\n\r\n".encode()
+                body = base64.b64encode(_report(error)).decode()
+                end = f"0\r\n{_ERROR_TYPE}: Unhandled\r\n{_ERROR_BODY}: {body}\r\n\r\n".encode()
             _send(connection, end)
             connection.getresponse().read()
-    except (NobodyTakesIt, OSError, http.client.HTTPException):
-        pass  # whoever invoked has what was sent; the next one is served
+    except (ClientGone, OSError, http.client.HTTPException):
+        pass  # nothing more can be sent; the next invocation is served
     finally:
-        _release(made.chunks)
+        _close(answer.chunks)
 
 
 def _send(connection: http.client.HTTPConnection, data: bytes) -> None:
-    """Raise NobodyTakesIt where the other end has closed, which no write tells before the second."""
+    """Raises ClientGone if the other end has closed. A write alone would fail only at the second try."""
     try:
         try:
             if connection.sock.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b"":
-                raise NobodyTakesIt
+                raise ClientGone
         except BlockingIOError:
             pass
         connection.send(data)
     except OSError as error:
-        raise NobodyTakesIt from error
+        raise ClientGone from error
 
 
-def _prelude(made: Streamed) -> bytes:
-    headers = {name: value for name, value in made.headers.items() if name.lower() not in _FRAMING}
-    return json.dumps({"statusCode": made.status, "headers": headers}).encode() + _PRELUDE_END
+def _prelude(answer: Streamed) -> bytes:
+    headers = {name: value for name, value in answer.headers.items() if name.lower() not in _FRAMING}
+    return json.dumps({"statusCode": answer.status, "headers": headers}).encode() + _PRELUDE_END
 
 
 def _chunk(data: bytes) -> bytes:
     return b"%x\r\n%b\r\n" % (len(data), data)
 
 
-def _collected(made: Streamed) -> dict[str, Any]:
-    body = base64.b64encode(b"".join(made.chunks)).decode()
-    return {"statusCode": made.status, "headers": dict(made.headers), "body": body, "isBase64Encoded": True}
+def _collected(answer: Streamed) -> dict[str, Any]:
+    body = base64.b64encode(b"".join(answer.chunks)).decode()
+    return {"statusCode": answer.status, "headers": dict(answer.headers), "body": body, "isBase64Encoded": True}
 
 
-def _release(chunks: Iterator[bytes]) -> None:
+def _close(chunks: Iterator[bytes]) -> None:
     close = getattr(chunks, "close", None)
     if close:
         close()
@@ -193,13 +193,13 @@ def _post(api: str, place: str, body: bytes, headers: Mapping[str, str]) -> None
         connection.getresponse().read()
 
 
-def _told(error: Exception) -> bytes:
+def _report(error: Exception) -> bytes:
     trace = traceback.format_tb(error.__traceback__)[-_TRACE_MAX:]
-    told = {"errorMessage": str(error)[:_TEXT_MAX], "errorType": type(error).__name__, "stackTrace": trace}
-    return json.dumps(told).encode()
+    report = {"errorMessage": str(error)[:_TEXT_MAX], "errorType": type(error).__name__, "stackTrace": trace}
+    return json.dumps(report).encode()
 
 
 def _log(error: Exception, request_id: str) -> None:
-    """One line of JSON, as LoggingConfig has it."""
+    """Print one line of JSON, the format that LoggingConfig sets in template.yaml."""
     line = {"timestamp": datetime.now(UTC).isoformat(), "level": "ERROR", "requestId": request_id}
-    print(json.dumps(line | json.loads(_told(error))))
+    print(json.dumps(line | json.loads(_report(error))))

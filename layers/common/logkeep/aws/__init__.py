@@ -1,1 +1,1 @@
-"""What every store shares: clients, DynamoDB, S3 and multipart uploads. May import the leaves."""
+"""Access to AWS that the stores share: clients, DynamoDB, S3, multipart uploads. May import the leaves."""

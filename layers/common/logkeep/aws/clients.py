@@ -1,4 +1,4 @@
-"""boto3 clients, made on first use: a function pays only for those it needs. What they send is counted."""
+"""boto3 clients, made on first use so that a function pays only for those it needs. Their requests are counted."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
     from mypy_boto3_sts import STSClient
 
-# An HTTP function lives 29 s: a try that hangs must leave time for another.
+# An HTTP function has 29 s: an attempt that hangs must leave time for another.
 _CONFIG: Final = Config(connect_timeout=3, read_timeout=10, retries={"mode": "standard", "max_attempts": 4})
 
 
 def s3_config() -> Config:
-    """Signature V4, which presigned response overrides need; buckets in the path where an emulator is the endpoint."""
+    """Signature V4, for links with response overrides. The bucket is in the path if an emulator is the endpoint."""
     emulated = bool(os.environ.get("AWS_ENDPOINT_URL"))
     return _CONFIG.merge(Config(signature_version="s3v4", s3={"addressing_style": "path" if emulated else "auto"}))
 

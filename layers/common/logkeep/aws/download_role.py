@@ -1,4 +1,4 @@
-"""The S3 client that signs links: a session whose expiry is known, unlike that of a Lambda's own keys."""
+"""The S3 client that signs links. It uses a session of its own role, since the expiry of a Lambda's keys is unknown."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 SESSION: Final = timedelta(hours=1)
-RENEWED_BELOW: Final = timedelta(minutes=20)  # a link lives 15
-_sessions: Final[list[tuple[datetime, S3Client]]] = []  # the last one is used
+_RENEWED_BELOW: Final = timedelta(minutes=20)  # a link is valid for 15
+_sessions: Final[list[tuple[datetime, S3Client]]] = []  # at most one, with its expiry
 
 
 def download_signer() -> S3Client:
-    """A client whose session lives longer than any link it signs."""
-    if not _sessions or _sessions[-1][0] - datetime.now(UTC) < RENEWED_BELOW:
+    """A client whose session outlives every link that it signs."""
+    if not _sessions or _sessions[-1][0] - datetime.now(UTC) < _RENEWED_BELOW:
         answer = clients.sts().assume_role(
             RoleArn=settings().download_role_arn,
             RoleSessionName="logkeep-download",
@@ -39,5 +39,5 @@ def download_signer() -> S3Client:
 
 
 def forget() -> None:
-    """Let the next link be signed by a new session."""
+    """Make the next call start a new session."""
     _sessions.clear()

@@ -1,4 +1,4 @@
-"""DynamoDB items as plain dicts, and transactions that are retried where that is safe."""
+"""DynamoDB items as plain dicts, and writes that are retried when that is safe."""
 
 from __future__ import annotations
 
@@ -19,11 +19,8 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import QueryInputTypeDef, TransactWriteItemTypeDef
 
 _ATTEMPTS: Final = 10
-_serialize: Final = TypeSerializer().serialize
-_deserialize: Final = TypeDeserializer().deserialize
-
 # Another transaction held an item, or the table was out of capacity: the same call may succeed a moment later.
-_PASSING: Final = {
+_TRANSIENT: Final = {
     "TransactionConflict",
     "TransactionConflictException",
     "TransactionInProgressException",
@@ -32,10 +29,12 @@ _PASSING: Final = {
     "ProvisionedThroughputExceededException",
     "ThrottlingException",
 }
+_serialize: Final = TypeSerializer().serialize
+_deserialize: Final = TypeDeserializer().deserialize
 
 
 def attempts() -> Iterator[int]:
-    """Numbers of tries against other writers, with a growing random pause between them."""
+    """The numbers of ten attempts against other writers, with a growing random pause before each but the first."""
     for number in range(_ATTEMPTS):
         if number:
             time.sleep(random.uniform(0, min(0.8, 0.02 * 2**number)))  # noqa: S311 - jitter, no secret
@@ -43,12 +42,63 @@ def attempts() -> Iterator[int]:
 
 
 def encode(values: Mapping[str, Any]) -> dict[str, Any]:
-    """A plain dict in DynamoDB's typed form; None is left out."""
+    """A plain dict in DynamoDB's typed form, without the names whose value is None."""
     return {name: _serialize(value) for name, value in values.items() if value is not None}
 
 
 def decode(item: Mapping[str, Any]) -> dict[str, Any]:
+    """An item as a plain dict: numbers are ints, binary values are bytes."""
     return {name: _plain(_deserialize(value)) for name, value in item.items()}
+
+
+def query(client: DynamoDBClient, **request: Any) -> Iterator[dict[str, Any]]:
+    """The items that a strongly consistent query finds, fetched page by page as they are consumed."""
+    arguments: QueryInputTypeDef = {"ConsistentRead": True, **request}  # type: ignore[typeddict-item]  # caller's keys
+    while True:
+        page = client.query(**arguments)
+        yield from map(decode, page["Items"])
+        if "LastEvaluatedKey" not in page:
+            return
+        arguments["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+
+
+def update(client: DynamoDBClient, **request: Any) -> bool:
+    """Update an item if its condition holds; returns whether it did. Raises Busy if other writers stay in the way."""
+    for _ in attempts():
+        try:
+            client.update_item(**request)
+        except client.exceptions.ConditionalCheckFailedException:
+            return False
+        except ClientError as error:
+            if error.response["Error"]["Code"] not in _TRANSIENT:
+                raise
+        else:
+            return True
+    raise Busy("too many writers at once", retry_after=1)
+
+
+def transact(client: DynamoDBClient, items: Sequence[TransactWriteItemTypeDef]) -> frozenset[int]:
+    """Write all items or none. Returns the indexes of items whose condition failed: empty if all were written.
+
+    Retries when another transaction is in the way, which botocore does not; raises Busy when no attempt is left.
+    """
+    token = uuid.uuid4().hex
+    for _ in attempts():
+        try:
+            client.transact_write_items(TransactItems=items, ClientRequestToken=token)
+        except ClientError as error:
+            codes = [each.get("Code", "None") for each in error.response.get("CancellationReasons", [])]
+            failed = frozenset(i for i, code in enumerate(codes) if code == "ConditionalCheckFailed")
+            if failed:
+                return failed
+            if not ({*codes, error.response["Error"]["Code"]} & _TRANSIENT):
+                raise
+            # A cancelled transaction is over. One in progress is ours: only the same token gives its result.
+            if codes:
+                token = uuid.uuid4().hex
+        else:
+            return frozenset()
+    raise Busy("too many writers at once", retry_after=1)
 
 
 def _plain(value: Any) -> Any:
@@ -61,53 +111,3 @@ def _plain(value: Any) -> Any:
             return {name: _plain(inner) for name, inner in value.items()}
         case _:
             return value
-
-
-def query(client: DynamoDBClient, **request: Any) -> Iterator[dict[str, Any]]:
-    """The items of a strongly consistent query, fetched a page at a time as they are consumed."""
-    arguments: QueryInputTypeDef = {"ConsistentRead": True, **request}  # type: ignore[typeddict-item]  # caller's keys
-    while True:
-        page = client.query(**arguments)
-        yield from map(decode, page["Items"])
-        if "LastEvaluatedKey" not in page:
-            return
-        arguments["ExclusiveStartKey"] = page["LastEvaluatedKey"]
-
-
-def update(client: DynamoDBClient, **request: Any) -> bool:
-    """Update an item if its condition holds, and tell whether it did; Busy while transactions are in the way."""
-    for _ in attempts():
-        try:
-            client.update_item(**request)
-        except client.exceptions.ConditionalCheckFailedException:
-            return False
-        except ClientError as error:
-            if error.response["Error"]["Code"] not in _PASSING:
-                raise
-        else:
-            return True
-    raise Busy("too many writers at once", retry_after=1)
-
-
-def transact(client: DynamoDBClient, items: Sequence[TransactWriteItemTypeDef]) -> frozenset[int]:
-    """Write all items or none; the indexes of those whose condition failed, empty when all were written.
-
-    Tried again with jitter where another transaction was in the way, which botocore does not do; Busy in the end.
-    """
-    token = uuid.uuid4().hex
-    for _ in attempts():
-        try:
-            client.transact_write_items(TransactItems=items, ClientRequestToken=token)
-        except ClientError as error:
-            codes = [each.get("Code", "None") for each in error.response.get("CancellationReasons", [])]
-            failed = frozenset(i for i, code in enumerate(codes) if code == "ConditionalCheckFailed")
-            if failed:
-                return failed
-            if not ({*codes, error.response["Error"]["Code"]} & _PASSING):
-                raise
-            # A cancelled transaction is over. One in progress is ours, and only its token tells how it ends.
-            if codes:
-                token = uuid.uuid4().hex
-        else:
-            return frozenset()
-    raise Busy("too many writers at once", retry_after=1)

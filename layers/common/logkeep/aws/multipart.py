@@ -1,6 +1,6 @@
-"""Objects put together part by part, so that a build can be continued: an upload's finished parts are its checkpoint.
+"""Objects built by multipart upload. The finished parts are the checkpoint from which a later call continues.
 
-Two builders of one object share its first upload and put equal parts into it, which does no harm.
+Two builders of one object share its first upload and write equal parts, which does no harm.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ _UPLOAD_GONE: Final = "NoSuchUpload"
 
 
 class Unfinished(NamedTuple):
-    """A build that ran out of time, behind so many new parts."""
+    """A build that ran out of time after it wrote `new_parts` parts."""
 
     new_parts: int
 
 
 class UploadGone(Exception):
-    """Another builder has completed the upload that this one shared; behind so many new parts."""
+    """Another builder completed or removed the shared upload; this one had written `new_parts` parts."""
 
     def __init__(self, new_parts: int) -> None:
         super().__init__("the upload is gone")
@@ -39,11 +39,14 @@ class UploadGone(Exception):
 
 
 class TimeUp(Exception):
-    pass
+    """The deadline has passed."""
 
 
 class Making:
-    """The extents of a file, made until a deadline: then TimeUp is raised. Once consumed, its facts."""
+    """The extents of a file as they are made; `facts` is set once they are consumed.
+
+    Iterating raises TimeUp after `deadline`, which is in seconds of time.monotonic().
+    """
 
     def __init__(self, making: Generator[Extent, None, Facts], deadline: float) -> None:
         self._making = making
@@ -61,9 +64,9 @@ class Making:
 
 
 def assemble(bucket: Bucket, key: str, making: Making, estimate: int) -> Facts | Unfinished:
-    """Put an object together, or go on with that, until the deadline; `estimate` is its size in bytes or more.
+    """Build an object, or continue to build it, until the deadline. `estimate` is its size in bytes or more.
 
-    Raises UploadGone where another builder was faster.
+    Raises UploadGone if another builder was faster.
     """
     parts = plan(making, part_size_for(estimate))
     uploaded: list[int] = []
@@ -84,21 +87,21 @@ def assemble(bucket: Bucket, key: str, making: Making, estimate: int) -> Facts |
 
 
 def discard(bucket: Bucket, key: str) -> None:
-    """Remove what was put together of an object, whole or in parts."""
+    """Remove an object and its unfinished uploads."""
     bucket.s3.delete_object(Bucket=bucket.name, Key=key)
     abort(bucket, key)
 
 
 def abort(bucket: Bucket, key: str) -> None:
-    """Remove the parts of an object that was begun; the object itself stays."""
-    for upload_id in _begun(bucket, key):
+    """Remove the unfinished uploads of an object; the object itself stays."""
+    for upload_id in _unfinished_uploads(bucket, key):
         with suppress(bucket.s3.exceptions.NoSuchUpload):
             bucket.s3.abort_multipart_upload(Bucket=bucket.name, Key=key, UploadId=upload_id)
 
 
 def _upload(bucket: Bucket, key: str, parts: Iterable[Upload | Copy], uploaded: list[int]) -> None:
-    """Upload what is missing of the parts, in order, note which, and complete the upload."""
-    upload_id, done = _begin(bucket, key)
+    """Upload the missing parts in order, add their numbers to `uploaded`, and complete the upload."""
+    upload_id, done = _join_or_create(bucket, key)
     finished: list[CompletedPartTypeDef] = []
     for number, part in enumerate(parts, 1):
         if number not in done:
@@ -110,36 +113,36 @@ def _upload(bucket: Bucket, key: str, parts: Iterable[Upload | Copy], uploaded: 
     )
 
 
-def _begin(bucket: Bucket, key: str) -> tuple[str, dict[int, str]]:
-    """The upload of a key that was begun first, or a new one, and the ETags of its finished parts."""
+def _join_or_create(bucket: Bucket, key: str) -> tuple[str, dict[int, str]]:
+    """The oldest upload of a key, or a new one, and the ETags of its finished parts by number."""
     s3, name = bucket.s3, bucket.name
-    uploads = _begun(bucket, key)
+    uploads = _unfinished_uploads(bucket, key)
     if not uploads:
-        # The checksum of the whole follows from those of the parts, also of those that S3 copies by itself.
-        begin = s3.create_multipart_upload(Bucket=name, Key=key, ChecksumAlgorithm="CRC32", ChecksumType="FULL_OBJECT")
-        return begin["UploadId"], {}
+        # S3 computes the checksum of the whole from those of its parts, including parts that it copies itself.
+        new = s3.create_multipart_upload(Bucket=name, Key=key, ChecksumAlgorithm="CRC32", ChecksumType="FULL_OBJECT")
+        return new["UploadId"], {}
     upload_id = uploads[0]
     pages = s3.get_paginator("list_parts").paginate(Bucket=name, Key=key, UploadId=upload_id)
     return upload_id, {part["PartNumber"]: part["ETag"] for page in pages for part in page.get("Parts", [])}
 
 
-def _begun(bucket: Bucket, key: str) -> list[str]:
-    """The uploads of a key, the one that was begun first before the others."""
-    begun = bucket.s3.list_multipart_uploads(Bucket=bucket.name, Prefix=key).get("Uploads", [])
-    return [
-        upload for _, upload in sorted((each["Initiated"], each["UploadId"]) for each in begun if each["Key"] == key)
-    ]
+def _unfinished_uploads(bucket: Bucket, key: str) -> list[str]:
+    """The ids of a key's uploads, oldest first."""
+    found = bucket.s3.list_multipart_uploads(Bucket=bucket.name, Prefix=key).get("Uploads", [])
+    uploads = sorted((each["Initiated"], each["UploadId"]) for each in found if each["Key"] == key)
+    return [upload_id for _, upload_id in uploads]
 
 
 def _put_part(bucket: Bucket, key: str, upload_id: str, number: int, part: Upload | Copy) -> str:
-    where = {"Bucket": bucket.name, "Key": key, "UploadId": upload_id, "PartNumber": number}
+    """Upload or copy one part; returns its ETag. Raises Corrupt if the object to copy is missing."""
+    target = {"Bucket": bucket.name, "Key": key, "UploadId": upload_id, "PartNumber": number}
     if isinstance(part, Upload):
         body = b"".join(bucket.read(part.extents))
-        return bucket.s3.upload_part(**where, Body=body)["ETag"]  # type: ignore[arg-type]  # built as a dict
+        return bucket.s3.upload_part(**target, Body=body)["ETag"]  # type: ignore[arg-type]  # built as a dict
     source = part.source
     try:
         answer = bucket.s3.upload_part_copy(
-            **where,  # type: ignore[arg-type]  # built as a dict
+            **target,  # type: ignore[arg-type]  # built as a dict
             CopySource={"Bucket": bucket.name, "Key": source.key},
             CopySourceRange=f"bytes={source.start}-{source.start + source.size - 1}",
         )

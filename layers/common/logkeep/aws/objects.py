@@ -1,4 +1,4 @@
-"""Objects in the bucket: ranges read as one stream, and files put together out of extents."""
+"""Objects in the bucket: extents read as one stream, sizes, checksums."""
 
 from __future__ import annotations
 
@@ -15,14 +15,15 @@ from logkeep.extents import Extent, ObjectRange, merged
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-_CHUNK: Final = 1 << 20
-_GET_MAX: Final = 16 << 20  # a reader looks at most so many bytes of rows ahead
+_CHUNK: Final = 1 << 20  # bytes
+_GET_MAX: Final = 16 << 20  # bytes of one request: joining ranges reads that far ahead in the extents
 _ATTEMPTS: Final = 3
 _BROKEN_OFF: Final = (IncompleteReadError, ReadTimeoutError, ResponseStreamingError)
 _ABSENT: Final = {"NoSuchKey", "404"}
 
 
 def is_absent(error: ClientError) -> bool:
+    """Whether S3 says that there is no such object."""
     return error.response["Error"]["Code"] in _ABSENT
 
 
@@ -32,7 +33,10 @@ class Bucket:
         self.name = name
 
     def read(self, extents: Iterable[Extent]) -> Iterator[bytes]:
-        """The bytes of extents in chunks of at most 1 MiB; ranges that touch in one object cost one request."""
+        """The bytes of extents, those of objects in chunks of at most 1 MiB. Adjacent ranges cost one request.
+
+        Raises Corrupt if an object is missing or too short.
+        """
         for extent in merged(extents, _GET_MAX):
             if isinstance(extent, ObjectRange):
                 yield from self._range(extent)
@@ -56,12 +60,12 @@ class Bucket:
                     raise Corrupt(f"the object {source.key} ends before byte {position}") from error
                 raise
             except _BROKEN_OFF:
-                # botocore retries requests, but not a body that ends in the middle: go on from there.
+                # botocore retries requests, but not a body that breaks off: continue from there.
                 if attempt == _ATTEMPTS - 1:
                     raise
 
     def crc32(self, source: ObjectRange, before: int = 0) -> int:
-        """The CRC-32 of a range, or of what `before` is of and the range behind it."""
+        """The CRC-32 of a range; with `before`, of the bytes with that CRC-32 followed by the range."""
         for chunk in self.read([source]):
             before = isal_zlib.crc32(chunk, before)
         return before
@@ -76,11 +80,11 @@ class Bucket:
             raise
 
     def sizes(self, prefix: str) -> dict[str, int]:
-        """The objects whose keys begin so, with their sizes in bytes."""
+        """The keys that begin with a prefix, with the sizes of their objects in bytes."""
         pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=self.name, Prefix=prefix)
         return {each["Key"]: each["Size"] for page in pages for each in page.get("Contents", [])}
 
     def delete(self, key: str) -> None:
-        """Remove what nothing refers to; where that fails, `sweep` will."""
+        """Remove an object that nothing refers to. A failure is ignored: the object only takes space."""
         with suppress(ClientError):
             self.s3.delete_object(Bucket=self.name, Key=key)

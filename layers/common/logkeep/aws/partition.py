@@ -1,4 +1,4 @@
-"""One partition of a DynamoDB table: its items by sort key, with conditional updates as plain dicts."""
+"""One partition of a DynamoDB table: its items by sort key as plain dicts, and conditional updates."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Partition:
         return decode(found["Item"]) if "Item" in found else None
 
     def newest(self, prefix: str) -> Iterator[dict[str, Any]]:
-        """The items whose sort key begins so, in descending order."""
+        """The items whose sort key begins with a prefix, in descending order."""
         return query(
             self.dynamodb,
             TableName=self._table,
@@ -35,7 +35,7 @@ class Partition:
         self.dynamodb.update_item(**self.update_of(name, fields, seen))
 
     def try_update(self, name: str, fields: Mapping[str, Any], seen: Mapping[str, Any]) -> bool:
-        """Update an item where it has the values that were seen; False where it has not."""
+        """Update an item if it still has the values `seen`; returns whether it had."""
         try:
             self.update(name, fields, seen)
         except self.dynamodb.exceptions.ConditionalCheckFailedException:
@@ -43,7 +43,7 @@ class Partition:
         return True
 
     def update_of(self, name: str, fields: Mapping[str, Any], seen: Mapping[str, Any] | None = None) -> Any:
-        """SET what has a value, REMOVE what has none."""
+        """The arguments of an update: SET fields that have a value, REMOVE those that are None."""
         update: dict[str, Any] = where(seen) if seen else {}
         names = {f"#{index}": field for index, field in enumerate(fields)}
         sets = [f"{ref} = :{ref[1:]}" for ref, field in names.items() if fields[field] is not None]
@@ -61,6 +61,7 @@ class Partition:
         )
 
     def put_of(self, name: str, fields: Mapping[str, Any]) -> Any:
+        """The arguments of a put."""
         return {"TableName": self._table, "Item": encode({"pk": self.pk, "sk": name, **fields})}
 
     def delete(self, name: str) -> None:
@@ -71,13 +72,13 @@ class Partition:
 
 
 def where(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The condition that attributes have these values, or (None) do not exist."""
+    """The condition that attributes have these values or, for None, do not exist."""
     tests = [
         f"attribute_not_exists(#w{index})" if value is None else f"#w{index} = :w{index}"
         for index, value in enumerate(values.values())
     ]
-    told = encode({f":w{index}": value for index, value in enumerate(values.values())})
+    encoded = encode({f":w{index}": value for index, value in enumerate(values.values())})
     return {
         "ConditionExpression": " AND ".join(tests),
         "ExpressionAttributeNames": {f"#w{index}": name for index, name in enumerate(values)},
-    } | ({"ExpressionAttributeValues": told} if told else {})
+    } | ({"ExpressionAttributeValues": encoded} if encoded else {})

@@ -1,4 +1,4 @@
-"""Packing the layout of a file into the parts of an S3 multipart upload: pure, so that it can be resumed.
+"""Packing extents into the parts of an S3 multipart upload. The same extents give the same parts, so builds can resume.
 
 S3's rules: every part but the last has at least 5 MiB, a part at most 5 GiB, an upload at most 10,000 parts.
 """
@@ -17,22 +17,22 @@ PART_SIZE: Final = 16 << 20
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """A part whose bytes pass through us."""
+    """A part whose bytes we send."""
 
     extents: tuple[Extent, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """A part that S3 copies by itself."""
+    """A part that S3 copies from an object, without the bytes passing through us."""
 
     source: ObjectRange
 
 
 def part_size_for(size: int) -> int:
-    """The smallest doubling of PART_SIZE with which `size` bytes surely fit into PARTS_MAX parts.
+    """The smallest doubling of PART_SIZE, in bytes, with which plan() packs `size` bytes into at most PARTS_MAX parts.
 
-    Two parts in a row hold at least PART_MIN + part_size bytes: see plan().
+    Any two consecutive parts of plan() have at least PART_MIN + part_size bytes together.
     """
     part_size = PART_SIZE
     while 2 * (size // (PART_MIN + part_size) + 1) > PARTS_MAX:
@@ -41,9 +41,10 @@ def part_size_for(size: int) -> int:
 
 
 def plan(extents: Iterable[Extent], part_size: int = PART_SIZE) -> Iterator[Upload | Copy]:
-    """The parts of the file that `extents` make up, in order.
+    """The parts of the file that `extents` describe, in order.
 
-    A range that is long enough is copied by S3; before it, what is buffered is filled up to PART_MIN from its head.
+    A range of at least `part_size` bytes is copied by S3. If less than PART_MIN is buffered before it, the first bytes
+    of the range fill the buffer up, since S3 refuses smaller parts.
     """
     buffer: list[Extent] = []
     buffered = 0

@@ -1,4 +1,4 @@
-"""Lambda handlers of queues and schedules."""
+"""Makes the Lambda handlers of queues and schedules."""
 
 from collections.abc import Callable
 from typing import Any, Final
@@ -8,15 +8,15 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from logkeep.clock import now_ms
 
-RESERVE_SECONDS: Final = 45  # the longest step of a worker: it begins none with less time left
+RESERVE_SECONDS: Final = 45  # the longest step of a worker: with less time left it starts none
 
 logger = Logger()
 
 
 def queue_entrypoint(work: Callable[[str, float], None]) -> Callable[[dict[str, Any], LambdaContext], None]:
-    """The Lambda handler of a queue: calls work with the body of each message and the seconds left.
+    """The Lambda handler of a queue: calls `work` with the body of each message and the seconds left.
 
-    An exception returns the message to the queue, and after the last attempt to the dead-letter queue.
+    An exception returns the message to the queue; after the last attempt it moves to the dead-letter queue.
     """
 
     @logger.inject_lambda_context(clear_state=True)
@@ -28,7 +28,7 @@ def queue_entrypoint(work: Callable[[str, float], None]) -> Callable[[dict[str, 
 
 
 def schedule_entrypoint(work: Callable[[int], None]) -> Callable[[dict[str, Any], LambdaContext], None]:
-    """The Lambda handler of a schedule: calls work with the time in epoch milliseconds."""
+    """The Lambda handler of a schedule: calls `work` with the time in epoch milliseconds."""
 
     @logger.inject_lambda_context(clear_state=True)
     def lambda_handler(event: dict[str, Any], context: LambdaContext) -> None:

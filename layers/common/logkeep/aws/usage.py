@@ -1,4 +1,4 @@
-"""What a request uses of AWS, counted where boto3 sends it: calls, and DynamoDB's own account of capacity units."""
+"""The use of AWS by a request: boto3's calls, and the capacity units that DynamoDB reports for them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any, Final
 
-_TOLD: Final = {
+_REPORTING: Final = {  # operations that report consumed capacity
     "BatchGetItem",
     "DeleteItem",
     "GetItem",
@@ -22,13 +22,13 @@ _units: Final[Counter[str]] = Counter()
 
 
 def count(client: Any) -> None:
-    """Count what is sent through a client from now on."""
+    """Count the calls of a client from now on."""
     client.meta.events.register("before-parameter-build.dynamodb", _ask_for_units)
     client.meta.events.register("after-call", _add)
 
 
-def taken() -> dict[str, Any]:
-    """What was counted since this was last asked: `{"calls": {operation: n}, "read_units", "write_units"}`."""
+def drain() -> dict[str, Any]:
+    """The counts since the last drain(): `{"calls": {operation: n}, "read_units", "write_units"}`."""
     found = {"calls": dict(_calls), "read_units": _units["read"] / 2, "write_units": _units["write"] / 2}
     _calls.clear()
     _units.clear()
@@ -36,13 +36,13 @@ def taken() -> dict[str, Any]:
 
 
 def _ask_for_units(params: dict[str, Any], model: Any, **_: Any) -> None:
-    if model.name in _TOLD:
+    if model.name in _REPORTING:
         params.setdefault("ReturnConsumedCapacity", "TOTAL")
 
 
 def _add(parsed: Mapping[str, Any], model: Any, **_: Any) -> None:
     _calls[model.name] += 1
-    told = parsed.get("ConsumedCapacity") or []
-    for each in told if isinstance(told, list) else [told]:
-        # Half units: an eventually consistent read of up to 4 KB is one.
+    consumed = parsed.get("ConsumedCapacity") or []
+    for each in consumed if isinstance(consumed, list) else [consumed]:
+        # Counted in half units, since an eventually consistent read of up to 4 KB takes half a unit.
         _units["write" if model.name in _WRITES else "read"] += round(2 * each.get("CapacityUnits", 0))

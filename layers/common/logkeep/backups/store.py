@@ -21,7 +21,7 @@ from logkeep.backups.records import BackupRecord, Cluster, Status
 from logkeep.backups.schedule import MISSED_AFTER, Period
 from logkeep.backups.settings import LogSettings
 from logkeep.clock import DAY, now_ms
-from logkeep.errors import BackupRuns, Busy, ClusterNotFound, Invalid, NotEnabled, RecordNotFound
+from logkeep.errors import BackupInProgress, Busy, ClusterNotFound, Invalid, NotEnabled, RecordNotFound
 from logkeep.logs.reader import LogSource
 from logkeep.settings import settings
 
@@ -185,14 +185,14 @@ class BackupStore:
     # Running, one at a time
 
     def start(self, record: BackupRecord, now: int) -> bool:
-        """Make a record that runs; False if it was made before. Raise BackupRuns while another one runs."""
+        """Make a record that runs; False if it was made before. Raise BackupInProgress while another one runs."""
         active = {"record": sort_key(record), "fence": 0, "lease_until": 0, "asked": 0}
         lease = self._due("active", now + QUEUED_FOR, active) | {"ConditionExpression": _NEW}
         there = transact(self.items.dynamodb, [*self._puts(record), {"Put": lease}])
         if 0 in there:
             return False
         if there:
-            raise BackupRuns("")
+            raise BackupInProgress("")
         return True
 
     def claim(self, now: int, seconds: float) -> Lease | None:

@@ -13,7 +13,7 @@ from logkeep.backups.runs import backup_runs
 from logkeep.backups.schedule import MISSED_AFTER, run_id, spread
 from logkeep.backups.store import backup_store, due_items
 from logkeep.clock import DAY, now_ms
-from logkeep.errors import BackupRuns, ClusterNotFound, NotEnabled
+from logkeep.errors import BackupInProgress, ClusterNotFound, NotEnabled
 from logkeep.logs.store import log_store
 
 SPREAD_SECONDS: Final = 300
@@ -137,5 +137,5 @@ def _start_due(order: DueOrder) -> None:
     record = cluster.new_record(run_id(order.project, order.cluster, order.due), order.due, "Auto")
     try:
         store.start(record, now)
-    except BackupRuns:
+    except BackupInProgress:
         store.put(record.failed("overlapped: another backup of the cluster was running", now), alert=True)

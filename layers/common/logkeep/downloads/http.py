@@ -28,30 +28,30 @@ _WITH_URL = {**_VARY, "Cache-Control": "no-store"}
 def deliver(app: App, file: File) -> Answer:
     """Answer a request for a file as its size and its client allow (DESIGN section 4)."""
     deadline = time.monotonic() + settings().build_seconds
-    project, ask = app.caller.project, app.ask
+    project, client = app.caller.project, app.client
     store = renders(project)
-    if app.streams and not ask.wants_json:
+    if app.streams and not client.wants_json:
         # Without a Content-Encoding, which none of the ways to a streaming function is documented to leave alone.
         plain = file.rendition(log_store(project), gzip=False)
         if plain.estimate <= STREAM_MAX:
             return _stream(app, store, plain)
-    rendition = file.rendition(log_store(project), gzip=ask.takes_gzip)
+    rendition = file.rendition(log_store(project), gzip=client.takes_gzip)
     tag = _tag(rendition.identity)
     if _is_held(app, tag):
         return _not_modified(tag)
 
-    if way(ask, rendition.estimate) is Way.ANSWER:
+    if way(client, rendition.estimate) is Way.ANSWER:
         content = _collect(store.read(Making(rendition.make(), deadline)))
         if content is not None:
             return _answer(rendition, content, tag)
-    if rendition.expected and way(ask, rendition.expected.size) is Way.REFUSE:
+    if rendition.expected and way(client, rendition.expected.size) is Way.REFUSE:
         raise _too_large(rendition.expected.size)
 
     facts = store.find(rendition)
     if facts is None and not store.is_ordered(rendition):
         built = store.build(rendition, deadline)
         if isinstance(built, Unfinished):
-            order_file(FileOrder(project=project, gzip=ask.takes_gzip, file=file))
+            order_file(FileOrder(project=project, gzip=client.takes_gzip, file=file))
             store.mark_ordered(rendition)
         else:
             facts = built
@@ -86,7 +86,7 @@ def _not_modified(tag: dict[str, str]) -> Answer:
 
 
 def _pending(app: App) -> Answer:
-    if not app.ask.wants_json:
+    if not app.client.wants_json:
         raise Busy("the file is being built", _RETRY_AFTER)
     headers = {**_WITH_URL, "Retry-After": str(_RETRY_AFTER)}
     return app.answer_json(Pending(retry_after=_RETRY_AFTER), HTTPStatus.ACCEPTED, headers)
@@ -94,7 +94,7 @@ def _pending(app: App) -> Answer:
 
 def _hand_out(app: App, file: StoredFile, tag: dict[str, str]) -> Answer:
     size = file.facts.size
-    match way(app.ask, size):
+    match way(app.client, size):
         case Way.ANSWER:
             return _answer(file, b"".join(file.content()), tag)
         case Way.REFUSE:

@@ -1,1 +1,1 @@
-"""Who is calling and what they may do: credentials, signatures, tokens, limits. May import aws and the leaves."""
+"""Who sends a request and what it may do: credentials, signatures, tokens, limits. May import aws and the leaves."""

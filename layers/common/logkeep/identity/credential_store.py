@@ -1,8 +1,8 @@
-"""Credentials in DynamoDB, table Credentials: a row per secret, kept in memory for less than a minute.
+"""Credentials in DynamoDB, table Credentials: one item per secret, cached in memory for less than a minute.
 
-A row lies at token kinds' {kind}/{hash of the token}, access-key/{access key id} or user/{user id}/{slot}. A guard is
-a row without a credential: a number, which everyone raises who makes credentials of its name work. Functions need
-none.
+The key of an item (its place) is {kind}/{hash of the token} for tokens, access-key/{access key id} or
+user/{user id}/{slot}. A guard is an item with only a version. Whoever adds or enables a credential raises the guard of
+its name in the same transaction, so that of two who do it at once one fails. Only logkeep-admin uses guards.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
     from mypy_boto3_kms import KMSClient
 
-# Seconds. Reads are eventually consistent: with the second that a replica may lag, a disabled credential still stops
-# within a minute.
+# Seconds. Reads are eventually consistent: even with a second of replica lag, a disabled credential stops within a
+# minute.
 CACHED_FOR: Final = 50.0
 _CACHED_MAX: Final = 1000
 
@@ -38,7 +38,7 @@ class CredentialStore:
         self._opened: dict[tuple[str, bytes], str] = {}
 
     def at(self, place: str) -> Credential | None:
-        """The credential at a place, at most CACHED_FOR old; one that is not there is looked up every time."""
+        """The credential at a place, at most CACHED_FOR seconds old. Absence is not cached."""
         found = self._cached.get(place)
         if found and time.monotonic() - found[0] < CACHED_FOR:
             return found[1]
@@ -53,7 +53,7 @@ class CredentialStore:
         return credential
 
     def secret_of(self, credential: Credential) -> str:
-        """The secret of an access key, decrypted once for as long as this process lives."""
+        """The secret of an access key. It is decrypted once per process."""
         sealed = credential.secret or b""
         opening = (credential.id, sealed)
         if opening not in self._opened:
@@ -65,63 +65,66 @@ class CredentialStore:
         return self._opened[opening]
 
     def user(self, id: str) -> Iterator[tuple[str, Credential]]:
-        """The places and rows of a user's passwords, as they are now."""
+        """The places and credentials of a user's passwords, read consistently."""
         for place in (user_place(id, slot) for slot in USER_SLOTS):
             item = self._dynamodb.get_item(TableName=self._table, Key=encode({"pk": place}), ConsistentRead=True)
             if "Item" in item:
                 yield place, _credential_of(decode(item["Item"]))
 
     def put(self, place: str, credential: Credential) -> None:
-        self._dynamodb.put_item(TableName=self._table, Item=encode(_row_of(place, credential)))
+        self._dynamodb.put_item(TableName=self._table, Item=encode(_item_of(place, credential)))
 
     def put_access_key(self, credential: Credential, secret: str, kms_key: str) -> None:
-        """Keep an access key, whose id is the credential's, with its secret encrypted; kms_key by id, ARN or alias."""
+        """Store an access key, whose id is the credential's, with its secret encrypted. kms_key: id, ARN or alias."""
         sealed = self.seal(credential.id, secret, kms_key)
         self.put(access_key_place(credential.id), replace(credential, secret=sealed))
 
     def seal(self, access_key: str, secret: str, kms_key: str) -> bytes:
-        """The secret of an access key as it is kept."""
+        """The secret of an access key, encrypted as it is stored."""
         context = _encryption_context(access_key)
         sealed = self._kms.encrypt(KeyId=kms_key, Plaintext=secret.encode(), EncryptionContext=context)
         return sealed["CiphertextBlob"]
 
-    # For who manages them.
+    # For logkeep-admin only.
 
     def all(self) -> Iterator[tuple[str, Credential]]:
-        """The places and rows of all credentials, as they are now; a scan, since the table is small."""
+        """The places and credentials of the table, read consistently. It is a scan, since the table is small."""
         pages = self._dynamodb.get_paginator("scan").paginate(TableName=self._table, ConsistentRead=True)
-        rows = (decode(item) for page in pages for item in page["Items"])
-        return ((row["pk"], _credential_of(row)) for row in rows if "kind" in row)
+        items = (decode(item) for page in pages for item in page["Items"])
+        return ((item["pk"], _credential_of(item)) for item in items if "kind" in item)
 
     def guard(self, name: str) -> int:
-        """What a guard stands at, for add() and enable() to compare."""
+        """The version of a guard, for add() and enable() to compare; 0 if there is none yet."""
         key = encode({"pk": _guard_place(name)})
         item = self._dynamodb.get_item(TableName=self._table, Key=key, ConsistentRead=True).get("Item")
         return int(item["version"]["N"]) if item else 0
 
     def add(self, place: str, credential: Credential, replaced: Credential | None, guard: tuple[str, int]) -> bool:
-        """Keep a credential where there is none, or only this one; False where the guard has moved or someone came."""
+        """Store a credential at a place that is empty or holds `replaced`.
+
+        Returns False if the guard was raised since it was read, or the place holds another credential.
+        """
         put: TransactWriteItemTypeDef = {
             "Put": {
                 "TableName": self._table,
-                "Item": encode(_row_of(place, credential)),
+                "Item": encode(_item_of(place, credential)),
                 "ConditionExpression": "attribute_not_exists(pk) OR #id = :replaced",
                 "ExpressionAttributeNames": {"#id": "id"},
                 "ExpressionAttributeValues": encode({":replaced": replaced.id if replaced else ""}),
             }
         }
-        return not transact(self._dynamodb, [self._raised(*guard), put])
+        return not transact(self._dynamodb, [self._raise_guard(*guard), put])
 
     def enable(self, place: str, id: str, guard: tuple[str, int]) -> bool:
-        """Let a credential work again; False where the guard has moved or it is not there any more."""
-        return not transact(self._dynamodb, [self._raised(*guard), self._set_disabled(place, id, disabled=False)])
+        """Enable a disabled credential; False if the guard was raised since it was read or the credential is gone."""
+        return not transact(self._dynamodb, [self._raise_guard(*guard), self._set_disabled(place, id, disabled=False)])
 
     def disable(self, place: str, id: str) -> bool:
-        """Stop a credential; False where it is not there any more."""
+        """Disable a credential; False if it is gone."""
         return not transact(self._dynamodb, [self._set_disabled(place, id, disabled=True)])
 
     def delete(self, place: str, id: str) -> bool:
-        """Remove a credential; False where it is not there any more."""
+        """Remove a credential; False if it is gone already."""
         delete: TransactWriteItemTypeDef = {
             "Delete": {
                 "TableName": self._table,
@@ -145,7 +148,7 @@ class CredentialStore:
             }
         }
 
-    def _raised(self, name: str, seen: int) -> TransactWriteItemTypeDef:
+    def _raise_guard(self, name: str, seen: int) -> TransactWriteItemTypeDef:
         return {
             "Put": {
                 "TableName": self._table,
@@ -162,7 +165,7 @@ def credential_store() -> CredentialStore:
 
 
 def _encryption_context(access_key: str) -> dict[str, str]:
-    """Ties a ciphertext to its row: copied into another, it does not open."""
+    """Binds a ciphertext to its access key: it cannot be decrypted from another item."""
     return {"access_key": access_key}
 
 
@@ -170,7 +173,7 @@ def _guard_place(name: str) -> str:
     return f"guard/{name}"
 
 
-def _row_of(place: str, credential: Credential) -> dict[str, Any]:
+def _item_of(place: str, credential: Credential) -> dict[str, Any]:
     return {
         "pk": place,
         "id": credential.id,
@@ -185,15 +188,15 @@ def _row_of(place: str, credential: Credential) -> dict[str, Any]:
     }
 
 
-def _credential_of(row: dict[str, Any]) -> Credential:
+def _credential_of(item: dict[str, Any]) -> Credential:
     return Credential(
-        id=row["id"],
-        kind=Kind(row["kind"]),
-        name=row["name"],
-        project=row["project"],
-        scopes=frozenset(row["scopes"]),
-        created_at=row["created_at"],
-        expires_at=row.get("expires_at"),
-        disabled=row["disabled"],
-        secret=row.get("secret"),
+        id=item["id"],
+        kind=Kind(item["kind"]),
+        name=item["name"],
+        project=item["project"],
+        scopes=frozenset(item["scopes"]),
+        created_at=item["created_at"],
+        expires_at=item.get("expires_at"),
+        disabled=item["disabled"],
+        secret=item.get("secret"),
     )

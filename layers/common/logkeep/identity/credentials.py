@@ -1,4 +1,4 @@
-"""Who is calling: a credential, its project, and what it may do."""
+"""Credentials, the scopes that they hold, and the scope that each function needs."""
 
 import hashlib
 from collections.abc import Iterable, Mapping
@@ -18,71 +18,80 @@ class Scope(StrEnum):
 
 
 class Access(StrEnum):
-    """Where no scope is needed."""
+    """The needs of functions without a scope."""
 
-    PROVED = "proved"  # whoever holds a credential
-    EVERYONE = "everyone"
-
-
-# What a caller needs to use a function. One that is not named here serves nobody.
-NEEDED: Final[Mapping[str, Scope | Access]] = {
-    "query_task_log": Scope.LOGS_READ,
-    "list_service_events": Scope.LOGS_READ,
-    "download_build_log": Scope.LOGS_READ,
-    "page_build_log": Scope.LOGS_READ,
-    "list_backup_records": Scope.LOGS_READ,
-    "open_log_backup": Scope.BACKUPS_MANAGE,
-    "show_log_settings": Scope.LOGS_READ,
-    "change_log_settings": Scope.BACKUPS_MANAGE,
-    "change_log_policy": Scope.BACKUPS_MANAGE,
-    "collect_logs": Scope.BACKUPS_MANAGE,
-    "hold_backup": Scope.BACKUPS_MANAGE,
-    "check_log_connectivity": Scope.BACKUPS_MANAGE,
-    "search_logs": Scope.LOGS_READ,
-    "show_backup_record": Scope.LOGS_READ,
-    "download_backup": Scope.LOGS_READ,
-    "verify_backup": Scope.BACKUPS_MANAGE,
-    "restore_backup": Scope.BACKUPS_MANAGE,  # and logs:write, which its code asks for
-    "download_check_logs": Scope.LOGS_READ,
-    "show_check_log": Scope.LOGS_READ,
-    "put_service_events": Scope.EVENTS_WRITE,
-    "append_log": Scope.LOGS_WRITE,
-    "seal_log": Scope.LOGS_WRITE,
-    "read_log": Scope.LOGS_READ,
-    "list_logs": Scope.LOGS_READ,
-    "list_projects": Access.PROVED,
-    "issue_token": Access.EVERYONE,
-    "show_api_versions": Access.EVERYONE,
-    "reject_unknown": Access.EVERYONE,
-}
+    PROVED = "proved"  # any valid credential
+    EVERYONE = "everyone"  # none
 
 
 class Kind(StrEnum):
-    """How a credential is proved; one kind is no good in another's place."""
+    """How a credential is proved. A credential of one kind is not accepted as another kind."""
 
-    ACCESS_KEY = "access-key"  # a signature
-    TOKEN = "token"  # noqa: S105 - a name, sent as X-Auth-Token
-    KUSCIA_TOKEN = "kuscia-token"  # noqa: S105 - a name, sent as Token
-    USER = "user"  # a password, for a token
+    ACCESS_KEY = "access-key"  # by a signature
+    TOKEN = "token"  # noqa: S105 - not a secret: by X-Auth-Token
+    KUSCIA_TOKEN = "kuscia-token"  # noqa: S105 - not a secret: by the header Token
+    USER = "user"  # by a password, for a token
+
+
+# What a function needs of its caller. A function that is missing here cannot start: see web/app.py.
+NEEDED: Final[Mapping[str, Scope | Access]] = {
+    # Kuscia
+    "query_task_log": Scope.LOGS_READ,
+    # ModelArts
+    "list_service_events": Scope.LOGS_READ,
+    "put_service_events": Scope.EVENTS_WRITE,
+    # CodeArts Build
+    "download_build_log": Scope.LOGS_READ,
+    "page_build_log": Scope.LOGS_READ,
+    # CodeArts Check
+    "download_check_logs": Scope.LOGS_READ,
+    "show_check_log": Scope.LOGS_READ,
+    # CSS
+    "change_log_policy": Scope.BACKUPS_MANAGE,
+    "change_log_settings": Scope.BACKUPS_MANAGE,
+    "check_log_connectivity": Scope.BACKUPS_MANAGE,
+    "collect_logs": Scope.BACKUPS_MANAGE,
+    "download_backup": Scope.LOGS_READ,
+    "hold_backup": Scope.BACKUPS_MANAGE,
+    "list_backup_records": Scope.LOGS_READ,
+    "open_log_backup": Scope.BACKUPS_MANAGE,
+    "restore_backup": Scope.BACKUPS_MANAGE,  # its code also requires logs:write
+    "search_logs": Scope.LOGS_READ,
+    "show_backup_record": Scope.LOGS_READ,
+    "show_log_settings": Scope.LOGS_READ,
+    "verify_backup": Scope.BACKUPS_MANAGE,
+    # Logkeep's own API of logs
+    "append_log": Scope.LOGS_WRITE,
+    "list_logs": Scope.LOGS_READ,
+    "read_log": Scope.LOGS_READ,
+    "seal_log": Scope.LOGS_WRITE,
+    # Keystone
+    "issue_token": Access.EVERYONE,
+    "list_projects": Access.PROVED,
+    "show_api_versions": Access.EVERYONE,
+    # all other routes
+    "reject_unknown": Access.EVERYONE,
+}
+USER_SLOTS: Final = (1, 2)  # a user has up to two passwords, so that one can replace the other
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Credential:
-    """A row of table Credentials. `secret` is the ciphertext of an access key's secret, or a password's hash."""
+    """An item of the table Credentials."""
 
-    id: str  # public: audit lines name it
+    id: str  # public: the audit log shows it
     kind: Kind
-    name: str  # whose it is, for people; of a user, what it logs in as
+    name: str  # for people; a user logs in with it
     project: str
     scopes: frozenset[str]
     created_at: int = 0  # epoch seconds
-    expires_at: int | None = None
+    expires_at: int | None = None  # epoch seconds
     disabled: bool = False
-    secret: bytes | None = None
+    secret: bytes | None = None  # an access key's secret, encrypted, or a password's hash
 
     def check(self, now: float) -> None:
-        """Raise TokenInvalid or TokenExpired unless it is in force; now in epoch seconds."""
-        if self.disabled:
+        """Raises TokenInvalid if it is disabled, TokenExpired if it has expired; now in epoch seconds."""
+        if self.disabled:  # the text for unknown credentials: nobody can tell the two apart
             raise TokenInvalid("the credential is not known")
         if self.expires_at is not None:
             check_expiry(self.expires_at, now)
@@ -90,23 +99,28 @@ class Credential:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """A proved credential: acts in its project and in no other."""
+    """Who sent a request, by a credential that was proved. It may act in its own project only."""
 
     project: str
     scopes: frozenset[str]
     credential: str  # its id
 
     def need(self, needed: Scope | Access) -> None:
+        """Raises ScopeMissing if the caller lacks a scope."""
         if isinstance(needed, Scope) and needed not in self.scopes:
             raise ScopeMissing(f"the credential lacks the scope {needed}")
 
     def need_project(self, project: str) -> None:
+        """Raises OtherProject if the project is not the caller's."""
         if project != self.project:
             raise OtherProject("the project in the path is not the credential's")
 
 
 def prove(credential: Credential | None, now: float, scopes: Iterable[str] | None = None) -> Caller:
-    """The caller whom a looked-up credential stands for, with no more than these scopes; now in epoch seconds."""
+    """The caller with this credential, limited to `scopes` if they are given; now in epoch seconds.
+
+    Raises TokenInvalid if the credential is None or disabled, TokenExpired if it has expired.
+    """
     if credential is None:
         raise TokenInvalid("the credential is not known")
     credential.check(now)
@@ -115,29 +129,26 @@ def prove(credential: Credential | None, now: float, scopes: Iterable[str] | Non
 
 
 def check_expiry(expires_at: int, now: float) -> None:
+    """Raises TokenExpired from `expires_at` on; both in epoch seconds."""
     if expires_at <= now:
         raise TokenExpired(f"expires_at: {datetime.fromtimestamp(expires_at, UTC):%Y-%m-%dT%H:%M:%SZ}")
 
 
-# Where a credential is kept: the key of its row.
-
-
 def token_place(kind: Kind, token: str) -> str:
-    """Of a token that is known only as its hash."""
+    """The key of a token's item, which holds only its hash."""
     return f"{kind}/{hashlib.sha256(f'{kind}:{token}'.encode(errors='surrogatepass')).hexdigest()}"
 
 
 def access_key_place(access_key: str) -> str:
+    """The key of an access key's item."""
     return f"{Kind.ACCESS_KEY}/{access_key}"
 
 
-USER_SLOTS: Final = (1, 2)  # a user has as many passwords while one replaces the other
+def user_place(id: str, slot: int) -> str:
+    """The key of the item of a user's password; slot is one of USER_SLOTS."""
+    return f"{Kind.USER}/{id}/{slot}"
 
 
 def user_id(name: str) -> str:
-    """What a user is called where a client asks for an id: 32 hex digits."""
+    """The id of a user, made of its name: 32 hex digits."""
     return hashlib.sha256(f"user:{name}".encode(errors="surrogatepass")).hexdigest()[:32]
-
-
-def user_place(id: str, slot: int) -> str:
-    return f"{Kind.USER}/{id}/{slot}"

@@ -1,4 +1,4 @@
-"""Who sent a request: proved by a signature, by X-Auth-Token, or by Kuscia's Token."""
+"""Proof of a request: who sent it, by a signature, by X-Auth-Token, or by Kuscia's Token (docs/apis.md#identity)."""
 
 import base64
 import binascii
@@ -13,28 +13,30 @@ from logkeep.identity.signature import Authorization, SignedRequest, is_signatur
 from logkeep.identity.token_key_store import token_keys
 from logkeep.identity.tokens import looks_issued, read
 
-TOKEN_MAX: Final = 100_000  # characters, seed 004
-_HEADER: Final = {Kind.TOKEN: "x-auth-token", Kind.KUSCIA_TOKEN: "token"}
+TOKEN_MAX: Final = 100_000  # characters: the published maximum of X-Auth-Token (docs/apis.md#codearts-check)
+_HEADERS: Final = {Kind.TOKEN: "x-auth-token", Kind.KUSCIA_TOKEN: "token"}
 
 
 def caller_of(event: Mapping[str, Any], headers: Mapping[str, str], kind: Kind, *, unsigned_body: bool) -> Caller:
-    """The caller of a payload-2.0 event; raise Unauthenticated where nothing proves one.
+    """The sender of a request, given as an event of payload 2.0 and its headers by lower-case name.
 
-    A signature counts before a token that comes with it, as SDKs sign whatever else they send.
+    `kind` is TOKEN, which also allows a signature, or KUSCIA_TOKEN. `unsigned_body` allows a signature that leaves out
+    the body. If a signature and a token are sent, the signature counts: SDKs sign requests whatever else they send.
+    Raises a subclass of Unauthenticated if nothing proves the sender.
     """
     authorization = headers.get("authorization", "")
     if kind is Kind.TOKEN and is_signature(authorization):
         return _by_signature(event, headers, authorization, unsigned_body=unsigned_body)
-    token = headers.get(_HEADER[kind], "")
+    token = headers.get(_HEADERS[kind], "")
     if not token or len(token) > TOKEN_MAX:
         raise TokenMissing("")
     if kind is Kind.TOKEN and looks_issued(token):
         return _by_issued_token(token)
-    return prove(credential_store().at(token_place(kind, token)), time.time())
+    return _by_stored_token(kind, token)
 
 
 def body_of(event: Mapping[str, Any]) -> bytes:
-    """The bytes of the body, as far as the gateway handed them over; raise Invalid where they are no base64."""
+    """The body of a request, as the gateway passed it on. Raises Invalid if it is marked as base64 but is not."""
     body = event.get("body") or ""
     if not event.get("isBase64Encoded"):
         return str(body).encode(errors="surrogatepass")
@@ -69,10 +71,16 @@ def _by_signature(
 
 
 def _by_issued_token(token: str) -> Caller:
+    """The user that logged in for a token."""
     now = time.time()
     claims = read(token, token_keys().find, now)
     credential = credential_store().at(claims.place)
-    # A password that was deleted, or replaced at its place, ends the tokens that it gave.
+    # A token ends with the password that it was issued for: when that is deleted, or replaced at its place.
     if credential is None or (credential.id, credential.project) != (claims.credential_id, claims.project):
         raise TokenInvalid("the credential is not known")
     return prove(credential, now, claims.scopes)
+
+
+def _by_stored_token(kind: Kind, token: str) -> Caller:
+    """The holder of a token that logkeep-admin made."""
+    return prove(credential_store().at(token_place(kind, token)), time.time())

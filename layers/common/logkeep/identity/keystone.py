@@ -1,7 +1,7 @@
 """The part of Keystone's identity API, version 3, that password clients and the vendors' SDKs use.
 
-There is one domain, and a credential belongs to one project: whatever a client calls them, these are meant. Clouds name
-their projects after regions, so a project answers to any name; an id must be its own.
+There is one domain, and a credential belongs to one project. Any name that a client gives them is accepted, since
+clouds name projects after regions. A project id must be the credential's own.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from logkeep.errors import LoginRefused
 from logkeep.identity.credentials import Caller, user_id
 from logkeep.identity.tokens import Claims
 
-# Service types of OpenStack catalogs, and where each begins.
+# The base URL of each service type in an OpenStack catalog.
 _CATALOG: Final = {
     "identity": "{base}/v3",
     "css": "{base}/v1.0/{project}",
@@ -73,8 +73,8 @@ class _Scope(_Request):
 
 class _Auth(_Request):
     identity: _Identity
-    # What is not scoped is for the user's project as well.
-    scope: Annotated[_Scope | None, BeforeValidator(lambda given: None if given == "unscoped" else given)] = None
+    # A login without a scope is for the user's project too.
+    scope: Annotated[_Scope | None, BeforeValidator(lambda scope: None if scope == "unscoped" else scope)] = None
 
 
 class Login(_Request):
@@ -96,16 +96,22 @@ class Login(_Request):
         return self.auth.scope.project if self.auth.scope else _Project()
 
     def check_project(self, project: str) -> None:
-        """Raise LoginRefused where the login is for another project than the user's."""
+        """Raises LoginRefused if the login is for a project other than the user's."""
         if self.project.id not in {None, project}:
             raise LoginRefused("The user has no such project.")
 
 
+class ProjectQuery(_Request):
+    """The query of `GET /v3/projects`."""
+
+    name: Name | None = None
+
+
 def token_document(login: Login, claims: Claims, user_name: str, base: str, region: str) -> dict[str, Any]:
-    """The body of a login's answer; its catalog leads every service back to `base`, a URL without a path."""
+    """The body of a login's answer. Its catalog places every service at `base`, a URL without a path."""
     user, project = login.auth.identity.password.user, login.project
     name = project.name or claims.project
-    # Projects are named `{region}` or `{region}_{name}`, and clients look for endpoints in that region.
+    # Clients name projects `{region}` or `{region}_{name}`, and look for endpoints in that region.
     regions = sorted({region, name.partition("_")[0]})
     return {
         "token": {
@@ -120,12 +126,8 @@ def token_document(login: Login, claims: Claims, user_name: str, base: str, regi
     }
 
 
-class ProjectQuery(_Request):
-    name: Name | None = None
-
-
 def project_list(caller: Caller, query: ProjectQuery, base: str) -> dict[str, Any]:
-    """The body of `GET /v3/projects`: the one project of the caller, under the name that was asked for."""
+    """The body of `GET /v3/projects`: the caller's one project, with the name in the query."""
     project = {
         "id": caller.project,
         "name": query.name or caller.project,
@@ -140,13 +142,13 @@ def project_list(caller: Caller, query: ProjectQuery, base: str) -> dict[str, An
 
 
 def version_document(base: str) -> dict[str, Any]:
-    """What `GET /v3` answers."""
+    """The body of `GET /v3`."""
     links = [{"rel": "self", "href": f"{base}/v3/"}]
     return {"version": {**_VERSION, "media-types": [_MEDIA_TYPE], "links": links}}
 
 
 def version_list(base: str) -> dict[str, Any]:
-    """What `GET /` answers, with status 300."""
+    """The body of `GET /`, sent with status 300."""
     return {"versions": {"values": [version_document(base)["version"]]}}
 
 
@@ -159,8 +161,8 @@ def _service(kind: str, base: str, project: str, regions: Sequence[str]) -> dict
     return {"id": kind, "name": kind, "type": kind, "endpoints": endpoints}
 
 
-def _domain(asked: _Domain) -> dict[str, str]:
-    return {"id": asked.id or "default", "name": asked.name or "Default"}
+def _domain(domain: _Domain) -> dict[str, str]:
+    return {"id": domain.id or "default", "name": domain.name or "Default"}
 
 
 def _time(seconds: int) -> str:

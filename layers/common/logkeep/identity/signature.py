@@ -1,7 +1,7 @@
-"""SDK-HMAC-SHA256, the signature of the vendors' SDKs: reading one, and telling whether it is right.
+"""Verifies SDK-HMAC-SHA256, the signature of the vendors' SDKs.
 
-A request is signed with the secret access key itself; there is no key derived per day or service. The canonical form is
-that of huaweicloudsdkcore (signer.py) and of the published API request signing guide.
+A request is signed with the secret access key itself; no key is derived per day or service. The canonical form is the
+one of huaweicloudsdkcore (signer.py) and of the published API Request Signing Guide (docs/apis.md#identity).
 """
 
 import hashlib
@@ -17,30 +17,30 @@ from urllib.parse import quote, unquote_to_bytes
 from logkeep.errors import SignatureRefused
 
 ALGORITHM: Final = "SDK-HMAC-SHA256"
-SKEW_MAX: Final = 15 * 60  # seconds, signing guide
+SKEW_MAX: Final = 15 * 60  # seconds, from the signing guide
 _FAIL: Final = "verify aksk signature fail"
-_NAME: Final = r"[A-Za-z0-9!#$%&'*+.^_`|~-]+"  # of a header, RFC 9110
+_HEADER_NAME: Final = r"[A-Za-z0-9!#$%&'*+.^_`|~-]+"  # RFC 9110
 _AUTHORIZATION: Final = re.compile(
     rf"{ALGORITHM} +Access=(?P<access_key>[A-Za-z0-9_-]{{1,128}}), *"
-    rf"SignedHeaders=(?P<signed_headers>{_NAME}(?:;{_NAME})*), *Signature=(?P<signature>[0-9a-f]{{64}})"
+    rf"SignedHeaders=(?P<signed_headers>{_HEADER_NAME}(?:;{_HEADER_NAME})*), *Signature=(?P<signature>[0-9a-f]{{64}})"
 )
 _OTHER_ALGORITHMS: Final = re.compile(r"(?:SDK|V11)-[A-Z0-9-]+")
 _DATE: Final = re.compile(r"[0-9]{8}T[0-9]{6}Z")
 _MUST_BE_SIGNED: Final = ("host", "x-sdk-date")
-_SIGNED_MAX: Final = 64  # SDKs sign five; what they name is hashed for every candidate below
+_SIGNED_MAX: Final = 64  # headers: SDKs sign five, and verify() hashes them for each candidate
 _UNSIGNED: Final = "UNSIGNED-PAYLOAD"
 _EMPTY_HASH: Final = hashlib.sha256(b"").hexdigest()
 _DEFAULT_PORTS: Final = (":443", ":80")
 
 
 def is_signature(authorization: str) -> bool:
-    """Whether a header claims to be a signature of the vendors' family, of this algorithm or another."""
+    """Whether an Authorization header names an algorithm of the vendors, this one or another."""
     return _OTHER_ALGORITHMS.match(authorization) is not None
 
 
 @dataclass(frozen=True, slots=True)
 class Authorization:
-    """The header of that name, taken apart."""
+    """The parts of an Authorization header."""
 
     access_key: str
     signed_headers: str
@@ -48,7 +48,7 @@ class Authorization:
 
     @classmethod
     def parse(cls, text: str) -> "Authorization":
-        """Raise SignatureRefused unless text is a signature of this algorithm over at least host and date."""
+        """Raises SignatureRefused unless text is a signature of this algorithm over at least host and date."""
         found = _AUTHORIZATION.fullmatch(text)
         if not found:
             other = _OTHER_ALGORITHMS.match(text)
@@ -66,28 +66,28 @@ class Authorization:
 
     @property
     def names(self) -> list[str]:
-        """Of the signed headers, in lower case."""
+        """The names of the signed headers, in lower case."""
         return self.signed_headers.lower().split(";")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignedRequest:
-    """A request as it arrived: raw path and query string, names of headers in lower case, the body's bytes."""
+    """A request as it arrived. Names of headers are in lower case."""
 
     method: str
-    path: str
-    query: str
+    path: str  # raw
+    query: str  # raw
     headers: Mapping[str, str]
-    domain: str  # that the gateway serves the request under
+    domain: str  # the gateway's own
     body: bytes
 
 
 def verify(
     given: Authorization, request: SignedRequest, secret: str, now: float, *, unsigned_body: bool = False
 ) -> None:
-    """Raise SignatureRefused unless the request was signed with this secret within the last (or next) 15 minutes.
+    """Raises SignatureRefused unless the request is signed with this secret, at most 15 minutes before or after `now`.
 
-    `now` is in epoch seconds. A body that is not signed is taken only with `unsigned_body`, and never if it is JSON.
+    `now` is in epoch seconds. An unsigned body is accepted only with `unsigned_body`, and never if it is JSON.
     """
     date = request.headers.get("x-sdk-date", "")
     _check_date(date, now)
@@ -102,19 +102,19 @@ def verify(
 
 
 def signature_of(canonical_request: str, date: str, secret: str) -> str:
-    """The signature, in hex, of a canonical request that was made at `date` (YYYYMMDDTHHMMSSZ)."""
+    """The signature, in hex, of a canonical request with this `date` (YYYYMMDDTHHMMSSZ)."""
     digest = hashlib.sha256(_bytes(canonical_request)).hexdigest()
     return hmac.new(_bytes(secret), _bytes(f"{ALGORITHM}\n{date}\n{digest}"), hashlib.sha256).hexdigest()
 
 
 def canonical_path(path: bytes) -> str:
-    """A decoded path, each segment encoded anew; it ends with a slash, whether the request's did or not."""
+    """The canonical form of a decoded path: each segment percent-encoded, always with a slash at the end."""
     encoded = "/".join(quote(segment, safe="~") for segment in path.split(b"/"))
     return encoded if encoded.endswith("/") else f"{encoded}/"
 
 
 def canonical_query(raw: str) -> str:
-    """A raw query string, decoded (a plus is a plus), sorted by name and value, and encoded anew."""
+    """The canonical form of a raw query string: decoded (a plus stays a plus), sorted by name and value, encoded."""
     pairs = []
     for pair in raw.split("&"):
         name, _, value = pair.partition("=")
@@ -124,23 +124,23 @@ def canonical_query(raw: str) -> str:
 
 
 def _paths(path: str) -> Iterator[str]:
-    """The path that was signed: an HTTP API hands it over decoded, a function URL as it was sent.
+    """The paths that the client may have signed: an HTTP API passes the path on decoded, a function URL as it was sent.
 
-    What tells the two apart is nothing that a client signs, so either is taken. They differ only where a path holds a
-    percent sign, which no id does.
+    Nothing that a client signs tells the two apart, so both are tried. They differ only in paths with a percent sign,
+    which no id contains.
     """
     yield from dict.fromkeys((canonical_path(_bytes(path)), canonical_path(_decoded(path))))
 
 
 def _hosts(request: SignedRequest) -> Iterator[str]:
-    """What the client may have signed as host: it signs its endpoint's port, and a proxy may drop a default one."""
+    """The hosts that the client may have signed: it signs its endpoint's port, and a proxy may drop a default port."""
     sent = request.headers.get("host", "")
     bare = next((sent.removesuffix(port) for port in _DEFAULT_PORTS if sent.endswith(port)), sent)
     yield from dict.fromkeys((sent, bare, *(bare + port for port in _DEFAULT_PORTS), request.domain))
 
 
 def _readings(headers: Mapping[str, str]) -> list[Mapping[str, str]]:
-    """The headers as they were handed over, and as UTF-8, which is what the SDKs send, if a gateway read Latin-1."""
+    """The headers as they were passed on and, if a gateway read them as Latin-1, as the UTF-8 that SDKs send."""
     as_utf_8 = {name: _as_utf_8(value) for name, value in headers.items()}
     return [headers] if as_utf_8 == headers else [headers, as_utf_8]
 
@@ -164,16 +164,16 @@ def _canonical_headers(given: Authorization, headers: Mapping[str, str]) -> str:
 def _payload_hash(given: Authorization, request: SignedRequest, *, unsigned_body: bool) -> str:
     if not request.body:
         return _EMPTY_HASH
-    told = request.headers.get("x-sdk-content-sha256")
-    real = hashlib.sha256(request.body).hexdigest()
-    if told is None or told.lower() == real:
-        return told or real
-    if told != _UNSIGNED:
+    claimed = request.headers.get("x-sdk-content-sha256")
+    actual = hashlib.sha256(request.body).hexdigest()
+    if claimed is None or claimed.lower() == actual:
+        return claimed or actual
+    if claimed != _UNSIGNED:
         raise SignatureRefused(f"{_FAIL}, x-sdk-content-sha256 is not the hash of the body")
     is_json = "json" in request.headers.get("content-type", "").lower()
     if is_json or not unsigned_body or "x-sdk-content-sha256" not in given.names:
         raise SignatureRefused(f"{_FAIL}, the body must be signed")
-    return told
+    return claimed
 
 
 def _check_date(date: str, now: float) -> None:
@@ -189,7 +189,7 @@ def _check_date(date: str, now: float) -> None:
 
 
 def _bytes(text: str) -> bytes:
-    # Whatever a client sends has bytes: half of a surrogate pair only makes its signature wrong.
+    # Half of a surrogate pair must not fail here: it only makes the signature wrong.
     return text.encode(errors="surrogatepass")
 
 

@@ -1,6 +1,6 @@
 """The keys that tokens are signed with: the current and the previous version of a secret in Secrets Manager.
 
-To rotate is to put a new version: tokens of the version before stay good, those of the one before that do not.
+A new version of the secret rotates the keys. Tokens signed with the previous version stay valid, older ones do not.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ from logkeep.settings import settings
 if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
 
-CACHED_FOR: Final = 300.0  # seconds in which a key that was rotated away is still taken
-_ASKED_AGAIN_AFTER: Final = 5.0  # seconds; key ids come out of tokens that are not proved yet
+CACHED_FOR: Final = 300.0  # seconds for which a key that was rotated out is still accepted
+# Seconds between reads for unknown key ids: anyone can send such ids, since they come from tokens not yet verified.
+_REREAD_AFTER: Final = 5.0
 
 
 class TokenKeys:
@@ -26,23 +27,23 @@ class TokenKeys:
         self._secret_id = secret_id
         self._keys: list[SigningKey] = []
         self._read_at = float("-inf")
-        self._asked_again = False
+        self._reread = False
 
     def current(self) -> SigningKey:
-        """What new tokens are signed with."""
+        """The key that new tokens are signed with."""
         if time.monotonic() - self._read_at > CACHED_FOR:
             self._read()
         return self._keys[0]
 
     def find(self, id: str) -> SigningKey | None:
-        """A key that is still good; one that is not known may just have come, so it is looked for once more."""
+        """A valid key by its id. An unknown id may name a new key, so the secret is read again."""
         age = time.monotonic() - self._read_at
         if age > CACHED_FOR:
             self._read()
-            self._asked_again = False
-        if id not in self._known and (not self._asked_again or age > _ASKED_AGAIN_AFTER):
+            self._reread = False
+        if id not in self._known and (not self._reread or age > _REREAD_AFTER):
             self._read()
-            self._asked_again = True
+            self._reread = True
         return self._known.get(id)
 
     @property

@@ -1,4 +1,4 @@
-"""Tokens that a login gives out: JSON Web Tokens, HS256, good for a day; nothing is stored of them."""
+"""Tokens that a login issues: JSON Web Tokens, HS256, valid for a day. They are not stored."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class SigningKey:
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """What a token says: a credential at its place in the table, by its id, and what it could do at login."""
+    """The content of a token: a credential by place and id, and its project and scopes at the login."""
 
     place: str
     credential_id: str
@@ -33,12 +33,12 @@ class Claims:
 
 
 def looks_issued(token: str) -> bool:
-    """Whether a token can be one of these: those that are kept hashed have no dots."""
+    """Whether a token has the form of an issued one. Tokens that are stored as hashes have no dots."""
     return token.count(".") == 2
 
 
 def claims_for(credential: Credential, place: str, now: float) -> Claims:
-    """Of a token that is issued now; it ends no later than its credential."""
+    """The claims of a token issued at `now` (epoch seconds). It expires no later than its credential."""
     expires_at = min(int(now) + LIFETIME, credential.expires_at or int(now) + LIFETIME)
     return Claims(place, credential.id, credential.project, credential.scopes, int(now), expires_at)
 
@@ -57,15 +57,15 @@ def issue(claims: Claims, key: SigningKey) -> str:
 
 
 def read(token: str, key_of: Callable[[str], SigningKey | None], now: float) -> Claims:
-    """The claims of a token that was signed with a key that key_of knows by its id.
+    """The claims of a token, whose key `key_of` finds by its id; now in epoch seconds.
 
-    Raises TokenInvalid or TokenExpired; now in epoch seconds.
+    Raises TokenInvalid if the signature or its key is wrong, TokenExpired if the token is too old.
     """
     try:
         key = key_of(str(jwt.get_unverified_header(token).get("kid", "")))
         if key is None:
-            raise TokenInvalid("signed with a key that is not valid any more")
-        # Its times are checked below, by the caller's clock.
+            raise TokenInvalid("the token is signed with a key that is no longer valid")
+        # The expiry is checked below, against `now`.
         found: dict[str, Any] = jwt.decode(
             token,
             key.secret,
@@ -74,6 +74,6 @@ def read(token: str, key_of: Callable[[str], SigningKey | None], now: float) -> 
             options={"verify_exp": False, "verify_iat": False, "require": ["exp", "iat", "sub", "cid", "prj", "scp"]},
         )
     except (jwt.PyJWTError, ValueError) as error:
-        raise TokenInvalid("not a token of this service") from error
+        raise TokenInvalid("this service did not issue the token") from error
     check_expiry(found["exp"], now)
     return Claims(found["sub"], found["cid"], found["prj"], frozenset(found["scp"]), found["iat"], found["exp"])

@@ -1,1 +1,1 @@
-"""What every HTTP function shares: the App, error bodies, delivery, audit. May import identity and all below it."""
+"""What all HTTP functions share: App, parsing, errors, delivery, audit. May import identity and all below it."""

@@ -1,4 +1,4 @@
-"""One line per request: who asked what, with which outcome, and what it used; it carries the metrics too (EMF)."""
+"""The audit: one log line per request with caller, route, outcome and use of AWS, and the metrics in EMF."""
 
 import time
 from collections.abc import Mapping
@@ -14,40 +14,41 @@ from logkeep.identity.credentials import Caller
 from logkeep.settings import settings
 
 NAMESPACE: Final = "Logkeep"
-NOBODY: Final = "-"
-_TEXT_MAX: Final = 512  # characters of what a client chooses
+NO_CALLER: Final = "-"  # in place of a project or credential
+_TEXT_MAX: Final = 512  # characters of text from a client
 
 
 class Ending(StrEnum):
     """How the body of a streamed answer ended."""
 
     COMPLETE = "complete"
-    LEFT = "left"  # by its client
+    LEFT = "left"  # the client closed the connection
     FAILED = "failed"
 
 
 @dataclass(slots=True)
 class Outcome:
-    """What is learnt of a request while it is answered."""
+    """Facts of a request for the audit, collected while it is answered."""
 
     started: float
     caller: Caller | None = None
     error: LogkeepError | None = None
-    linked: int = 0  # bytes of a file that a link was given for
+    linked: int = 0  # bytes of a file that the answer links to
     sent: int = 0  # bytes of a streamed body
-    ending: Ending | None = None  # where the answer is streamed
+    ending: Ending | None = None  # None if the answer is not streamed
 
     @classmethod
     def start(cls) -> "Outcome":
-        usage.taken()
+        """Start to measure a request."""
+        usage.drain()
         return cls(time.monotonic())
 
 
 def line_of(function: str, event: Mapping[str, Any], answer: Mapping[str, Any], outcome: Outcome) -> dict[str, Any]:
-    """The fields of the line. No header, query string or answer is among them: they hold tokens and signed URLs."""
+    """The fields of a request's line. Headers, query string and answer are left out: they contain tokens and links."""
     context, caller = event["requestContext"], outcome.caller
     status = int(answer["statusCode"])
-    project = caller.project if caller else NOBODY
+    project = caller.project if caller else NO_CALLER
     size = _size(answer.get("body"), answer.get("isBase64Encoded")) if outcome.ending is None else outcome.sent
     sent = {
         "Requests": 1,
@@ -58,7 +59,7 @@ def line_of(function: str, event: Mapping[str, Any], answer: Mapping[str, Any], 
     fields = {
         "function": function,
         "project": project,
-        "credential": caller.credential if caller else NOBODY,
+        "credential": caller.credential if caller else NO_CALLER,
         "source_ip": context["http"]["sourceIp"],
         "user_agent": _text(context["http"].get("userAgent", "")),
         "method": context["http"]["method"],
@@ -70,7 +71,7 @@ def line_of(function: str, event: Mapping[str, Any], answer: Mapping[str, Any], 
         "bytes_linked": outcome.linked,
         "ended": outcome.ending,
         "duration_ms": round((time.monotonic() - outcome.started) * 1000, 1),
-        "used": usage.taken(),
+        "used": usage.drain(),
         "request_id": context["requestId"],
     }
     by_project = {"project": project} if settings().project_metrics else {}
@@ -79,7 +80,7 @@ def line_of(function: str, event: Mapping[str, Any], answer: Mapping[str, Any], 
 
 def _metrics(values: Mapping[str, float], dimensions: Mapping[str, str]) -> dict[str, Any]:
     metrics = EphemeralMetrics(namespace=NAMESPACE)
-    metrics.service = ""  # else it would be a dimension, too
+    metrics.service = ""  # otherwise it becomes a dimension
     for dimension, text in dimensions.items():
         metrics.add_dimension(dimension, text)
     for metric, value in values.items():
@@ -87,14 +88,14 @@ def _metrics(values: Mapping[str, float], dimensions: Mapping[str, str]) -> dict
     return dict(metrics.serialize_metric_set())
 
 
-def _text(told: object) -> str:
-    """What a client chose, in one line that any reader shows as it is: no control, no half of a surrogate pair."""
-    text = str(told)[:_TEXT_MAX]
+def _text(value: object) -> str:
+    """Text from a client, cut, in one line: control characters and halves of surrogate pairs are replaced."""
+    text = str(value)[:_TEXT_MAX]
     return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in text)
 
 
 def _size(body: str | None, is_base64: bool | None) -> int:
-    """Bytes of a body as it is sent, without decoding it."""
+    """The bytes of a body as it is sent; base64 is not decoded for it."""
     if not body:
         return 0
     return len(body) // 4 * 3 - body[-2:].count("=") if is_base64 else len(body.encode(errors="surrogatepass"))

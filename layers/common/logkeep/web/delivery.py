@@ -1,4 +1,4 @@
-"""How a file reaches its client: in the answer, by a link, or not at all (DESIGN section 4)."""
+"""How a file reaches its client: in the answer, by a link, or not at all (docs/files.md)."""
 
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -9,15 +9,16 @@ from logkeep.limits import ANSWER_MAX
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
-    """What a client can take."""
+class Client:
+    """The client of a request: which answers it can take."""
 
     wants_json: bool
     takes_gzip: bool
-    is_signed: bool  # by an SDK that follows no redirect and takes one for an empty success
+    is_signed: bool  # by an SDK, which does not follow redirects and treats one as an empty success
 
     @classmethod
-    def of(cls, accept: str, accept_encoding: str, authorization: str) -> "Ask":
+    def of(cls, accept: str, accept_encoding: str, authorization: str) -> "Client":
+        """The client that sends these headers; the texts may be empty."""
         types = _accepted(accept)
         codings = _accepted(accept_encoding)
         return cls(
@@ -28,42 +29,45 @@ class Ask:
 
 
 class Way(Enum):
+    """The ways of a file to its client."""
+
     ANSWER = auto()
     LINK = auto()  # JSON with a URL
     REDIRECT = auto()
     REFUSE = auto()
 
 
-def way(ask: Ask, size: int) -> Way:
-    if ask.wants_json:
-        return Way.LINK
-    if size <= ANSWER_MAX:
-        return Way.ANSWER
-    return Way.REFUSE if ask.is_signed else Way.REDIRECT
-
-
 class Link(BaseModel):
-    """Where a file can be fetched; raw_size (bytes) and crc32 are of what is left when content_encoding is undone."""
+    """The answer with a file's URL. raw_size and crc32 describe the file after content_encoding is undone."""
 
     url: str
     expires_at: int  # epoch milliseconds
-    size: int
-    raw_size: int
-    crc32: str
+    size: int  # bytes
+    raw_size: int  # bytes
+    crc32: str  # hex
     filename: str
     content_type: str
     content_encoding: str | None
 
 
 class Pending(BaseModel):
-    """A file that is being built; ask again."""
+    """The answer while a file is being built."""
 
     state: str = "building"
     retry_after: int  # seconds
 
 
+def way(client: Client, size: int) -> Way:
+    """The way of a file of `size` bytes, as sent, to a client."""
+    if client.wants_json:
+        return Way.LINK
+    if size <= ANSWER_MAX:
+        return Way.ANSWER
+    return Way.REFUSE if client.is_signed else Way.REDIRECT
+
+
 def _accepted(header: str) -> dict[str, float]:
-    """The values of an Accept-like header with their q, in lower case."""
+    """The values of an Accept or Accept-Encoding header in lower case, with their weights (RFC 9110 12.4.2)."""
     values = {}
     for part in header.lower().split(","):
         value, *parameters = (piece.strip() for piece in part.split(";"))

@@ -1,4 +1,4 @@
-"""TODO."""
+"""The Lambda handlers of HTTP functions: every answer carries its request's id, every request leaves an audit line."""
 
 import base64
 from collections.abc import Callable, Generator, Iterator, Mapping
@@ -11,17 +11,14 @@ from logkeep.web.app import App, logger, release
 from logkeep.web.audit import Ending, Outcome, line_of
 from logkeep_runtime import Streamed
 
+_REQUEST_ID: Final = ("X-Request-Id", "X-Openstack-Request-Id")  # read by Huawei's and OpenStack's clients
+
 type Handler = Callable[[dict[str, Any], LambdaContext], dict[str, Any]]
-
-
 type StreamHandler = Callable[[dict[str, Any], LambdaContext], Streamed]
 
 
-_REQUEST_ID: Final = ("X-Request-Id", "X-Openstack-Request-Id")  # where Huawei's and OpenStack's clients look for it
-
-
 def entrypoint(app: App) -> Handler:
-    """The Lambda handler of an app; every answer carries its request's id, and every request leaves a line."""
+    """The handler of a function of the HTTP API."""
 
     @logger.inject_lambda_context(correlation_id_path=correlation_paths.API_GATEWAY_HTTP, clear_state=True)
     def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
@@ -33,16 +30,16 @@ def entrypoint(app: App) -> Handler:
 
 
 def stream_entrypoint(app: App) -> StreamHandler:
-    """The same for the streaming runtime; the line is written when the last byte is out."""
+    """The handler of a function with a function URL, for logkeep_runtime. The audit line follows the last byte."""
 
     @logger.inject_lambda_context(correlation_id_path=correlation_paths.API_GATEWAY_HTTP, clear_state=True)
     def stream_handler(event: dict[str, Any], context: LambdaContext) -> Streamed:
         answer = _resolve(app, event, context, streams=True)
         body = answer["body"]
         chunks = body if isinstance(body, Iterator) else iter((_bytes_of(answer),))
-        told = _told(app, event, answer, chunks)
-        next(told)  # from here on its end is told, also where nobody takes a byte
-        return Streamed(int(answer["statusCode"]), answer["headers"], told)
+        audited = _audited(app, event, answer, chunks)
+        next(audited)  # from here on its end leaves a line, even if no byte is taken
+        return Streamed(int(answer["statusCode"]), answer["headers"], audited)
 
     return stream_handler
 
@@ -50,7 +47,7 @@ def stream_entrypoint(app: App) -> StreamHandler:
 def _resolve(app: App, event: dict[str, Any], context: LambdaContext, *, streams: bool) -> dict[str, Any]:
     app.outcome = Outcome.start()
     app.streams = streams
-    # HTTP APIs are said to route /x/ as /x, and hand it over as it came.
+    # HTTP APIs are said to route /x/ as /x, but pass the path on as it was sent.
     path = event["rawPath"].removesuffix("/") or "/"
     answer = app.resolve({**event, "rawPath": path}, context)
     for name in _REQUEST_ID:
@@ -58,8 +55,8 @@ def _resolve(app: App, event: dict[str, Any], context: LambdaContext, *, streams
     return answer
 
 
-def _told(app: App, event: dict[str, Any], answer: dict[str, Any], chunks: Iterator[bytes]) -> Generator[bytes]:
-    """Nothing, then the chunks; how they ended is told in the request's line."""
+def _audited(app: App, event: dict[str, Any], answer: dict[str, Any], chunks: Iterator[bytes]) -> Generator[bytes]:
+    """An empty chunk, then the chunks. However they end, the audit line is written."""
     app.outcome.ending = Ending.LEFT
     try:
         yield b""
@@ -77,8 +74,6 @@ def _told(app: App, event: dict[str, Any], answer: dict[str, Any], chunks: Itera
 
 
 def _bytes_of(answer: Mapping[str, Any]) -> bytes:
-    """An ordinary body; where there is none, white space that no client minds, since streams without a byte are said to
-    hang.
-    """
+    """The body of an ordinary answer. An empty one becomes a newline, since streams without a byte are said to hang."""
     body = str(answer["body"] or "")
     return (base64.b64decode(body) if answer["isBase64Encoded"] else body.encode()) or b"\n"

@@ -1,4 +1,9 @@
-"""The published services: each answers errors in its own code family (docs: wire facts, section 5)."""
+"""Statuses and bodies of errors. Each API answers errors with its own codes (docs/apis.md#errors).
+
+An API's codes.py makes one Service: its code and text for each class of logkeep.errors. Its functions pass the Service
+to their App, which answers errors with it. An error without a code of its own has the code of its nearest base class.
+`{}` in a text stands for the detail, str(error).
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,6 +12,8 @@ from typing import Any, Final
 
 from logkeep import errors
 from logkeep.errors import LogkeepError
+
+type Codes = Mapping[type[LogkeepError], tuple[str, str]]  # code and text
 
 STATUS: Final[Mapping[type[LogkeepError], HTTPStatus]] = {
     errors.Invalid: HTTPStatus.BAD_REQUEST,
@@ -25,9 +32,7 @@ STATUS: Final[Mapping[type[LogkeepError], HTTPStatus]] = {
     LogkeepError: HTTPStatus.INTERNAL_SERVER_ERROR,
 }
 
-type Codes = Mapping[type[LogkeepError], tuple[str, str]]
-
-# What the gateway answers before any service. The braces are for the detail.
+# The vendor's gateway answers these for all APIs, unless an API has a code of its own.
 _GATEWAY: Final[Codes] = {
     errors.TokenMissing: ("APIGW.0301", "Incorrect IAM authentication information: x-auth-token not found"),
     errors.TokenInvalid: ("APIGW.0301", "Incorrect IAM authentication information: decrypt token fail"),
@@ -40,14 +45,14 @@ _GATEWAY: Final[Codes] = {
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """One code family; Keystone's clients read an `error` object besides."""
+    """The error codes of one API. They must include one for LogkeepError."""
 
     name: str
     codes: Codes
-    keystone: bool = False
+    keystone: bool = False  # also answer the `error` object that Keystone's clients read
 
     def error_body(self, error: LogkeepError) -> dict[str, Any]:
-        """`{"error_code", "error_msg"}`; the text is the documented one, with the detail."""
+        """`{"error_code", "error_msg"}`, by the nearest class of the error with a code of the API or the gateway."""
         kinds = [kind for kind in type(error).__mro__ if issubclass(kind, LogkeepError) and kind is not LogkeepError]
         found = [codes[kind] for kind in kinds for codes in (self.codes, _GATEWAY) if kind in codes]
         code, text = found[0] if found else self.codes[LogkeepError]
@@ -59,4 +64,5 @@ class Service:
 
 
 def status_of(error: LogkeepError) -> HTTPStatus:
+    """The status of an error, by its nearest class in STATUS."""
     return next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)

@@ -128,7 +128,7 @@ def close_policy(app: App, cluster_id: str) -> Answer:
 
 
 def start_backup(app: App, cluster_id: str) -> Answer:
-    """Begin a backup now; raise BackupRuns while one runs."""
+    """Begin a backup now; raise BackupInProgress while one runs."""
     store, logs = cluster_of(app, cluster_id)
     cluster, now = store.enabled(logs), now_ms()
     store.start(cluster.new_record(str(uuid.uuid4()), now, "Manual"), now)

@@ -64,7 +64,7 @@ def _answer_whole(app: App, head: Head, texts: Iterable[bytes]) -> Answer:
     """A log's messages in one answer, compressed where the client takes that; raise TooLarge where they do not fit."""
     if head.end > COLLECTED_MAX:
         raise TooLarge(_TOO_LARGE)
-    takes_gzip = app.ask.takes_gzip
+    takes_gzip = app.client.takes_gzip
     packer = zlib.compressobj(5, zlib.DEFLATED, 31) if takes_gzip else None
     body = bytearray()
     empty = True

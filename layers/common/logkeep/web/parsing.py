@@ -1,0 +1,97 @@
+"""Parses requests: query strings and JSON bodies, into models. Errors name fields as the client does."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+from urllib.parse import unquote, unquote_plus
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails, from_json
+
+from logkeep.errors import Invalid, UnsupportedBody
+
+_REPLACEMENT: Final = "\N{REPLACEMENT CHARACTER}".encode()
+
+
+def query_values(raw: str, *, plus_is_blank: bool) -> dict[str, list[str]]:
+    """Every value of every name in a raw query string, in the order of the request."""
+    decode = unquote_plus if plus_is_blank else unquote
+    values: dict[str, list[str]] = {}
+    for pair in raw.split("&"):
+        name, _, value = pair.partition("=")
+        if pair:
+            values.setdefault(decode(name), []).append(decode(value))
+    return values
+
+
+def query_model[M: BaseModel](model: type[M], query: Mapping[str, Sequence[str]], path: Mapping[str, str]) -> M:
+    """The values of a query string and of a path as a model; those of the path win.
+
+    Raises Invalid with the first name that does not fit, or that the model has and the query gives more than once.
+    """
+    values = {}
+    for name, given in query.items():
+        if name in model.model_fields and len(given) > 1:
+            raise Invalid(name, "given more than once")
+        values[name] = given[0]
+    values |= path
+    return _validated(lambda: model.model_validate(values), lambda: values)
+
+
+def json_model[M: BaseModel](model: type[M], body: bytes) -> M:
+    """A JSON body as a model. Raises Invalid with the path of the first name that does not fit."""
+    return _validated(lambda: model.model_validate_json(body), lambda: from_json(body))
+
+
+def check_text(body: bytes, content_length: str | None, *, exact: bool) -> None:
+    """Raises UnsupportedBody if a body that was passed on as text is not what the client sent.
+
+    An HTTP API passes text on as a string, with U+FFFD in the place of bytes that are not UTF-8, which may keep the
+    length. If the body must be `exact`, U+FFFD and an unknown length are refused too.
+    """
+    replaced = exact and _REPLACEMENT in body
+    unknown = content_length is None
+    if replaced or (exact and body and unknown) or (not unknown and content_length != str(len(body))):
+        raise UnsupportedBody("not UTF-8, or of unknown length; send it as application/octet-stream")
+
+
+def _validated[M](validate: Callable[[], M], given: Callable[[], Any]) -> M:
+    """The model; `given` is the plain value that was validated, and is called only if that does not fit."""
+    try:
+        return validate()
+    except ValidationError as error:
+        first = error.errors()[0]
+        # Without a location, the body may not be JSON at all.
+        names = _client_names(first, given()) if first["loc"] else ()
+        raise Invalid(".".join(names) or "request", _reason(first)) from error
+
+
+def _client_names(error: ErrorDetails, value: Any) -> Sequence[str]:
+    """The steps of an error's location that lead through the client's own value.
+
+    pydantic adds steps of its own, such as the name of a union's member, a validator, or [key].
+    """
+    names = []
+    last = len(error["loc"]) - 1
+    for index, step in enumerate(error["loc"]):
+        match value:
+            case dict() if step in value:
+                value = value[step]
+            case list() if isinstance(step, int) and step < len(value):
+                value = value[step]
+            case _ if index < last or error["type"] != "missing":
+                continue
+        names.append(str(step))
+    return names
+
+
+def _reason(error: ErrorDetails) -> str:
+    match error["type"]:
+        case "missing":
+            return "is required"
+        case "extra_forbidden":
+            return "is not a field of this request"
+        case "string_pattern_mismatch":
+            return f"must match {error['ctx']['pattern']}"
+        case "json_invalid" if not error["input"]:
+            return "a body of JSON is required"
+    return error["msg"].removeprefix("Value error, ")
