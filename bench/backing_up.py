@@ -19,6 +19,7 @@ from bench.memory import peak
 from bench.meter import Meter
 from bench.texts import log_text
 from logkeep.aws import clients
+from logkeep.backups.lease_store import Leases
 from logkeep.backups.records import Status
 from logkeep.backups.runs import backup_runs
 from logkeep.backups.store import backup_store
@@ -156,7 +157,7 @@ def _nothing() -> Made:
 def _backup(cluster: str) -> Made:
     store = backup_store(PROJECT, cluster)
     store.enable()
-    store.start(store.cluster(log_store(PROJECT)).new_record(cluster, now_ms(), "Manual"), now_ms())
+    Leases(store).start(store.cluster(log_store(PROJECT)).new_record(cluster, now_ms(), "Manual"), now_ms())
     backup_runs(PROJECT, cluster).go_on(_FOREVER)
     (record,) = store.records()
     if record.status is not Status.SUCCESS:

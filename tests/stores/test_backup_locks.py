@@ -8,11 +8,12 @@ from botocore.exceptions import ClientError
 
 from local.template import Template
 from logkeep.aws.objects import Bucket
+from logkeep.backups.lease_store import Leases
 from logkeep.backups.lock_store import retain, set_legal_hold
 from logkeep.backups.records import Status
 from logkeep.backups.retention_store import Retention, retention
 from logkeep.backups.runs import backup_runs
-from logkeep.backups.settings import LogSettings
+from logkeep.backups.settings import SettingsChange
 from logkeep.backups.store import BackupStore, backup_store
 from logkeep.clock import DAY, now_ms
 from tests.calls import CLUSTER, PROJECT, forget_aws
@@ -37,7 +38,7 @@ def locked(request: pytest.FixtureRequest, emulator: Rewinding, monkeypatch: pyt
 @pytest.fixture
 def store(locked: None) -> BackupStore:
     store = backup_store(PROJECT, CLUSTER)
-    store.open(LogSettings(backup_keep_days=1, full_every=3), now_ms())
+    store.open(SettingsChange(keep_days=1, full_every=3), now_ms())
     return store
 
 
@@ -193,9 +194,9 @@ def test_a_chain_that_is_held_by_one_and_let_go_by_another_at_once_is_locked(
 
 def test_a_failure_has_nothing_to_be_locked_and_is_held_as_a_record(store, keeper) -> None:
     record = begin(store)
-    lease = store.claim(now_ms(), 60)
+    lease = Leases(store).claim(now_ms(), 60)
     assert lease
-    store.finish(lease, record.failed("for the test", now_ms()), None)
+    Leases(store).finish(lease, record.failed("for the test", now_ms()), None)
     keeper.hold("first")
     assert store.record("first").hold
     keeper.let_go("first")

@@ -16,12 +16,12 @@ import pytest
 
 from logkeep.aws import clients
 from logkeep.aws.parts import PART_MIN, Upload
+from logkeep.backups.lease_store import Leases
 from logkeep.backups.records import BackupRecord, Status
 from logkeep.backups.runs import BackupRuns, backup_runs
 from logkeep.backups.store import BackupStore
 from logkeep.clock import now_ms
-from logkeep.errors import BackupRuns as Runs
-from logkeep.errors import Busy
+from logkeep.errors import BackupRunning, Busy
 from logkeep.logid import LogId
 from logkeep.logs.store import log_store
 from tests.calls import CLUSTER, PROJECT
@@ -44,7 +44,7 @@ def fill(times: int = 1) -> None:
 
 def begin(store: BackupStore, id: str = "first", created_at: int = 1000) -> BackupRecord:
     record = store.cluster(log_store(PROJECT)).new_record(id, created_at, "Manual")
-    assert store.start(record, now_ms())
+    assert Leases(store).start(record, now_ms())
     return record
 
 
@@ -141,9 +141,9 @@ def test_a_cluster_may_choose_how_often_a_backup_is_full(store, runs) -> None:
 def test_while_one_backup_runs_no_other_starts(store) -> None:
     first = begin(store)
     other = store.cluster(log_store(PROJECT)).new_record("second", 2000, "Manual")
-    with pytest.raises(Runs):
-        store.start(other, now_ms())
-    assert not store.start(first, now_ms()), "it was started before"
+    with pytest.raises(BackupRunning):
+        Leases(store).start(other, now_ms())
+    assert not Leases(store).start(first, now_ms()), "it was started before"
     assert only(store).id == "first"
 
 
@@ -153,8 +153,8 @@ def test_of_two_that_start_at_once_one_runs(store) -> None:
     def start(id: str) -> Callable[[], str]:
         def attempt() -> str:
             try:
-                return str(store.start(cluster.new_record(id, 1000, "Manual"), now_ms()))
-            except Runs:
+                return str(Leases(store).start(cluster.new_record(id, 1000, "Manual"), now_ms()))
+            except BackupRunning:
                 return "runs"
 
         return attempt
@@ -212,21 +212,21 @@ def _uploads() -> list[Any]:
 def test_a_worker_whose_lease_ended_changes_nothing_any_more(store, runs, objects) -> None:
     fill()
     record = begin(store)
-    slow = store.claim(now_ms(), 60)
+    slow = Leases(store).claim(now_ms(), 60)
     assert slow
-    assert store.claim(now_ms(), 60) is None, "the lease is good"
+    assert Leases(store).claim(now_ms(), 60) is None, "the lease is good"
     expire(store)
     assert not runs.go_on(TIME)
-    assert not store.finish(slow, record.failed("too late", now_ms()), None)
+    assert not Leases(store).finish(slow, record.failed("too late", now_ms()), None)
     restored(objects, only(store))
 
     begin(store, "second", 2000)
-    theirs = store.claim(now_ms(), 60)
+    theirs = Leases(store).claim(now_ms(), 60)
     assert theirs
     assert theirs.fence == slow.fence
-    assert not store.finish(slow, record.failed("of another record", now_ms()), None)
-    store.release(slow, now_ms(), progress=True)
-    assert store.claim(now_ms(), 60) is None, "the second one's lease is as it was"
+    assert not Leases(store).finish(slow, record.failed("of another record", now_ms()), None)
+    Leases(store).release(slow, now_ms(), progress=True)
+    assert Leases(store).claim(now_ms(), 60) is None, "the second one's lease is as it was"
 
 
 def test_two_live_workers_end_with_one_archive(store, runs, objects, monkeypatch) -> None:

@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 
 from logkeep.aws import clients
+from logkeep.backups.lease_store import ASKED_MAX, QUEUED_FOR, Leases
 from logkeep.backups.records import BackupRecord, Status
 from logkeep.backups.retention_store import LEFT_FOR, retention
 from logkeep.backups.runs import BackupRuns
-from logkeep.backups.store import ASKED_MAX, QUEUED_FOR, BackupStore
+from logkeep.backups.store import BackupStore
 from logkeep.clock import now_ms
 from logkeep.errors import Busy, Corrupt
 from logkeep.logid import LogId
@@ -31,7 +32,7 @@ def give_up(store: BackupStore) -> None:
     """Let the schedule ask for a backup until it has failed."""
     now = now_ms() + 1_000_000
     for _ in range(ASKED_MAX + 1):
-        store.ask_again(now)
+        Leases(store).ask_again(now)
         now += QUEUED_FOR + 1000
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from logkeep.aws import clients
+from logkeep.backups.lease_store import Leases
 from logkeep.backups.records import Status
 from logkeep.backups.runs import backup_runs
 from logkeep.backups.store import BackupStore, backup_store
@@ -44,7 +45,7 @@ def append(logs: LogStore, of: LogId, text: bytes) -> None:
 def back_up(store: BackupStore, id: str) -> None:
     number = len(list(store.records()))
     record = store.cluster(log_store(PROJECT)).new_record(id, 1000 + number, "Manual")
-    assert store.start(record, now_ms())
+    assert Leases(store).start(record, now_ms())
     assert not backup_runs(PROJECT, CLUSTER).go_on(900)
     assert store.record(id).status is Status.SUCCESS, store.record(id).failed_msg
 

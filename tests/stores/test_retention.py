@@ -15,7 +15,7 @@ from logkeep.backups.jobs import STALLED_AFTER
 from logkeep.backups.records import BackupRecord, Status
 from logkeep.backups.retention_store import Retention, retention
 from logkeep.backups.runs import BackupRuns
-from logkeep.backups.settings import LogSettings
+from logkeep.backups.settings import SettingsChange
 from logkeep.backups.store import BackupStore, backup_store, record_of
 from logkeep.clock import DAY, now_ms
 from logkeep.errors import Busy, Conflict, RecordNotFound
@@ -35,7 +35,7 @@ AGES = (40, 39, 38, 20, 19, 18, 5)  # days; of three each, the first is full
 @pytest.fixture
 def store(aws) -> BackupStore:
     store = backup_store(PROJECT, CLUSTER)
-    store.open(LogSettings(backup_keep_days=30, full_every=3), now_ms())
+    store.open(SettingsChange(keep_days=30, full_every=3), now_ms())
     return store
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from logkeep.backups.jobs import NOBODY, STALLED_AFTER
+from logkeep.backups.lease_store import Leases
 from logkeep.backups.records import BackupRecord
 from logkeep.backups.runs import backup_runs
 from logkeep.backups.store import BackupStore, backup_store
@@ -39,7 +40,7 @@ def chain(store: BackupStore) -> list[BackupRecord]:
         for name in ("node-1/instance", f"node-{number}/new"):
             text = chance.randbytes(3000).hex().encode()
             append(name, text)
-        store.start(store.cluster(log_store(PROJECT)).new_record(id, 1000 + number, "Manual"), now_ms())
+        Leases(store).start(store.cluster(log_store(PROJECT)).new_record(id, 1000 + number, "Manual"), now_ms())
         backup_runs(PROJECT, CLUSTER).go_on(900)
     return [store.record("more"), store.record("full")]
 
@@ -147,7 +148,7 @@ def test_a_sample_is_bounded(verifying, store, monkeypatch) -> None:
     for number in range(40):
         text = random.Random(number).randbytes(500)
         append(f"node-{number}/x", text)
-    store.start(store.cluster(log_store(PROJECT)).new_record("more", 1000, "Manual"), now_ms())
+    Leases(store).start(store.cluster(log_store(PROJECT)).new_record("more", 1000, "Manual"), now_ms())
     backup_runs(PROJECT, CLUSTER).go_on(900)
     with counted() as requests:
         found = verify(verifying, "sample")
@@ -182,7 +183,7 @@ def test_without_time_a_sample_is_smaller_and_attributes_are_not_skipped(verifyi
 
 def test_of_a_file_that_is_packed_a_thousand_times_a_part_is_inflated(verifying, store, monkeypatch) -> None:
     append("node-1/zeros", bytes(2_500_000))
-    store.start(store.cluster(log_store(PROJECT)).new_record("more", 1000, "Manual"), now_ms())
+    Leases(store).start(store.cluster(log_store(PROJECT)).new_record("more", 1000, "Manual"), now_ms())
     backup_runs(PROJECT, CLUSTER).go_on(900)
     sizes = []
 

@@ -19,7 +19,7 @@ LogkeepError
 │   └── RecordNotFound
 ├── RouteNotFound
 ├── Conflict
-│   └── BackupRuns
+│   └── BackupRunning
 ├── NotEnabled
 ├── TooLarge
 ├── UnsupportedBody
@@ -110,7 +110,7 @@ class Conflict(LogkeepError):
     """What is stored contradicts the request; nothing was written."""
 
 
-class BackupRuns(Conflict):
+class BackupRunning(Conflict):
     pass
 
 

@@ -6,6 +6,7 @@ import random
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
@@ -89,10 +90,17 @@ def update(client: DynamoDBClient, **request: Any) -> bool:
     raise Busy("too many writers at once", retry_after=1)
 
 
-def transact(client: DynamoDBClient, items: Sequence[TransactWriteItemTypeDef]) -> frozenset[int]:
-    """Write all items or none; the indexes of those whose condition failed, empty when all were written.
+@dataclass(frozen=True, slots=True)
+class Transaction:
+    """What became of a transaction: all items were written, or some were refused and none was written."""
 
-    Tried again with jitter where another transaction was in the way, which botocore does not do; Busy in the end.
+    refused: frozenset[int] = frozenset()  # indexes of the items whose condition failed
+
+
+def transact(client: DynamoDBClient, items: Sequence[TransactWriteItemTypeDef]) -> Transaction:
+    """Write all items or none.
+
+    Retries with jitter if another transaction holds an item, which botocore does not do. Raises Busy in the end.
     """
     token = uuid.uuid4().hex
     for _ in attempts():
@@ -100,14 +108,14 @@ def transact(client: DynamoDBClient, items: Sequence[TransactWriteItemTypeDef]) 
             client.transact_write_items(TransactItems=items, ClientRequestToken=token)
         except ClientError as error:
             codes = [each.get("Code", "None") for each in error.response.get("CancellationReasons", [])]
-            failed = frozenset(i for i, code in enumerate(codes) if code == "ConditionalCheckFailed")
-            if failed:
-                return failed
+            refused = frozenset(i for i, code in enumerate(codes) if code == "ConditionalCheckFailed")
+            if refused:
+                return Transaction(refused)
             if not ({*codes, error.response["Error"]["Code"]} & _PASSING):
                 raise
             # A cancelled transaction is over. One in progress is ours, and only its token tells how it ends.
             if codes:
                 token = uuid.uuid4().hex
         else:
-            return frozenset()
+            return Transaction()
     raise Busy("too many writers at once", retry_after=1)

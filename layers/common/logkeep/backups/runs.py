@@ -20,9 +20,10 @@ from logkeep.aws.multipart import Making, Unfinished, UploadGone, assemble, disc
 from logkeep.aws.objects import Bucket, is_absent
 from logkeep.backups.cuts import LOGS_MAX, Archive, Cut
 from logkeep.backups.event_file_store import EventBackup
+from logkeep.backups.lease_store import Lease, Leases
 from logkeep.backups.lock_store import retain
 from logkeep.backups.records import BackupRecord, Cluster, Status, chain
-from logkeep.backups.store import BackupStore, Lease, backup_store
+from logkeep.backups.store import BackupStore, backup_store
 from logkeep.clock import DAY, now_ms
 from logkeep.errors import Busy, Corrupt, TooLarge
 from logkeep.extents import ObjectRange
@@ -60,6 +61,7 @@ class BackupRuns:
     def __init__(self, bucket: Bucket, store: BackupStore, logs: LogStore, project: str, cluster: str) -> None:
         self.bucket = bucket
         self._store = store
+        self._leases = Leases(store)
         self._logs = logs
         self._cluster_id = cluster
         self._files = BackupFiles(project, cluster)
@@ -72,7 +74,7 @@ class BackupRuns:
         not enough for any step.
         """
         deadline = time.monotonic() + seconds_left - _RESERVE
-        lease = self._store.claim(now_ms(), seconds_left + _LEASE_OVER)
+        lease = self._leases.claim(now_ms(), seconds_left + _LEASE_OVER)
         if lease is None:
             return False
         cluster = self._store.cluster(self._logs)
@@ -85,20 +87,20 @@ class BackupRuns:
         except (Corrupt, TooLarge) as error:
             # A log may not be the one any more that the backup before holds a part of.
             failed, full_next = lease.record.failed(str(error), now_ms()), isinstance(error, Corrupt)
-            if self._store.finish(lease, failed, full_next=full_next):
+            if self._leases.finish(lease, failed, full_next=full_next):
                 with suppress(ClientError):  # the sweep tries again
                     discard(self.bucket, self._files.archive(failed))
             return False
         if unfinished is not None:
             return self._release(lease, unfinished)
         since_full = 0 if cut.base is None else cluster.since_full + 1
-        if self._store.finish(lease, self._locked(self._succeeded(lease.record, archive)), since_full):
+        if self._leases.finish(lease, self._locked(self._succeeded(lease.record, archive)), since_full):
             self._events.discard(cut)
         return False
 
     def _release(self, lease: Lease, unfinished: Unfinished) -> bool:
         """Leave what is unfinished to the next worker; raise Busy where it would do no better."""
-        self._store.release(lease, now_ms(), progress=unfinished.new_parts > 0)
+        self._leases.release(lease, now_ms(), progress=unfinished.new_parts > 0)
         if not unfinished.new_parts:
             raise Busy("no step of the backup could be finished in time", retry_after=0)
         return True

@@ -5,15 +5,17 @@ from typing import Final
 
 from aws_lambda_powertools import Logger
 
+from logkeep.backups.due_store import due_items
+from logkeep.backups.lease_store import Leases
 from logkeep.backups.notice_store import publish, publish_failures
 from logkeep.backups.notices import missed
 from logkeep.backups.queue import ORDERS, DueOrder, ExpireOrder, RunOrder, order_backup
 from logkeep.backups.retention_store import retention
 from logkeep.backups.runs import backup_runs
 from logkeep.backups.schedule import MISSED_AFTER, run_id, spread
-from logkeep.backups.store import backup_store, due_items
+from logkeep.backups.store import backup_store
 from logkeep.clock import DAY, now_ms
-from logkeep.errors import BackupRuns, ClusterNotFound, NotEnabled
+from logkeep.errors import BackupRunning, ClusterNotFound, NotEnabled
 from logkeep.logs.store import log_store
 
 SPREAD_SECONDS: Final = 300
@@ -52,7 +54,7 @@ def _run(project: str, cluster: str, now: int) -> None:
 
 
 def _go_on(project: str, cluster: str, now: int) -> None:
-    if backup_store(project, cluster).ask_again(now):
+    if Leases(backup_store(project, cluster)).ask_again(now):
         logger.warning("a backup is asked for again", extra={"project": project, "cluster": cluster})
         order_backup(RunOrder(project=project, cluster=cluster))
 
@@ -136,6 +138,6 @@ def _start_due(order: DueOrder) -> None:
         return
     record = cluster.new_record(run_id(order.project, order.cluster, order.due), order.due, "Auto")
     try:
-        store.start(record, now)
-    except BackupRuns:
+        Leases(store).start(record, now)
+    except BackupRunning:
         store.put(record.failed("overlapped: another backup of the cluster was running", now), alert=True)

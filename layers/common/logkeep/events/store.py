@@ -104,10 +104,11 @@ class EventStore:
             if not segments:
                 return segments
             puts: list[TransactWriteItemTypeDef] = [{"Put": self._put(each, now)} for each in segments]
-            there = transact(self._dynamodb, [*puts, *self._counts(segments)])
-            if not there:
+            # The puts come first, so an index among the refused items is that of a segment.
+            refused = transact(self._dynamodb, [*puts, *self._counts(segments)]).refused
+            if not refused:
                 return segments
-            segments = [each for index, each in enumerate(segments) if index not in there]
+            segments = [each for index, each in enumerate(segments) if index not in refused]
         raise Busy("other writers put the same events", retry_after=1)
 
     def _put(self, segment: Segment, now: int) -> Any:

@@ -110,15 +110,17 @@ class CredentialStore:
                 "ExpressionAttributeValues": encode({":replaced": replaced.id if replaced else ""}),
             }
         }
-        return not transact(self._dynamodb, [self._raised(*guard), put])
+        return not transact(self._dynamodb, [self._raised(*guard), put]).refused
 
     def enable(self, place: str, id: str, guard: tuple[str, int]) -> bool:
         """Let a credential work again; False where the guard has moved or it is not there any more."""
-        return not transact(self._dynamodb, [self._raised(*guard), self._set_disabled(place, id, disabled=False)])
+        return not transact(
+            self._dynamodb, [self._raised(*guard), self._set_disabled(place, id, disabled=False)]
+        ).refused
 
     def disable(self, place: str, id: str) -> bool:
         """Stop a credential; False where it is not there any more."""
-        return not transact(self._dynamodb, [self._set_disabled(place, id, disabled=True)])
+        return not transact(self._dynamodb, [self._set_disabled(place, id, disabled=True)]).refused
 
     def delete(self, place: str, id: str) -> bool:
         """Remove a credential; False where it is not there any more."""
@@ -131,7 +133,7 @@ class CredentialStore:
                 "ExpressionAttributeValues": encode({":id": id}),
             }
         }
-        return not transact(self._dynamodb, [delete])
+        return not transact(self._dynamodb, [delete]).refused
 
     def _set_disabled(self, place: str, id: str, *, disabled: bool) -> TransactWriteItemTypeDef:
         return {

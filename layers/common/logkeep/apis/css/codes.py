@@ -12,7 +12,7 @@ CSS: Final = Service(
         errors.Invalid: ("CSS.0001", "Incorrect parameters. {}"),
         errors.Forbidden: ("CSS.0015", "No resources are found or the access is denied. {}"),
         errors.ForeignBucket: ("CSS.0048", "{}"),
-        errors.BackupRuns: ("CSS.3004", "Backup is in progress. {}"),
+        errors.BackupRunning: ("CSS.3004", "Backup is in progress. {}"),
         errors.ClusterNotFound: ("CSS.3027", "The cluster does not exist! {}"),
         errors.NotFound: ("CSS.0016", "Resource not found. {}"),
         errors.Conflict: ("CSS.0031", "{}"),
