@@ -343,7 +343,7 @@ def _back_up(logs: LogStore, created_at: int) -> None:
     record = backups.cluster(logs).new_record(BACKUP, created_at, "Manual")
     with suppress(BackupRunning):  # one of the user's
         if Leases(backups).start(record, now_ms()) or backups.record(BACKUP).status is Status.RUNNING:
-            backup_runs(PROJECT, CLUSTER).go_on(_BACKUP_SECONDS)
+            backup_runs(PROJECT, CLUSTER).resume(_BACKUP_SECONDS)
 
 
 def _backup(created_at: int, job_type: Any, status: Status) -> BackupRecord:

@@ -172,7 +172,7 @@ def test_a_backup_that_was_given_up_is_told(store, people) -> None:
         start_what_is_due(now)
     start_what_is_due(now_ms() + SOON)
     (told,) = people.heard()
-    assert "no worker could go on" in told["Message"]
+    assert "no worker could continue" in told["Message"]
 
 
 def test_a_cluster_without_a_success_is_told_of_once_a_day(store, people) -> None:

@@ -303,7 +303,7 @@ def test_a_worker_that_has_no_time_leaves_the_backup_running_and_complains() -> 
 
 
 def test_a_backup_that_is_not_finished_is_ordered_again(monkeypatch) -> None:
-    monkeypatch.setattr("logkeep.backups.runs.BackupRuns.go_on", lambda *_: True)
+    monkeypatch.setattr("logkeep.backups.runs.BackupRuns.resume", lambda *_: True)
     run_order("run_backup")
     assert messages() == [RunOrder(project=PROJECT, cluster=CLUSTER)]
 

@@ -41,7 +41,7 @@ def store(aws) -> BackupStore:
 
 def back_up(store: BackupStore, id: str, created_at: int) -> BackupRecord:
     Leases(store).start(store.cluster(log_store(PROJECT)).new_record(id, created_at, "Manual"), now_ms())
-    backup_runs(PROJECT, CLUSTER).go_on(900)
+    backup_runs(PROJECT, CLUSTER).resume(900)
     return store.record(id)
 
 

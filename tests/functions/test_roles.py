@@ -106,7 +106,7 @@ def _back_up() -> None:
     store = backup_store(PROJECT, CLUSTER)
     store.enable()
     Leases(store).start(store.cluster(log_store(PROJECT)).new_record(BACKUP, 500, "Manual"), 0)
-    backup_runs(PROJECT, CLUSTER).go_on(900)
+    backup_runs(PROJECT, CLUSTER).resume(900)
 
 
 @pytest.fixture(scope="module")

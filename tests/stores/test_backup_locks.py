@@ -128,7 +128,7 @@ def test_a_worker_killed_anywhere_leaves_no_success_without_its_lock(after, stor
         begin(store, f"k{number:03d}", 1000 + number)
         try:
             with killed_at(number, after=after):
-                runs.go_on(TIME)
+                runs.resume(TIME)
             break
         except Killed:
             (newest, *_) = store.records()
@@ -136,7 +136,7 @@ def test_a_worker_killed_anywhere_leaves_no_success_without_its_lock(after, stor
                 assert locks(objects, newest.id)
         if store.items.get("active"):
             expire(store)
-            assert not runs.go_on(TIME)
+            assert not runs.resume(TIME)
     oldest_first = list(store.records())[::-1]
     assert len(oldest_first) > 12
     for each in oldest_first:

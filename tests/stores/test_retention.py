@@ -52,7 +52,7 @@ def back_up(store: BackupStore, runs: BackupRuns, monkeypatch: pytest.MonkeyPatc
             patch.setattr("logkeep.backups.runs.now_ms", lambda at=at: at)
             fill()
             begin(store, f"r{age}", at)
-            assert not runs.go_on(TIME)
+            assert not runs.resume(TIME)
     return list(store.records())[::-1]
 
 
@@ -109,7 +109,7 @@ def test_the_newest_success_stays_and_the_next_backup_continues_it(store, runs, 
     assert left(store, objects) == {"r900", "r800"}
     begin(store, "next", now_ms())
     sweep(keeper)
-    runs.go_on(TIME)
+    runs.resume(TIME)
     sweep(keeper)
     (newest, *_) = store.records()
     assert newest.base == "r800"

@@ -106,7 +106,7 @@ def test_a_log_that_was_packed_anew_is_taken_whole_and_its_old_cut_is_refused() 
     anew = MemoryLogs()
     anew.append(NAMES[0], b"one\ntwo\n")
     (packed_anew,) = anew.heads("cluster/c")
-    with pytest.raises(Corrupt, match="packed anew"):
+    with pytest.raises(Corrupt, match="packed or written again"):
         content(full.archive.make(anew))
     later = Cut.take("later", "c", 2, [replace(packed_anew, generation=1)], full)
     assert later.logs[0].begin.end == 0

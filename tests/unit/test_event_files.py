@@ -43,7 +43,7 @@ class MemorySegments:
             for each in pack_segments(events, str(number))
         ]
 
-    def segments_behind(self, kind: EventType, at: str) -> Iterator[PackedSegment]:
+    def segments_after(self, kind: EventType, at: str) -> Iterator[PackedSegment]:
         return iter(sorted(each for each in self._segments if each.type == kind and each.at > at))
 
     def rows(self, since: int) -> list[dict[str, Any]]:
