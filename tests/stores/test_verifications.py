@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from logkeep.backups.archive import Archive
 from logkeep.backups.jobs import NOBODY, STALLED_AFTER
 from logkeep.backups.lease_store import Leases
 from logkeep.backups.records import BackupRecord
@@ -116,7 +117,7 @@ def test_a_flipped_bit_is_found_and_its_file_named(name, mode, verifying, chain,
     full = chain[1]
     flipped = bytearray(objects.read(full.key))
     (cut,) = verifying._archives.cuts([full])
-    layout = cut.archive.layout
+    layout = Archive(cut).layout
     (index,) = [index for index, each in enumerate(layout.entries) if each.name == name]
     flipped[layout.content_start(index) + layout.entries[index].packed // 2] ^= 1
     write(objects, full, bytes(flipped))

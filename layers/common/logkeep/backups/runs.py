@@ -18,7 +18,8 @@ from botocore.exceptions import ClientError
 from logkeep.aws import clients
 from logkeep.aws.multipart import Making, Unfinished, UploadGone, assemble, discard
 from logkeep.aws.objects import Bucket, is_absent
-from logkeep.backups.cuts import LOGS_MAX, Archive, Cut
+from logkeep.backups.archive import Archive
+from logkeep.backups.cuts import LOGS_MAX, Cut
 from logkeep.backups.event_file_store import EventFileStore
 from logkeep.backups.lease_store import Lease, Leases
 from logkeep.backups.lock_store import retain
@@ -82,7 +83,7 @@ class BackupRuns:
             cut = self._cut(lease.record, cluster, deadline)
             if isinstance(cut, Unfinished):
                 return self._release(lease, cut)
-            archive = cut.archive
+            archive = Archive(cut)
             unfinished = self._work(lease.record, archive, deadline)
         except (Corrupt, TooLarge) as error:
             # After Corrupt, a log may no longer continue the part of it that the last backup holds.

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from logkeep.backups.archive import Archive
 from logkeep.backups.cuts import Cut, Mark, Slice
 from logkeep.backups.jobs import Job
 from logkeep.errors import Corrupt, Invalid
@@ -80,7 +81,7 @@ def targets(cuts: Iterable[Cut], prefix: str) -> list[Target]:
         if number == 0:
             newest = cut.logs
             missing = {each.log_id: each.mark for each in newest if each.mark.end}
-        archive = cut.archive
+        archive = Archive(cut)
         for index, each in enumerate(archive.slices):
             if each.raw and missing.get(each.log_id) == each.mark:
                 start, size = archive.content_of(index)

@@ -36,7 +36,7 @@ def in_time[T](items: Iterable[T], deadline: float, instead: str) -> Iterator[T]
     for each in items:
         if time.monotonic() > deadline:
             raise TooLarge(
-                f"the backup and those that it continues, or the cluster, hold too much to be looked at; {instead}"
+                f"the backup and those that it continues, or the cluster, are too large for this; {instead}"
             )
         yield each
 

@@ -13,6 +13,7 @@ from botocore.exceptions import ClientError
 
 from logkeep.aws.dynamo import attempts
 from logkeep.aws.objects import is_absent
+from logkeep.backups.archive import Archive
 from logkeep.backups.records import BackupRecord
 from logkeep.clock import now_ms
 from logkeep.errors import Busy, Conflict, Corrupt
@@ -46,7 +47,7 @@ class Verifications:
             record = self._free(record_id, now)
             if self._archives.store.amend(record, {"verification": found.model_dump()}):
                 return found
-        raise Busy("too many verifications are asked for at once", retry_after=1)
+        raise Busy("too many verifications are requested at once", retry_after=1)
 
     def begin(self, record_id: str, now: int) -> tuple[Verification, bool]:
         """Begin a full verification, or find the one that runs. Also says whether a worker must be ordered.
@@ -63,7 +64,7 @@ class Verifications:
             started = started.model_copy(update={"total": sum(each.size or 0 for each in chain)})
             if self._archives.store.amend(record, {"verification": started.model_dump()}):
                 return started, True
-        raise Busy("too many verifications are asked for at once", retry_after=1)
+        raise Busy("too many verifications are requested at once", retry_after=1)
 
     def resume(self, record_id: str, run: str, deadline: float) -> bool:
         """Continue a full verification until the deadline (time.monotonic()). True if there is more to do.
@@ -109,7 +110,7 @@ class Verifications:
                 for _ in cuts:
                     pass
             else:
-                samples = sampled((cut.archive.layout for cut in cuts), _CHANCE)
+                samples = sampled((Archive(cut).layout for cut in cuts), _CHANCE)
         except Conflict as error:
             return found.failed(str(error))
         found = found.model_copy(update={"total": found.total + len(samples)})
@@ -183,7 +184,7 @@ class Verifications:
         except Conflict as error:
             return [str(error)]
         wrong: list[str] = []
-        layout = cut.archive.layout
+        layout = Archive(cut).layout
         for index, entry in enumerate(layout.entries):
             if progress.is_late or len(wrong) == FAILURES_MAX:
                 break
