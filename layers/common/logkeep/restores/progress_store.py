@@ -35,9 +35,7 @@ def in_time[T](items: Iterable[T], deadline: float, instead: str) -> Iterator[T]
     """The items, until the deadline of a request (time.monotonic()). Raises TooLarge if they take longer."""
     for each in items:
         if time.monotonic() > deadline:
-            raise TooLarge(
-                f"the backup and those that it continues, or the cluster, are too large for this; {instead}"
-            )
+            raise TooLarge(f"the backup and those that it continues, or the cluster, are too large for this; {instead}")
         yield each
 
 
