@@ -1,4 +1,4 @@
-"""One backup from its cut to its compared archive, in as many invocations as it takes.
+"""Runs of backups: the cut, the archive, the comparison of its checksum, in as many invocations as that takes.
 
 Every step can be repeated: the cut is written once and then read, finished parts of the upload are kept, and the end is
 one conditional write. So if a worker is killed anywhere, another one can continue.
