@@ -19,6 +19,7 @@ from bench.memory import peak
 from bench.meter import Meter
 from bench.texts import log_text
 from logkeep.aws import clients
+from logkeep.backups.lease_store import Leases
 from logkeep.backups.records import Status
 from logkeep.backups.runs import backup_runs
 from logkeep.backups.store import backup_store
@@ -156,8 +157,8 @@ def _nothing() -> Made:
 def _backup(cluster: str) -> Made:
     store = backup_store(PROJECT, cluster)
     store.enable()
-    store.start(store.cluster(log_store(PROJECT)).new_record(cluster, now_ms(), "Manual"), now_ms())
-    backup_runs(PROJECT, cluster).go_on(_FOREVER)
+    Leases(store).start(store.cluster(log_store(PROJECT)).new_record(cluster, now_ms(), "Manual"), now_ms())
+    backup_runs(PROJECT, cluster).resume(_FOREVER)
     (record,) = store.records()
     if record.status is not Status.SUCCESS:
         raise AssertionError(record.failed_msg)
@@ -168,7 +169,7 @@ def _restore(cluster: str) -> Made:
     (record,) = backup_store(PROJECT, cluster).records()
     found = restores(PROJECT, cluster)
     report, _ = found.begin(record.id, RestoreRequest(prefix="again-"), now_ms())
-    found.go_on(record.id, report.run, time.monotonic() + _FOREVER)
+    found.resume(record.id, report.run, time.monotonic() + _FOREVER)
     (record,) = backup_store(PROJECT, cluster).records()
     if (record.restore or {})["state"] != "done":
         raise AssertionError(record.restore)

@@ -14,9 +14,10 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final
 
+from logkeep.backups.lease_store import Leases
 from logkeep.backups.records import BackupRecord, Status
 from logkeep.backups.runs import backup_runs
-from logkeep.backups.settings import LogSettings
+from logkeep.backups.settings import SettingsChange
 from logkeep.backups.store import backup_store
 from logkeep.clock import DAY, HOUR, MINUTE, now_ms
 from logkeep.errors import BackupInProgress, LogNotFound
@@ -88,7 +89,7 @@ def write_sample(kms_key: str) -> None:
     for record in _backups(since):
         backups.put(record)
     if not backups.cluster(logs).settings_id:
-        backups.open(LogSettings(agency="css_obs_agency", log_base_path=LOG_PATH), since)
+        backups.open(SettingsChange(agency="css_obs_agency", base_path=LOG_PATH), since)
     _back_up(logs, since - 2 * HOUR)
 
 
@@ -341,8 +342,8 @@ def _back_up(logs: LogStore, created_at: int) -> None:
     backups = backup_store(PROJECT, CLUSTER)
     record = backups.cluster(logs).new_record(BACKUP, created_at, "Manual")
     with suppress(BackupInProgress):  # one of the user's
-        if backups.start(record, now_ms()) or backups.record(BACKUP).status is Status.RUNNING:
-            backup_runs(PROJECT, CLUSTER).go_on(_BACKUP_SECONDS)
+        if Leases(backups).start(record, now_ms()) or backups.record(BACKUP).status is Status.RUNNING:
+            backup_runs(PROJECT, CLUSTER).resume(_BACKUP_SECONDS)
 
 
 def _backup(created_at: int, job_type: Any, status: Status) -> BackupRecord:

@@ -21,11 +21,13 @@ from local.template import Template
 from logkeep.aws import clients
 from logkeep.aws.download_role import download_signer
 from logkeep.aws.multipart import Unfinished
+from logkeep.backups.due_store import due_shard
+from logkeep.backups.lease_store import ASKED_MAX, Leases
 from logkeep.backups.records import Cluster, Status
 from logkeep.backups.runs import backup_runs
 from logkeep.backups.schedule import run_id
-from logkeep.backups.settings import LogSettings
-from logkeep.backups.store import ASKED_MAX, backup_store
+from logkeep.backups.settings import SettingsChange
+from logkeep.backups.store import backup_store
 from logkeep.clock import now_ms
 from logkeep.downloads.render_store import Renders
 from logkeep.errors import Busy, Corrupt
@@ -93,7 +95,7 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]
         for cluster in (CLUSTER, RUN_ALONE):
             append(f"cluster/{cluster}/node-1/instance", LARGE[:100_000])
         _back_up()
-        settings = LogSettings(auto_enable=True, period="00:00 GMT+00:00", services=[SERVICE])
+        settings = SettingsChange(auto_enable=True, period="00:00 GMT+00:00", services=[SERVICE])
         backup_store(PROJECT, RUN_ALONE).open(settings, now_ms())
         yield environment
     forget_aws()
@@ -103,8 +105,8 @@ def _back_up() -> None:
     """Make the backup that the events name."""
     store = backup_store(PROJECT, CLUSTER)
     store.enable()
-    store.start(store.cluster(log_store(PROJECT)).new_record(BACKUP, 500, "Manual"), 0)
-    backup_runs(PROJECT, CLUSTER).go_on(900)
+    Leases(store).start(store.cluster(log_store(PROJECT)).new_record(BACKUP, 500, "Manual"), 0)
+    backup_runs(PROJECT, CLUSTER).resume(900)
 
 
 @pytest.fixture(scope="module")
@@ -306,7 +308,7 @@ def test_a_backup_is_run_and_one_that_fails_is_removed(role: str) -> None:
 
     for hour, prefix in enumerate(("aa", "zz")):
         record = store.cluster(log_store(PROJECT)).new_record(f"{prefix}-by-its-role", 1000 + hour, "Manual")
-        store.start(record, 0)
+        Leases(store).start(record, 0)
         with pytest.MonkeyPatch.context() as patch:
             if hour:
                 patch.setattr("logkeep.backups.runs.BackupRuns._verify", corrupt)
@@ -367,10 +369,10 @@ def test_what_was_ordered_of_an_archive_is_done(role: str) -> None:
 def test_what_is_due_is_started(role: str) -> None:
     handler = importlib.import_module("functions.schedule_backups.app").lambda_handler
     store = backup_store(PROJECT, "scheduled")
-    due = {"due_shard": store._shard, "due_at": 1}
+    due = {"due_shard": due_shard(store.items), "due_at": 1}
     store.items.update("policy", {**due, "period": "00:00 GMT+08:00"})
     store.items.update("watch", due)
-    store.start(Cluster(cluster_id="scheduled").new_record("r", 1000, "Manual"), 0)
+    Leases(store).start(Cluster(cluster_id="scheduled").new_record("r", 1000, "Manual"), 0)
     a_failed_backup("scheduled", "f", alert=True)
     for name in ("alert/f", "sweep"):
         store.items.update(name, {"due_at": 1})

@@ -13,8 +13,8 @@ import pytest
 from local.__main__ import EMULATOR_PORT
 from local.emulator import values_of
 from local.template import Template, chosen
+from logkeep.backups.due_store import BY_DUE
 from logkeep.backups.settings import CHAIN_MAX
-from logkeep.backups.store import BY_DUE
 from logkeep.downloads.render_store import KEPT_DAYS
 from logkeep.identity.credentials import NEEDED, Access
 from logkeep.logs.store import BY_ID

@@ -13,8 +13,7 @@ from typing import Any
 import pytest
 
 from logkeep.aws import clients
-from logkeep.backups import event_file_store as event_backup
-from logkeep.backups import event_files
+from logkeep.backups import event_file_store, event_files
 from logkeep.backups.event_files import OVERLAP, in_order
 from logkeep.backups.records import BackupRecord, Status
 from logkeep.backups.runs import BackupRuns, backup_runs
@@ -93,7 +92,7 @@ def records(store: BackupStore) -> list[BackupRecord]:
 
 def back_up(store: BackupStore, runs: BackupRuns, number: int = 0) -> BackupRecord:
     begin(store, f"r{number:03d}", 1000 + number)
-    assert not runs.go_on(TIME)
+    assert not runs.resume(TIME)
     return records(store)[-1]
 
 
@@ -170,7 +169,7 @@ def test_events_of_days_that_have_expired_are_left_out(store, runs, objects, mon
 
 @pytest.mark.dates
 def test_a_chain_made_while_events_are_put_loses_none(store, runs, objects, monkeypatch) -> None:
-    monkeypatch.setattr(event_backup, "OVERLAP", 1500)
+    monkeypatch.setattr(event_file_store, "OVERLAP", 1500)
     ended, batches = threading.Event(), 0
 
     def write() -> None:
@@ -199,7 +198,7 @@ def test_a_chain_made_while_events_are_put_loses_none(store, runs, objects, monk
 def test_an_event_that_is_committed_late_is_in_the_next_backup(store, runs, objects, monkeypatch) -> None:
     """Its time of receipt is from before the cut, and the place where it comes to lie was read already."""
     fill()
-    collect = event_backup.EventBackup.collect
+    collect = event_file_store.EventFileStore.collect
     received = now_ms()
 
     def late(*arguments: Any) -> Any:
@@ -210,7 +209,7 @@ def test_an_event_that_is_committed_late_is_in_the_next_backup(store, runs, obje
         return collected
 
     with monkeypatch.context() as patch:
-        patch.setattr(event_backup.EventBackup, "collect", late)
+        patch.setattr(event_file_store.EventFileStore, "collect", late)
         first = back_up(store, runs)
     assert held(objects, first) == []
     assert ids(objects, back_up(store, runs, 1)) == stored()
@@ -228,13 +227,13 @@ def test_a_worker_killed_at_any_call_loses_no_event(after, store, runs, objects)
         begin(store, f"r{number:03d}", 1000 + number)
         try:
             with killed_at(number, after=after):
-                runs.go_on(TIME)
+                runs.resume(TIME)
             break
         except Killed:
             assert len(list(store.records())) == number + 1
         if store.items.get("active"):
             expire(store)
-            assert not runs.go_on(TIME)
+            assert not runs.resume(TIME)
     made = records(store)
     assert len(made) == number + 1 > 15
     assert ids(objects, *made) == stored()
@@ -257,11 +256,11 @@ def test_two_workers_at_once_end_with_the_events_of_one_cut(store, runs, objects
             theirs.append(True)
             put("meanwhile")
             expire(store)
-            assert not runs.go_on(TIME)
+            assert not runs.resume(TIME)
         return reading
 
     monkeypatch.setattr(slow._events, "_read", late)
-    slow.go_on(TIME)
+    slow.resume(TIME)
     assert theirs
     assert ids(objects, only(store)) == stored(), "the other one was faster, and saw more"
 
@@ -285,7 +284,7 @@ def test_events_that_take_several_invocations_are_read_on_where_it_was(store, ru
     put("two", 30, OTHER)
     begin(store)
     calls, pieces = 1, 0
-    while runs.go_on(50):
+    while runs.resume(50):
         calls += 1
         clock.now += 1
         pieces = max(pieces, len(objects.keys("staging/")))
@@ -304,9 +303,9 @@ def test_a_worker_without_time_for_a_segment_says_so_and_changes_nothing(store, 
     put("waiting")
     begin(store)
     with pytest.raises(Busy):
-        runs.go_on(0)
+        runs.resume(0)
     assert (only(store).status, objects.keys("staging/")) == (Status.RUNNING, [])
-    assert not runs.go_on(TIME)
+    assert not runs.resume(TIME)
     assert ids(objects, only(store)) == stored()
 
 
@@ -319,20 +318,20 @@ def test_what_was_read_for_another_base_is_read_anew(store, runs, objects, small
     back_up(store, runs)
     clock.step = 100.0
     begin(store, "second", 2000)
-    assert runs.go_on(50)
+    assert runs.resume(50)
     store.items.update("cluster", {"full_every": 1})
     clock.step = 0
-    assert not runs.go_on(50)
+    assert not runs.resume(50)
     second = records(store)[-1]
     assert second.base is None
     assert ids(objects, second) == stored()
 
 
 def test_more_events_than_a_cut_can_name_fail_with_the_services_name(store, runs, objects, small, monkeypatch) -> None:
-    monkeypatch.setattr(event_backup, "PIECES_MAX", 3)
+    monkeypatch.setattr(event_file_store, "PIECES_MAX", 3)
     put("one of many")
     begin(store)
-    assert not runs.go_on(TIME)
+    assert not runs.resume(TIME)
     record = only(store)
     assert (record.status, record.failed_msg) == (
         Status.FAIL,
@@ -358,7 +357,7 @@ def test_a_piece_that_is_not_as_it_was_stored_is_named(missing, store, runs, obj
         return work(*arguments)
 
     monkeypatch.setattr(runs, "_work", meanwhile)
-    assert not runs.go_on(TIME)
+    assert not runs.resume(TIME)
     record = only(store)
     assert record.status is Status.FAIL
     named = "staging/" if missing else f"the stored bytes of the events of {SERVICE}"

@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 
 from logkeep.aws import clients
+from logkeep.backups.lease_store import ASKED_MAX, QUEUED_FOR, Leases
 from logkeep.backups.records import BackupRecord, Status
 from logkeep.backups.retention_store import LEFT_FOR, retention
 from logkeep.backups.runs import BackupRuns
-from logkeep.backups.store import ASKED_MAX, QUEUED_FOR, BackupStore
+from logkeep.backups.store import BackupStore
 from logkeep.clock import now_ms
 from logkeep.errors import Busy, Corrupt
 from logkeep.logid import LogId
@@ -31,7 +32,7 @@ def give_up(store: BackupStore) -> None:
     """Let the schedule ask for a backup until it has failed."""
     now = now_ms() + 1_000_000
     for _ in range(ASKED_MAX + 1):
-        store.ask_again(now)
+        Leases(store).ask_again(now)
         now += QUEUED_FOR + 1000
 
 
@@ -48,7 +49,7 @@ def test_the_archive_of_a_backup_that_was_given_up_goes_when_no_worker_can_live_
     fill()
     begin(store)
     with pytest.raises(Killed), killed(clients.dynamodb(), "TransactWriteItems", after=False):
-        runs.go_on(TIME)
+        runs.resume(TIME)
     give_up(store)
     assert only(store).status is Status.FAIL
     left = objects.keys("backups/")
@@ -64,7 +65,7 @@ def test_uploads_of_a_backup_that_was_given_up_go_as_well(store, runs, monkeypat
     fill()
     begin(store)
     with pytest.raises(Killed), killed(clients.s3(), "UploadPart", after=True):
-        runs.go_on(TIME)
+        runs.resume(TIME)
     give_up(store)
     assert uploads()
     sweep(store)
@@ -76,7 +77,7 @@ def test_an_upload_that_an_overtaken_worker_began_behind_a_success_goes_and_the_
 ) -> None:
     fill()
     begin(store)
-    assert not runs.go_on(TIME)
+    assert not runs.resume(TIME)
     clients.s3().create_multipart_upload(Bucket=objects.bucket, Key=str(only(store).key))
     sweep(store)
     assert uploads() == []
@@ -88,7 +89,7 @@ def test_a_worker_killed_behind_a_failure_leaves_its_archive_to_the_sweep(store,
     begin(store)
     monkeypatch.setattr(BackupRuns, "_verify", corrupt)
     with pytest.raises(Killed), killed(clients.dynamodb(), "TransactWriteItems", after=True):
-        runs.go_on(TIME)
+        runs.resume(TIME)
     assert objects.keys("backups/")
     sweep(store)
     assert objects.keys("backups/") == []
@@ -100,7 +101,7 @@ def test_a_sweep_of_leftovers_killed_at_any_call_is_finished_by_the_next(after, 
     fill()
     begin(store)
     with pytest.raises(Killed), killed(clients.dynamodb(), "TransactWriteItems", after=False):
-        runs.go_on(TIME)
+        runs.resume(TIME)
     clients.s3().create_multipart_upload(Bucket=objects.bucket, Key=objects.keys("backups/")[0])
     give_up(store)
     for number in range(20):
@@ -118,7 +119,7 @@ def test_what_could_not_be_deleted_stays_marked(store, runs, objects) -> None:
     fill()
     begin(store)
     with pytest.raises(Killed), killed(clients.dynamodb(), "TransactWriteItems", after=False):
-        runs.go_on(TIME)
+        runs.resume(TIME)
     give_up(store)
 
     def refuse(**_: Any) -> Any:
@@ -165,7 +166,7 @@ def lose(log_id: str) -> None:
 
 def back_up(store: BackupStore, runs: BackupRuns, id: str, created_at: int) -> BackupRecord:
     begin(store, id, created_at)
-    assert not runs.go_on(TIME)
+    assert not runs.resume(TIME)
     return store.record(id)
 
 
@@ -175,7 +176,7 @@ def comes_back(record: BackupRecord) -> dict[str, bytes]:
     report, _ = found.begin(record.id, asked, now_ms())
     while True:
         try:
-            if not found.go_on(record.id, report.run, float("inf")):
+            if not found.resume(record.id, report.run, float("inf")):
                 break
         except Busy:
             continue
@@ -269,7 +270,7 @@ def test_a_worker_killed_before_it_notes_the_failure_is_followed_by_one_that_doe
     with monkeypatch.context() as patch:
         patch.setattr(BackupRuns, "_verify", corrupt)
         with pytest.raises(Killed), killed(clients.dynamodb(), "TransactWriteItems", after=False):
-            runs.go_on(TIME)
+            runs.resume(TIME)
         expire(store)
-        runs.go_on(TIME)
+        runs.resume(TIME)
     assert back_up(store, runs, "r3", 3000).base is None

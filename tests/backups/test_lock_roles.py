@@ -12,6 +12,7 @@ from local.emulator import KEY, Emulator, values_of
 from local.sample import write_credentials
 from local.template import Template
 from logkeep.aws import clients
+from logkeep.backups.lease_store import Leases
 from logkeep.backups.store import backup_store
 from logkeep.clock import now_ms
 from logkeep.logs.store import log_store
@@ -45,7 +46,7 @@ def test_backups_are_locked_held_and_let_go(guarded: dict[str, str], monkeypatch
 
     become("RunBackup", guarded, monkeypatch)
     store = backup_store(PROJECT, CLUSTER)
-    store.start(store.cluster(log_store(PROJECT)).new_record(BACKUP, 1000, "Manual"), now_ms())
+    Leases(store).start(store.cluster(log_store(PROJECT)).new_record(BACKUP, 1000, "Manual"), now_ms())
     importlib.import_module("functions.run_backup.app").lambda_handler(event("run_backup"), Context(900))
     for key in OBJECTS:
         assert root.get_object_retention(Bucket=bucket, Key=key)["Retention"]["Mode"] == "GOVERNANCE"

@@ -8,11 +8,12 @@ from botocore.exceptions import ClientError
 
 from local.template import Template
 from logkeep.aws.objects import Bucket
+from logkeep.backups.lease_store import Leases
 from logkeep.backups.lock_store import retain, set_legal_hold
 from logkeep.backups.records import Status
 from logkeep.backups.retention_store import Retention, retention
 from logkeep.backups.runs import backup_runs
-from logkeep.backups.settings import LogSettings
+from logkeep.backups.settings import SettingsChange
 from logkeep.backups.store import BackupStore, backup_store
 from logkeep.clock import DAY, now_ms
 from tests.backups.test_retention_store import TIME, back_up, shown, sweep
@@ -37,7 +38,7 @@ def locked(request: pytest.FixtureRequest, emulator: Rewinding, monkeypatch: pyt
 @pytest.fixture
 def store(locked: None) -> BackupStore:
     store = backup_store(PROJECT, CLUSTER)
-    store.open(LogSettings(backup_keep_days=1, full_every=3), now_ms())
+    store.open(SettingsChange(keep_days=1, full_every=3), now_ms())
     return store
 
 
@@ -127,7 +128,7 @@ def test_a_worker_killed_anywhere_leaves_no_success_without_its_lock(after, stor
         begin(store, f"k{number:03d}", 1000 + number)
         try:
             with killed_at(number, after=after):
-                runs.go_on(TIME)
+                runs.resume(TIME)
             break
         except Killed:
             (newest, *_) = store.records()
@@ -135,7 +136,7 @@ def test_a_worker_killed_anywhere_leaves_no_success_without_its_lock(after, stor
                 assert locks(objects, newest.id)
         if store.items.get("active"):
             expire(store)
-            assert not runs.go_on(TIME)
+            assert not runs.resume(TIME)
     oldest_first = list(store.records())[::-1]
     assert len(oldest_first) > 12
     for each in oldest_first:
@@ -193,9 +194,9 @@ def test_a_chain_that_is_held_by_one_and_let_go_by_another_at_once_is_locked(
 
 def test_a_failure_has_nothing_to_be_locked_and_is_held_as_a_record(store, keeper) -> None:
     record = begin(store)
-    lease = store.claim(now_ms(), 60)
+    lease = Leases(store).claim(now_ms(), 60)
     assert lease
-    store.finish(lease, record.failed("for the test", now_ms()), None)
+    Leases(store).finish(lease, record.failed("for the test", now_ms()), None)
     keeper.hold("first")
     assert store.record("first").hold
     keeper.let_go("first")

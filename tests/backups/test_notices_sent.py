@@ -7,11 +7,13 @@ import boto3
 import pytest
 
 from logkeep.aws import clients
+from logkeep.backups.due_store import due_items
+from logkeep.backups.lease_store import ASKED_MAX, QUEUED_FOR, Leases
 from logkeep.backups.queue import DueOrder, ExpireOrder, RunOrder
 from logkeep.backups.runs import BackupRuns
 from logkeep.backups.schedule import MISSED_AFTER
-from logkeep.backups.settings import LogSettings
-from logkeep.backups.store import ALERT_AFTER, ASKED_MAX, QUEUED_FOR, BackupStore, backup_store, due_items
+from logkeep.backups.settings import SettingsChange
+from logkeep.backups.store import ALERT_AFTER, BackupStore, backup_store
 from logkeep.backups.worker import start_what_is_due, work_on_backup
 from logkeep.clock import DAY, now_ms
 from logkeep.errors import Corrupt
@@ -152,9 +154,9 @@ def test_a_topic_that_does_not_answer_keeps_no_backup_from_ending(store, people,
 
 def test_an_overlapped_run_is_told_once(store, people) -> None:
     due = now_ms() - 1000
-    store.open(LogSettings(auto_enable=True, period="00:00 GMT+08:00"), now_ms())
-    store.start(store.cluster(log_store(PROJECT)).new_record("by-hand", 1000, "Manual"), now_ms())
-    assert store.claim(now_ms(), 900)
+    store.open(SettingsChange(auto_enable=True, period="00:00 GMT+08:00"), now_ms())
+    Leases(store).start(store.cluster(log_store(PROJECT)).new_record("by-hand", 1000, "Manual"), now_ms())
+    assert Leases(store).claim(now_ms(), 900)
     for _ in range(2):
         work_on_backup(DueOrder(project=PROJECT, cluster=CLUSTER, due=due).model_dump_json(), 900)
     (told,) = people.heard()
@@ -170,12 +172,12 @@ def test_a_backup_that_was_given_up_is_told(store, people) -> None:
         start_what_is_due(now)
     start_what_is_due(now_ms() + SOON)
     (told,) = people.heard()
-    assert "no worker could go on" in told["Message"]
+    assert "no worker could continue" in told["Message"]
 
 
 def test_a_cluster_without_a_success_is_told_of_once_a_day(store, people) -> None:
     now = now_ms()
-    store.open(LogSettings(auto_enable=True, period="00:00 GMT+08:00"), now)
+    store.open(SettingsChange(auto_enable=True, period="00:00 GMT+08:00"), now)
     late = now + MISSED_AFTER
     heard = []
     for at in (late - 60_000, late, late + 60_000, late + DAY - 60_000, late + DAY):
@@ -186,7 +188,7 @@ def test_a_cluster_without_a_success_is_told_of_once_a_day(store, people) -> Non
 
 
 def test_what_was_missed_is_told_with_the_last_success_and_by_who_is_killed_twice(store, people) -> None:
-    store.open(LogSettings(auto_enable=True, period="00:00 GMT+08:00"), now_ms())
+    store.open(SettingsChange(auto_enable=True, period="00:00 GMT+08:00"), now_ms())
     begin(store)
     work_on_backup(RUN, 900)
     late = now_ms() + MISSED_AFTER + 1000
@@ -231,7 +233,7 @@ def test_a_topic_that_does_not_answer_keeps_no_backup_waiting(store, monkeypatch
     monkeypatch.setattr("logkeep.backups.worker.publish_failures", lambda *_: order.append("notice"))
     record = store.cluster(log_store(PROJECT)).new_record("r", 1000, "Auto")
     store.put(record.failed("for the test", 2000), alert=True)
-    store.open(LogSettings(auto_enable=True, period="00:00 GMT+08:00"), now_ms())
+    store.open(SettingsChange(auto_enable=True, period="00:00 GMT+08:00"), now_ms())
     for name, at in (("alert/r", 1), ("policy", 2)):
         store.items.update(name, {"due_at": at})
     start_what_is_due(3)

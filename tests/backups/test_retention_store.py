@@ -15,7 +15,7 @@ from logkeep.backups.jobs import STALLED_AFTER
 from logkeep.backups.records import BackupRecord, Status
 from logkeep.backups.retention_store import Retention, retention
 from logkeep.backups.runs import BackupRuns
-from logkeep.backups.settings import LogSettings
+from logkeep.backups.settings import SettingsChange
 from logkeep.backups.store import BackupStore, backup_store, record_of
 from logkeep.clock import DAY, now_ms
 from logkeep.errors import Busy, Conflict, RecordNotFound
@@ -35,7 +35,7 @@ AGES = (40, 39, 38, 20, 19, 18, 5)  # days; of three each, the first is full
 @pytest.fixture
 def store(aws) -> BackupStore:
     store = backup_store(PROJECT, CLUSTER)
-    store.open(LogSettings(backup_keep_days=30, full_every=3), now_ms())
+    store.open(SettingsChange(keep_days=30, full_every=3), now_ms())
     return store
 
 
@@ -52,7 +52,7 @@ def back_up(store: BackupStore, runs: BackupRuns, monkeypatch: pytest.MonkeyPatc
             patch.setattr("logkeep.backups.runs.now_ms", lambda at=at: at)
             fill()
             begin(store, f"r{age}", at)
-            assert not runs.go_on(TIME)
+            assert not runs.resume(TIME)
     return list(store.records())[::-1]
 
 
@@ -109,7 +109,7 @@ def test_the_newest_success_stays_and_the_next_backup_continues_it(store, runs, 
     assert left(store, objects) == {"r900", "r800"}
     begin(store, "next", now_ms())
     sweep(keeper)
-    runs.go_on(TIME)
+    runs.resume(TIME)
     sweep(keeper)
     (newest, *_) = store.records()
     assert newest.base == "r800"

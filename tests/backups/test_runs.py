@@ -16,6 +16,7 @@ import pytest
 
 from logkeep.aws import clients
 from logkeep.aws.parts import PART_MIN, Upload
+from logkeep.backups.lease_store import Leases
 from logkeep.backups.records import BackupRecord, Status
 from logkeep.backups.runs import BackupRuns, backup_runs
 from logkeep.backups.store import BackupStore
@@ -43,7 +44,7 @@ def fill(times: int = 1) -> None:
 
 def begin(store: BackupStore, id: str = "first", created_at: int = 1000) -> BackupRecord:
     record = store.cluster(log_store(PROJECT)).new_record(id, created_at, "Manual")
-    assert store.start(record, now_ms())
+    assert Leases(store).start(record, now_ms())
     return record
 
 
@@ -90,7 +91,7 @@ def test_a_backup_holds_every_log_of_its_cluster_and_no_other(store, runs, objec
     fill()
     append("cluster/other/node/instance", b"not mine\n")
     begin(store)
-    assert not runs.go_on(TIME)
+    assert not runs.resume(TIME)
     assert restored(objects, only(store)) == stored()
     assert only(store).key == f"backups/{PROJECT}/{CLUSTER}/css/log/first.zip"
     assert store.items.get("active") is None
@@ -98,7 +99,7 @@ def test_a_backup_holds_every_log_of_its_cluster_and_no_other(store, runs, objec
 
 def test_a_cluster_without_logs_has_a_backup_that_says_so(store, runs, objects) -> None:
     begin(store)
-    assert not runs.go_on(TIME)
+    assert not runs.resume(TIME)
     assert json.loads(verified(objects, only(store))["manifest.json"])["logs"] == []
 
 
@@ -107,7 +108,7 @@ def test_one_of_seven_backups_is_full_and_the_chain_restores_byte_for_byte(store
         fill()
         append(f"cluster/{CLUSTER}/node-{number}/new", b"of its own\n")
         begin(store, f"r{number}", 1000 + number)
-        assert not runs.go_on(TIME)
+        assert not runs.resume(TIME)
     oldest_first = list(store.records())[::-1]
     assert [each.base for each in oldest_first] == [None, "r0", "r1", "r2", "r3", "r4", "r5", None, "r7"]
     assert restored(objects, *oldest_first[7:]) == stored()
@@ -122,7 +123,7 @@ def test_behind_an_archive_that_is_gone_a_backup_is_full(gone, store, runs, obje
             clients.s3().delete_object(Bucket=runs.bucket.name, Key=key)
         fill()
         begin(store, f"r{number}", 1000 + number)
-        assert not runs.go_on(TIME)
+        assert not runs.resume(TIME)
     newest, *before = store.records()
     assert [each.base for each in before] == ["r1", "r0", None]
     assert newest.base is None
@@ -133,7 +134,7 @@ def test_a_cluster_may_choose_how_often_a_backup_is_full(store, runs) -> None:
     store.items.update("cluster", {"full_every": 1})
     for number in range(3):
         begin(store, f"r{number}", 1000 + number)
-        runs.go_on(TIME)
+        runs.resume(TIME)
     assert [each.base for each in store.records()] == [None] * 3
 
 
@@ -141,8 +142,8 @@ def test_while_one_backup_runs_no_other_starts(store) -> None:
     first = begin(store)
     other = store.cluster(log_store(PROJECT)).new_record("second", 2000, "Manual")
     with pytest.raises(BackupInProgress):
-        store.start(other, now_ms())
-    assert not store.start(first, now_ms()), "it was started before"
+        Leases(store).start(other, now_ms())
+    assert not Leases(store).start(first, now_ms()), "it was started before"
     assert only(store).id == "first"
 
 
@@ -152,7 +153,7 @@ def test_of_two_that_start_at_once_one_runs(store) -> None:
     def start(id: str) -> Callable[[], str]:
         def attempt() -> str:
             try:
-                return str(store.start(cluster.new_record(id, 1000, "Manual"), now_ms()))
+                return str(Leases(store).start(cluster.new_record(id, 1000, "Manual"), now_ms()))
             except BackupInProgress:
                 return "runs"
 
@@ -165,9 +166,9 @@ def test_of_two_that_start_at_once_one_runs(store) -> None:
 def test_a_second_message_for_one_backup_does_nothing(store, runs, objects) -> None:
     fill()
     begin(store)
-    assert at_once(*[lambda: runs.go_on(TIME)] * 3) == [False] * 3
+    assert at_once(*[lambda: runs.resume(TIME)] * 3) == [False] * 3
     restored(objects, only(store))
-    assert not runs.go_on(TIME)
+    assert not runs.resume(TIME)
     assert len(objects.keys("backups/")) == 1
 
 
@@ -183,13 +184,13 @@ def test_a_worker_killed_at_any_call_is_followed_by_one_that_goes_on(parts, afte
         begin(store, f"r{number:03d}", 1000 + number)
         try:
             with killed_at(number, after=after):
-                runs.go_on(TIME)
+                runs.resume(TIME)
             break
         except Killed:
             assert len(list(store.records())) == number + 1
         if store.items.get("active"):
             expire(store)
-            assert not runs.go_on(TIME)
+            assert not runs.resume(TIME)
         assert _uploads() == []
     oldest_first = list(store.records())[::-1]
     assert len(oldest_first) == number + 1 > (12 if parts else 9)
@@ -211,21 +212,21 @@ def _uploads() -> list[Any]:
 def test_a_worker_whose_lease_ended_changes_nothing_any_more(store, runs, objects) -> None:
     fill()
     record = begin(store)
-    slow = store.claim(now_ms(), 60)
+    slow = Leases(store).claim(now_ms(), 60)
     assert slow
-    assert store.claim(now_ms(), 60) is None, "the lease is good"
+    assert Leases(store).claim(now_ms(), 60) is None, "the lease is good"
     expire(store)
-    assert not runs.go_on(TIME)
-    assert not store.finish(slow, record.failed("too late", now_ms()), None)
+    assert not runs.resume(TIME)
+    assert not Leases(store).finish(slow, record.failed("too late", now_ms()), None)
     restored(objects, only(store))
 
     begin(store, "second", 2000)
-    theirs = store.claim(now_ms(), 60)
+    theirs = Leases(store).claim(now_ms(), 60)
     assert theirs
     assert theirs.fence == slow.fence
-    assert not store.finish(slow, record.failed("of another record", now_ms()), None)
-    store.release(slow, now_ms(), progress=True)
-    assert store.claim(now_ms(), 60) is None, "the second one's lease is as it was"
+    assert not Leases(store).finish(slow, record.failed("of another record", now_ms()), None)
+    Leases(store).release(slow, now_ms(), progress=True)
+    assert Leases(store).claim(now_ms(), 60) is None, "the second one's lease is as it was"
 
 
 def test_two_live_workers_end_with_one_archive(store, runs, objects, monkeypatch) -> None:
@@ -238,12 +239,12 @@ def test_two_live_workers_end_with_one_archive(store, runs, objects, monkeypatch
 
     def slow(*arguments: Any) -> Any:
         expire(store)
-        outcome.append(runs.go_on(TIME))
+        outcome.append(runs.resume(TIME))
         return build(*arguments)
 
     monkeypatch.setattr(other, "_work", slow)
     append(LOGS[0], b"behind the cut of neither\n")
-    assert not other.go_on(TIME)
+    assert not other.resume(TIME)
     assert outcome == [False]
     assert restored(objects, only(store)) == stored()
     assert _uploads() == []
@@ -259,11 +260,11 @@ def test_two_workers_agree_on_the_cut_that_was_written_first(store, runs, object
         taken = list(heads(owner))
         append(LOGS[0], b"meanwhile\n")
         expire(store)
-        runs.go_on(TIME)
+        runs.resume(TIME)
         return iter(taken)
 
     monkeypatch.setattr(first._logs, "heads", late)
-    first.go_on(TIME)
+    first.resume(TIME)
     assert restored(objects, only(store)) == stored()
 
 
@@ -284,7 +285,7 @@ def test_a_backup_that_takes_several_invocations_keeps_what_was_finished(store, 
         append(log_id, chance.randbytes(3 << 20).hex().encode())
     begin(store)
     calls = 1
-    while runs.go_on(50):
+    while runs.resume(50):
         calls += 1
         clock.now += 1
     assert calls >= 2
@@ -306,7 +307,7 @@ def test_verification_goes_on_where_it_was(store, runs, objects, clock, monkeypa
     monkeypatch.setattr(BackupRuns, "_crc32", slow)
     while True:
         with suppress(Busy):
-            if not runs.go_on(50):
+            if not runs.resume(50):
                 break
     assert steps == list(range(0, len(objects.read(only(store).key)), 1000))
     assert only(store).read_back is None
@@ -317,9 +318,9 @@ def test_a_worker_without_time_for_anything_says_so_and_leaves_the_backup_to_the
     fill()
     begin(store)
     with pytest.raises(Busy):
-        runs.go_on(0)
+        runs.resume(0)
     assert only(store).status is Status.RUNNING
-    assert not runs.go_on(TIME)
+    assert not runs.resume(TIME)
     restored(objects, only(store))
 
 
@@ -343,7 +344,7 @@ def test_a_corrupted_object_is_named_and_its_archive_removed(parts, store, runs,
     data[len(data) // 2] ^= 1
     objects.s3.put_object(Bucket=objects.bucket, Key=key, Body=bytes(data))
     begin(store)
-    assert not runs.go_on(TIME)
+    assert not runs.resume(TIME)
     record = only(store)
     assert record.status is Status.FAIL
     assert name in (record.failed_msg or "")
@@ -360,14 +361,14 @@ def test_a_missing_object_is_named_and_nothing_half_written_stays(store, runs, o
     kept = objects.read(key)
     objects.s3.delete_object(Bucket=objects.bucket, Key=key)
     begin(store)
-    assert not runs.go_on(TIME)
+    assert not runs.resume(TIME)
     assert only(store).failed_msg == f"the object {key} is missing"
     assert objects.keys("backups/") == []
     assert _uploads() == []
 
     objects.s3.put_object(Bucket=objects.bucket, Key=key, Body=kept)
     begin(store, "second", 2000)
-    assert not runs.go_on(TIME)
+    assert not runs.resume(TIME)
     second, _ = store.records()
     assert second.base is None, "what failed is nothing to go on from"
     assert restored(objects, second) == stored()

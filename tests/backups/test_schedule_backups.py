@@ -7,11 +7,13 @@ import pytest
 
 from logkeep.aws import clients
 from logkeep.backups import worker as schedules
+from logkeep.backups.due_store import due_items
+from logkeep.backups.lease_store import ASKED_MAX, QUEUED_FOR, Leases
 from logkeep.backups.queue import DueOrder, RunOrder
 from logkeep.backups.records import BackupRecord, Status
 from logkeep.backups.schedule import MISSED_AFTER, run_id, spread
-from logkeep.backups.settings import LogSettings
-from logkeep.backups.store import ASKED_MAX, QUEUED_FOR, BackupStore, backup_store, due_items
+from logkeep.backups.settings import SettingsChange
+from logkeep.backups.store import BackupStore, backup_store
 from logkeep.backups.worker import SPREAD_SECONDS, start_what_is_due, work_on_backup
 from logkeep.clock import DAY, now_ms
 from logkeep.logs.store import log_store
@@ -22,7 +24,7 @@ pytestmark = [pytest.mark.dates, pytest.mark.usefixtures("aws")]
 PERIOD = "00:00 GMT+08:00"
 NOON = 1_795_305_600_000 // DAY * DAY + DAY // 2
 TONIGHT = NOON + DAY // 6  # midnight at GMT+08:00
-DAILY = LogSettings(agency="a", log_base_path="css/log", auto_enable=True, period=PERIOD)
+DAILY = SettingsChange(agency="a", base_path="css/log", auto_enable=True, period=PERIOD)
 
 
 @pytest.fixture
@@ -109,8 +111,8 @@ def test_a_run_that_is_ordered_several_times_runs_once(store) -> None:
 
 def test_a_run_that_meets_another_one_has_failed_as_overlapped_once(store) -> None:
     now = now_ms()
-    store.start(store.cluster(log_store(PROJECT)).new_record("by-hand", now, "Manual"), now)
-    assert store.claim(now, 900)
+    Leases(store).start(store.cluster(log_store(PROJECT)).new_record("by-hand", now, "Manual"), now)
+    assert Leases(store).claim(now, 900)
     run()
     run()
     other, overlapped = sorted(store.records(), key=lambda each: each.job_type, reverse=True)
@@ -128,7 +130,7 @@ def test_an_order_that_is_older_than_a_day_is_left_to_the_later_one(store, monke
 
 
 def test_what_was_switched_off_since_does_not_run(store) -> None:
-    store.change(LogSettings(auto_enable=False), NOON)
+    store.change(SettingsChange(auto_enable=False), NOON)
     run()
     store.close(NOON)
     run()
@@ -137,7 +139,7 @@ def test_what_was_switched_off_since_does_not_run(store) -> None:
 
 
 def test_a_changed_period_moves_the_next_run(store, sent) -> None:
-    store.change(LogSettings(period="12:30 GMT+00:00"), NOON)
+    store.change(SettingsChange(period="12:30 GMT+00:00"), NOON)
     start_what_is_due(NOON + 1_800_000)
     assert [each for each, _ in sent] == [order(NOON + 1_800_000)]
     start_what_is_due(TONIGHT)
@@ -145,7 +147,7 @@ def test_a_changed_period_moves_the_next_run(store, sent) -> None:
 
 
 def test_settings_that_say_nothing_of_the_period_leave_a_due_run_due(store, sent) -> None:
-    store.change(LogSettings(log_base_path="elsewhere"), TONIGHT + 1000)
+    store.change(SettingsChange(base_path="elsewhere"), TONIGHT + 1000)
     store.open(DAILY, TONIGHT + 1000)
     start_what_is_due(TONIGHT + 2000)
     assert [each for each, _ in sent] == [order()]
@@ -155,7 +157,7 @@ def test_a_backup_whose_message_was_lost_is_asked_for_again_and_given_up_in_the_
     store = backup_store(PROJECT, CLUSTER)
     store.enable()
     now = now_ms()
-    store.start(store.cluster(log_store(PROJECT)).new_record("lost", now, "Manual"), now)
+    Leases(store).start(store.cluster(log_store(PROJECT)).new_record("lost", now, "Manual"), now)
     for _ in range(ASKED_MAX + 3):
         start_what_is_due(now)
         now += QUEUED_FOR

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from functions.schedule_backups.app import lambda_handler as schedule_backups
-from logkeep.backups import store as backups
+from logkeep.backups import lease_store as leases
 from tests.calls import Context
 from tests.soak.clusters import Cluster
 from tests.soak.crews import WORKERS, employ, put_back, sums
@@ -98,7 +98,7 @@ def test_a_worker_that_was_passed_over_changes_nothing_any_more(way, objects) ->
 def test_workers_killed_at_random_end_every_backup_verified_or_failed(objects, monkeypatch) -> None:
     """Several at once, on several clusters whose logs grow; every order is sent twice and some once more, late."""
     chance = random.Random(9)
-    monkeypatch.setattr(backups, "QUEUED_FOR", QUEUED_FOR)
+    monkeypatch.setattr(leases, "QUEUED_FOR", QUEUED_FOR)
     clusters = [Cluster(f"c{number}", random.Random(number), objects) for number in range(CLUSTERS)]
     lives: list[Life] = []
     over = threading.Event()

@@ -20,12 +20,11 @@ from logkeep.events.segments import (
     Event,
     EventType,
     Segment,
-    Selection,
     pack_segments,
     slots_of,
     unpack_segment,
 )
-from logkeep.events.timeline import Card, StoredEvent, StoredSegment, read_page, search_page
+from logkeep.events.timeline import Card, Selection, StoredEvent, StoredSegment, read_page, search_page
 
 pytestmark = pytest.mark.unit
 

@@ -11,6 +11,7 @@ import pytest
 
 from logkeep.aws import clients
 from logkeep.backups.jobs import STALLED_AFTER
+from logkeep.backups.lease_store import Leases
 from logkeep.backups.records import BackupRecord
 from logkeep.backups.runs import backup_runs
 from logkeep.backups.store import BackupStore, backup_store
@@ -39,8 +40,8 @@ def store(aws) -> BackupStore:
 
 
 def back_up(store: BackupStore, id: str, created_at: int) -> BackupRecord:
-    store.start(store.cluster(log_store(PROJECT)).new_record(id, created_at, "Manual"), now_ms())
-    backup_runs(PROJECT, CLUSTER).go_on(900)
+    Leases(store).start(store.cluster(log_store(PROJECT)).new_record(id, created_at, "Manual"), now_ms())
+    backup_runs(PROJECT, CLUSTER).resume(900)
     return store.record(id)
 
 
@@ -91,7 +92,7 @@ def test_a_record_is_shown_with_its_published_fields_its_archive_and_its_chain(s
 
 
 def test_a_record_without_an_archive_is_shown_too(store) -> None:
-    store.start(store.cluster(log_store(PROJECT)).new_record(BACKUP, 1000, "Manual"), now_ms())
+    Leases(store).start(store.cluster(log_store(PROJECT)).new_record(BACKUP, 1000, "Manual"), now_ms())
     shown = asked("show_backup_record").json
     assert (shown["status"], shown["archive"]) == ("RUNNING", None)
 

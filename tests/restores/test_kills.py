@@ -59,11 +59,11 @@ def test_a_worker_killed_at_any_call_is_followed_by_one_that_goes_on(after, logs
         report, _ = restoring.begin("more", asked, now_ms())
         try:
             with killed_at(number, after=after):
-                restoring.go_on("more", report.run, NEVER)
+                restoring.resume("more", report.run, NEVER)
             break
         except Killed:
             pass
-        assert not restoring.go_on("more", report.run, NEVER)
+        assert not restoring.resume("more", report.run, NEVER)
         assert (noted("more").state, noted("more").done) == ("done", 3)
         assert "differs" not in noted("more").counts
         assert held(logs, f"cluster/copy{number}-{CLUSTER}") == before
@@ -82,7 +82,7 @@ def test_a_request_killed_at_any_call_can_be_repeated(after, logs, store, restor
         except Killed:
             report, is_new = restoring.begin("more", HERE, now_ms())
             assert is_new, "it is ordered, also where the one that was killed had noted it"
-        assert not restoring.go_on("more", report.run, NEVER)
+        assert not restoring.resume("more", report.run, NEVER)
     assert number > 5
 
 
@@ -92,7 +92,7 @@ def test_two_workers_at_once_end_with_one_log_each(logs, store, restoring, monke
     before = filled(logs, store)
     lose()
     report, _ = restoring.begin("more", HERE, now_ms())
-    assert at_once(*[lambda: restoring.go_on("more", report.run, NEVER)] * 3) == [False] * 3
+    assert at_once(*[lambda: restoring.resume("more", report.run, NEVER)] * 3) == [False] * 3
     assert (noted("more").state, noted("more").done) == ("done", 5)
     assert Counter(noted("more").counts).total() == 5
     assert held(logs) == before
@@ -118,7 +118,7 @@ def test_a_long_restore_takes_several_invocations_also_within_a_log(logs, store,
     lose()
     report, _ = restoring.begin("more", HERE, now_ms())
     calls, done = 1, []
-    while restoring.go_on("more", report.run, clock[0] + 15):
+    while restoring.resume("more", report.run, clock[0] + 15):
         calls += 1
         done.append(noted("more").done)
     assert calls >= 4
@@ -145,7 +145,7 @@ def test_a_large_piece_is_checked_in_steps_that_are_kept(logs, store, restoring,
     monkeypatch.setattr(restoring._bucket, "crc32", slow)
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
     report, _ = restoring.begin("full", HERE, now_ms())
-    while restoring.go_on("full", report.run, now[0] + 15):
+    while restoring.resume("full", report.run, now[0] + 15):
         pass
     assert len(read) >= 5
     assert set(read[:-1]) == {1000}
@@ -157,8 +157,8 @@ def test_a_worker_without_time_for_anything_says_so_and_leaves_the_restore_to_th
     lose()
     report, _ = restoring.begin("more", HERE, now_ms())
     with pytest.raises(Busy):
-        restoring.go_on("more", report.run, float("-inf"))
-    assert not restoring.go_on("more", report.run, NEVER)
+        restoring.resume("more", report.run, float("-inf"))
+    assert not restoring.resume("more", report.run, NEVER)
     assert held(logs) == before
 
 
@@ -175,5 +175,5 @@ def test_one_restore_runs_and_one_that_stands_still_is_followed_by_another(logs,
     assert "ask for it again" in (shown.failed_msg or "")
     second, is_new = restoring.begin("more", ASIDE, later)
     assert is_new
-    assert not restoring.go_on("more", first.run, NEVER), "another one has taken its place"
+    assert not restoring.resume("more", first.run, NEVER), "another one has taken its place"
     assert noted("more") == second

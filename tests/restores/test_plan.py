@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from logkeep.backups.archive import Archive
 from logkeep.backups.cuts import Cut
 from logkeep.errors import Corrupt, Invalid
 from logkeep.logs.head import Head, State, Totals
@@ -47,7 +48,7 @@ def test_every_backup_of_a_chain_is_put_together_byte_for_byte(rounds, full_ever
         base = cuts[-1] if cuts and number % full_every else None
         cut = Cut.take(f"r{number}", "c", number, heads, base)
         cuts.append(Cut.model_validate_json(cut.model_dump_json()))
-        archives.append(content(cut.archive.make(logs)))
+        archives.append(content(Archive(cut).make(logs)))
         begin = number - number % full_every
         found = targets(reversed(cuts[begin:]), "copy-")
         newest_first = archives[begin:][::-1]

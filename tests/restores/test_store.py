@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from logkeep.aws import clients
+from logkeep.backups.lease_store import Leases
 from logkeep.backups.records import Status
 from logkeep.backups.runs import backup_runs
 from logkeep.backups.store import BackupStore, backup_store
@@ -44,8 +45,8 @@ def append(logs: LogStore, of: LogId, text: bytes) -> None:
 def back_up(store: BackupStore, id: str) -> None:
     number = len(list(store.records()))
     record = store.cluster(log_store(PROJECT)).new_record(id, 1000 + number, "Manual")
-    assert store.start(record, now_ms())
-    assert not backup_runs(PROJECT, CLUSTER).go_on(900)
+    assert Leases(store).start(record, now_ms())
+    assert not backup_runs(PROJECT, CLUSTER).resume(900)
     assert store.record(id).status is Status.SUCCESS, store.record(id).failed_msg
 
 
@@ -72,7 +73,7 @@ def restore(restoring: Restores, id: str, asked: RestoreRequest = HERE) -> Resto
     """Begin a restore and go on until it has ended."""
     report, is_new = restoring.begin(id, asked, now_ms())
     assert is_new
-    while restoring.go_on(id, report.run, NEVER):
+    while restoring.resume(id, report.run, NEVER):
         pass
     return noted(id)
 
@@ -296,7 +297,7 @@ def test_a_missing_link_of_the_chain_is_named(what, logs, store, restoring, obje
     report, _ = restoring.begin("more", HERE, now_ms())
     key = store.record("full").key if what == "archive" else f"cuts/{PROJECT}/{CLUSTER}/full.json"
     objects.s3.delete_object(Bucket=objects.bucket, Key=key)
-    assert not restoring.go_on("more", report.run, NEVER)
+    assert not restoring.resume("more", report.run, NEVER)
     assert noted("more").state == "failed"
     assert f"the {what} of the backup full is missing" in (noted("more").failed_msg or "")
     with pytest.raises(Conflict, match=f"the {what} of the backup full is missing"):

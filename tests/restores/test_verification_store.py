@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from logkeep.backups.archive import Archive
 from logkeep.backups.jobs import NOBODY, STALLED_AFTER
+from logkeep.backups.lease_store import Leases
 from logkeep.backups.records import BackupRecord
 from logkeep.backups.runs import backup_runs
 from logkeep.backups.store import BackupStore, backup_store
@@ -39,8 +41,8 @@ def chain(store: BackupStore) -> list[BackupRecord]:
         for name in ("node-1/instance", f"node-{number}/new"):
             text = chance.randbytes(3000).hex().encode()
             append(name, text)
-        store.start(store.cluster(log_store(PROJECT)).new_record(id, 1000 + number, "Manual"), now_ms())
-        backup_runs(PROJECT, CLUSTER).go_on(900)
+        Leases(store).start(store.cluster(log_store(PROJECT)).new_record(id, 1000 + number, "Manual"), now_ms())
+        backup_runs(PROJECT, CLUSTER).resume(900)
     return [store.record("more"), store.record("full")]
 
 
@@ -54,7 +56,7 @@ def verify(verifying: Verifications, mode: Mode, deadline: float = NEVER) -> Ver
         return verifying.at_once("more", mode, now_ms(), deadline)
     begun, is_new = verifying.begin("more", now_ms())
     assert is_new
-    while verifying.go_on("more", begun.run, deadline):
+    while verifying.resume("more", begun.run, deadline):
         pass
     return noted()
 
@@ -115,7 +117,7 @@ def test_a_flipped_bit_is_found_and_its_file_named(name, mode, verifying, chain,
     full = chain[1]
     flipped = bytearray(objects.read(full.key))
     (cut,) = verifying._archives.cuts([full])
-    layout = cut.archive.layout
+    layout = Archive(cut).layout
     (index,) = [index for index, each in enumerate(layout.entries) if each.name == name]
     flipped[layout.content_start(index) + layout.entries[index].packed // 2] ^= 1
     write(objects, full, bytes(flipped))
@@ -147,8 +149,8 @@ def test_a_sample_is_bounded(verifying, store, monkeypatch) -> None:
     for number in range(40):
         text = random.Random(number).randbytes(500)
         append(f"node-{number}/x", text)
-    store.start(store.cluster(log_store(PROJECT)).new_record("more", 1000, "Manual"), now_ms())
-    backup_runs(PROJECT, CLUSTER).go_on(900)
+    Leases(store).start(store.cluster(log_store(PROJECT)).new_record("more", 1000, "Manual"), now_ms())
+    backup_runs(PROJECT, CLUSTER).resume(900)
     with counted() as requests:
         found = verify(verifying, "sample")
     assert (found.state, found.total, found.done) == ("passed", 1 + 1 + SAMPLES, 18)
@@ -182,8 +184,8 @@ def test_without_time_a_sample_is_smaller_and_attributes_are_not_skipped(verifyi
 
 def test_of_a_file_that_is_packed_a_thousand_times_a_part_is_inflated(verifying, store, monkeypatch) -> None:
     append("node-1/zeros", bytes(2_500_000))
-    store.start(store.cluster(log_store(PROJECT)).new_record("more", 1000, "Manual"), now_ms())
-    backup_runs(PROJECT, CLUSTER).go_on(900)
+    Leases(store).start(store.cluster(log_store(PROJECT)).new_record("more", 1000, "Manual"), now_ms())
+    backup_runs(PROJECT, CLUSTER).resume(900)
     sizes = []
 
     def noted_sizes(packed: Iterable[bytes]) -> Iterator[bytes]:
@@ -213,10 +215,10 @@ def test_a_worker_killed_at_any_call_is_followed_by_one_that_goes_on(after, veri
         begun, _ = verifying.begin("more", now_ms())
         try:
             with killed_at(number, after=after):
-                verifying.go_on("more", begun.run, NEVER)
+                verifying.resume("more", begun.run, NEVER)
             break
         except Killed:
-            assert not verifying.go_on("more", begun.run, NEVER)
+            assert not verifying.resume("more", begun.run, NEVER)
             assert (noted().state, noted().done, noted().bytes) == ("passed", total, total)
     assert number > 10
 
@@ -234,20 +236,20 @@ def test_what_was_read_is_not_read_again(verifying, chain, monkeypatch) -> None:
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
     begun, _ = verifying.begin("more", now_ms())
     calls = 1
-    while verifying.go_on("more", begun.run, now[0] + 15):
+    while verifying.resume("more", begun.run, now[0] + 15):
         calls += 1
     assert calls > 3
     assert sum(read) == noted().bytes == noted().total
     assert noted().state == "passed"
     with pytest.raises(Busy):
-        verifying.go_on("more", verifying.begin("more", now_ms())[0].run, now[0] - 1)
+        verifying.resume("more", verifying.begin("more", now_ms())[0].run, now[0] - 1)
 
 
 def test_two_workers_at_once_end_with_one_result(verifying, chain, monkeypatch) -> None:
     monkeypatch.setattr(module, "_STEP", 500)
     monkeypatch.setattr("logkeep.restores.progress_store._NOTED_EVERY", -1.0)
     begun, _ = verifying.begin("more", now_ms())
-    assert at_once(*[lambda: verifying.go_on("more", begun.run, NEVER)] * 3) == [False] * 3
+    assert at_once(*[lambda: verifying.resume("more", begun.run, NEVER)] * 3) == [False] * 3
     assert (noted().state, noted().done, noted().archive) == ("passed", noted().total, 2)
 
 
@@ -261,5 +263,5 @@ def test_one_that_stands_still_is_followed_by_another(verifying, chain) -> None:
     assert (first.seen_at(later).state, first.seen_at(later).failures) == ("failed", [NOBODY])
     second, is_new = verifying.begin("more", later)
     assert is_new
-    assert not verifying.go_on("more", first.run, NEVER)
+    assert not verifying.resume("more", first.run, NEVER)
     assert noted() == second

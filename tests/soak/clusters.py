@@ -15,7 +15,7 @@ from logkeep.backups.queue import DueOrder, RunOrder, order_backup
 from logkeep.backups.records import BackupRecord, Status
 from logkeep.backups.retention_store import LEFT_FOR, retention
 from logkeep.backups.schedule import Period, run_id
-from logkeep.backups.settings import LogSettings
+from logkeep.backups.settings import SettingsChange
 from logkeep.backups.store import backup_store
 from logkeep.clock import DAY, now_ms
 from logkeep.logid import LogId
@@ -39,7 +39,7 @@ class Cluster:
         now = now_ms()
         # Half a day from now: while a test runs, the schedule orders nothing that the test did not.
         period = Period.parse(f"{(now // _HOUR + 12) % 24:02d}:00 GMT+00:00")
-        self.store.open(LogSettings(auto_enable=True, period=period.text, full_every=full_every), now)
+        self.store.open(SettingsChange(auto_enable=True, period=period.text, full_every=full_every), now)
         self._last_due = period.last_until(now)
         self.texts: dict[str, bytearray] = {}
         self._logs = _LOGS[:logs]

@@ -14,8 +14,8 @@ import functions.run_restore.app as run_restore
 from local.queues import record_of
 from logkeep.aws import clients, parts
 from logkeep.aws import multipart as uploads
+from logkeep.backups import lease_store as leases
 from logkeep.backups import runs as backup_runs
-from logkeep.backups import store as backups
 from logkeep.errors import Busy
 from logkeep.restores import progress_store as progress
 from logkeep.restores import store as restores
@@ -86,7 +86,7 @@ def _set(pace: Pace) -> None:
     for operation in _TAKE_TIME:
         clients.s3().meta.events.register(f"after-call.s3.{operation}", pass_time)
     changes: dict[Any, dict[str, Any]] = {
-        backups: {"QUEUED_FOR": QUEUED_FOR},
+        leases: {"QUEUED_FOR": QUEUED_FOR},
         backup_runs: {"time": clock, "_RESERVE": pace.reserve, "_LEASE_OVER": pace.lease_over},
         uploads: {"time": clock},
         worker: {"time": clock, "RESERVE_SECONDS": pace.reserve},

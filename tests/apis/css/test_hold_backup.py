@@ -2,6 +2,7 @@
 
 import pytest
 
+from logkeep.backups.lease_store import Leases
 from logkeep.backups.store import BackupStore, backup_store
 from logkeep.clock import DAY, now_ms
 from logkeep.logs.store import log_store
@@ -34,7 +35,7 @@ def test_a_record_is_held_and_let_go_however_often_that_is_said(store) -> None:
 
 
 def test_a_record_that_runs_is_a_conflict(store) -> None:
-    store.start(store.cluster(log_store(PROJECT)).new_record(BACKUP, 1000, "Manual"), now_ms())
+    Leases(store).start(store.cluster(log_store(PROJECT)).new_record(BACKUP, 1000, "Manual"), now_ms())
     answer = send("hold_backup")
     assert (answer.status, answer.json["error_code"]) == (409, "CSS.0031")
     assert send("hold_backup-let_go").status == 200, "it is not held"

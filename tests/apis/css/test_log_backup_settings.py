@@ -9,7 +9,7 @@ import pytest
 
 from logkeep.aws import clients
 from logkeep.backups.queue import ORDERS, RunOrder
-from logkeep.backups.settings import LogSettings
+from logkeep.backups.settings import SettingsChange
 from logkeep.backups.store import BackupStore, backup_store
 from logkeep.clock import now_ms
 from logkeep.settings import settings
@@ -222,9 +222,9 @@ def test_the_policy_sets_the_time_and_closing_it_ends_it(store: BackupStore) -> 
 def test_changes_at_once_leave_a_schedule_that_is_as_shown(store: BackupStore) -> None:
     ask("open_log_backup", BASE)
     work = [
-        lambda: store.change(LogSettings(auto_enable=True, period=PERIOD), now_ms()),
-        lambda: store.change(LogSettings(auto_enable=False), now_ms()),
-        lambda: store.change(LogSettings(period="12:00 GMT+08:00"), now_ms()),
+        lambda: store.change(SettingsChange(auto_enable=True, period=PERIOD), now_ms()),
+        lambda: store.change(SettingsChange(auto_enable=False), now_ms()),
+        lambda: store.change(SettingsChange(period="12:00 GMT+08:00"), now_ms()),
     ]
     for _ in range(6):
         at_once(*work)
@@ -303,7 +303,7 @@ def test_a_worker_that_has_no_time_leaves_the_backup_running_and_complains() -> 
 
 
 def test_a_backup_that_is_not_finished_is_ordered_again(monkeypatch) -> None:
-    monkeypatch.setattr("logkeep.backups.runs.BackupRuns.go_on", lambda *_: True)
+    monkeypatch.setattr("logkeep.backups.runs.BackupRuns.resume", lambda *_: True)
     run_order("run_backup")
     assert messages() == [RunOrder(project=PROJECT, cluster=CLUSTER)]
 

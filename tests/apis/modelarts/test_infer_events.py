@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from logkeep.apis.modelarts.infer_events import InferEventPage, InferEventQuery
-from logkeep.events.segments import EVERY_TYPE, TIME_MAX, EventType, Selection
-from logkeep.events.timeline import StoredEvent
+from logkeep.events.segments import EVERY_TYPE, TIME_MAX, EventType
+from logkeep.events.timeline import Selection, StoredEvent
 
 pytestmark = pytest.mark.unit
 

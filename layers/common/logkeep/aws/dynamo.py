@@ -6,6 +6,7 @@ import random
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
@@ -77,8 +78,15 @@ def update(client: DynamoDBClient, **request: Any) -> bool:
     raise Busy("too many writers at once", retry_after=1)
 
 
-def transact(client: DynamoDBClient, items: Sequence[TransactWriteItemTypeDef]) -> frozenset[int]:
-    """Write all items or none. Returns the indexes of items whose condition failed: empty if all were written.
+@dataclass(frozen=True, slots=True)
+class Transaction:
+    """The result of a transaction: all items were written, or some were refused and none was written."""
+
+    refused: frozenset[int] = frozenset()  # indexes of the items whose condition failed
+
+
+def transact(client: DynamoDBClient, items: Sequence[TransactWriteItemTypeDef]) -> Transaction:
+    """Write all items or none.
 
     Retries when another transaction is in the way, which botocore does not; raises Busy when no attempt is left.
     """
@@ -88,16 +96,16 @@ def transact(client: DynamoDBClient, items: Sequence[TransactWriteItemTypeDef]) 
             client.transact_write_items(TransactItems=items, ClientRequestToken=token)
         except ClientError as error:
             codes = [each.get("Code", "None") for each in error.response.get("CancellationReasons", [])]
-            failed = frozenset(i for i, code in enumerate(codes) if code == "ConditionalCheckFailed")
-            if failed:
-                return failed
+            refused = frozenset(i for i, code in enumerate(codes) if code == "ConditionalCheckFailed")
+            if refused:
+                return Transaction(refused)
             if not ({*codes, error.response["Error"]["Code"]} & _TRANSIENT):
                 raise
             # A cancelled transaction is over. One in progress is ours: only the same token gives its result.
             if codes:
                 token = uuid.uuid4().hex
         else:
-            return frozenset()
+            return Transaction()
     raise Busy("too many writers at once", retry_after=1)
 
 

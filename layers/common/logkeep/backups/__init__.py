@@ -1,1 +1,1 @@
-"""Backups of a cluster: settings, records, cuts, runs, retention. May import events and all below it."""
+"""Backups of clusters: settings, records, cuts, runs, retention. May import events and all below it."""

@@ -1,7 +1,7 @@
-"""Events of services for a backup: read from the table once, and stored packed before a cut names them.
+"""The events of services that a backup takes: read from the table and stored packed before a cut names them.
 
-Every worker stores objects of its own at staging/{project}/{cluster}/{record}/{random}, so that none writes over what
-another one has named. What no cut names expires by the bucket's lifecycle.
+Every worker stores objects of its own at staging/{project}/{cluster}/{record}/{random}, so no worker overwrites an
+object that another one has named. Objects that no cut names expire by the bucket's lifecycle.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from botocore.exceptions import ClientError
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from logkeep.aws.multipart import Unfinished
 from logkeep.aws.objects import Bucket, is_absent
@@ -27,17 +27,17 @@ _NOTE: Final = "collected.json"
 
 
 class Collected(BaseModel):
-    """The files of a backup's services, as far as they were read; times in epoch milliseconds."""
+    """The event files of a backup as far as they were read. Times are in epoch milliseconds."""
 
-    created_at: int  # before the first was read: what is received later is in the next backup, if not in this one
+    created_at: int  # before the first was read: an event received later is in this backup or in the next one
     base: str | None
     files: list[EventFile]
-    current: int = 0  # the file that is read
-    behind: str | None = None  # what of it was read
+    current: int = 0  # index of the file that is being read
+    read_to: str | None = Field(default=None, alias="behind")  # the last segment of it that was read
 
     @classmethod
     def begin(cls, services: Iterable[str], base: Cut | None) -> Collected:
-        """Of a service that the base does not hold, everything."""
+        """Nothing read yet. A service that the base does not hold is read from its first event."""
         held = {each.service for each in base.events} if base else set()
         since = base.created_at - OVERLAP if base else None
         files = [EventFile(service=each, since=since if each in held else None) for each in services]
@@ -48,8 +48,8 @@ class Collected(BaseModel):
         return sum(len(each.pieces) for each in self.files)
 
 
-class EventBackup:
-    """The events in the backups of one project's cluster."""
+class EventFileStore:
+    """The event files of the backups of one project's cluster."""
 
     def __init__(self, bucket: Bucket, project: str, cluster: str) -> None:
         self._bucket = bucket
@@ -59,9 +59,9 @@ class EventBackup:
     def collect(
         self, record_id: str, services: Sequence[str], base: Cut | None, deadline: float
     ) -> Collected | Unfinished:
-        """Store the events of services; at the deadline, note how far it got, for the next call to go on.
+        """Store the events of services. At the deadline (time.monotonic()) note the progress for the next call.
 
-        Raises TooLarge where they are more than a cut can name.
+        Raises TooLarge if there are more objects than a cut can name.
         """
         if not services:
             return Collected.begin((), base)
@@ -72,17 +72,15 @@ class EventBackup:
         while collected.current < len(collected.files):
             reading = self._read(record_id, collected, deadline)
             segments += reading.segments
-            if not reading.timed_out:
-                collected.current, collected.behind = collected.current + 1, None
-            elif segments:
-                self._note(record_id, collected)
+            if reading.timed_out:
+                if segments:
+                    self._note(record_id, collected)
                 return Unfinished(segments)
-            else:
-                return Unfinished(0)
+            collected.current, collected.read_to = collected.current + 1, None
         return collected
 
     def discard(self, cut: Cut) -> None:
-        """Remove what the archive of a cut was made of."""
+        """Remove the objects from which the archive of a cut was made."""
         if cut.events:
             self._bucket.delete(f"{self._folder}/{cut.record_id}/{_NOTE}")
         for file in cut.events:
@@ -90,22 +88,22 @@ class EventBackup:
                 self._bucket.delete(piece.key)
 
     def _read(self, record_id: str, collected: Collected, deadline: float) -> _Reading:
-        """Read on in the current file, a piece at a time."""
+        """Continue the current file, a piece at a time."""
         file = collected.files[collected.current]
         store = event_store(self._project, file.service)
-        behind = collected.behind or store.first_kept(collected.created_at)
-        reading = _Reading(in_order(store, behind), deadline)
+        start = collected.read_to or store.first_kept(collected.created_at)
+        reading = _Reading(in_order(store, start), deadline)
         for packed in pack_lines(reading, file.since):
             if collected.pieces >= PIECES_MAX:
                 raise TooLarge(f"the events of service {file.service} do not fit into one backup")
             key = f"{self._folder}/{record_id}/{uuid.uuid4().hex}"
             self._bucket.s3.put_object(Bucket=self._bucket.name, Key=key, Body=packed.data)
             file.pieces.append(Piece.of(key, packed))
-        collected.behind = reading.behind or behind
+        collected.read_to = reading.read_to or start
         return reading
 
     def _note(self, record_id: str, collected: Collected) -> None:
-        key, body = f"{self._folder}/{record_id}/{_NOTE}", collected.model_dump_json().encode()
+        key, body = f"{self._folder}/{record_id}/{_NOTE}", collected.model_dump_json(by_alias=True).encode()
         self._bucket.s3.put_object(Bucket=self._bucket.name, Key=key, Body=body)
 
     def _noted(self, record_id: str) -> Collected | None:
@@ -119,19 +117,19 @@ class EventBackup:
 
 
 class _Reading:
-    """Segments until a deadline, and how far that was."""
+    """Segments until a deadline (time.monotonic()); counts those that were consumed."""
 
     def __init__(self, segments: Iterator[PackedSegment], deadline: float) -> None:
-        self._made = segments
+        self._segments = segments
         self._deadline = deadline
-        self.behind: str | None = None
+        self.read_to: str | None = None  # the last segment that was consumed
         self.segments = 0
         self.timed_out = False
 
     def __iter__(self) -> Iterator[PackedSegment]:
-        for each in self._made:
+        for each in self._segments:
             if time.monotonic() > self._deadline:
                 self.timed_out = True
                 return
             yield each
-            self.behind, self.segments = each.at, self.segments + 1
+            self.read_to, self.segments = each.at, self.segments + 1

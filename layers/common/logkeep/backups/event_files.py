@@ -1,4 +1,4 @@
-"""Events in a backup: a service's events as NDJSON, packed in pieces that are stored before a cut names them."""
+"""Event files of a backup: the events of a service as NDJSON, packed in pieces."""
 
 import heapq
 import json
@@ -15,22 +15,22 @@ from logkeep.extents import Extent, ObjectRange
 from logkeep.limits import FRAGMENT_MAX
 from logkeep.logs.fragment import END, combine_crc32, deflate
 
-# ms by which backups overlap: received_at is a writer's clock from before its commit, and a writer lives half a minute.
+# ms by which backups overlap. A writer takes received_at from its own clock, up to half a minute before its commit.
 OVERLAP: Final = 600_000
-PIECE_SIZE: Final = 8 << 20  # packed bytes from which a piece is stored; it is held in memory
-PIECES_MAX: Final = 10_000  # of one cut, which is held in memory
+PIECE_SIZE: Final = 8 << 20  # packed bytes at which a piece is stored, because it is held in memory
+PIECES_MAX: Final = 10_000  # of one cut, because it is held in memory
 
 
 class SegmentReader(Protocol):
     """The segments of one service."""
 
-    def segments_behind(self, kind: EventType, at: str) -> Iterator[PackedSegment]:
-        """Those behind a place, in order of `at`."""
+    def segments_after(self, kind: EventType, at: str) -> Iterator[PackedSegment]:
+        """The segments after a place, in order of `at`."""
         ...
 
 
 class Packed(NamedTuple):
-    """A stretch of NDJSON as it is stored, in fragments; sizes in bytes, times in epoch milliseconds."""
+    """A stretch of NDJSON, packed in fragments. Sizes are in bytes, times in epoch milliseconds."""
 
     data: bytes
     raw: int
@@ -41,7 +41,7 @@ class Packed(NamedTuple):
 
 
 class Piece(BaseModel):
-    """An object that holds such a stretch."""
+    """The object that holds a packed stretch of NDJSON."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -62,10 +62,10 @@ class Piece(BaseModel):
 
 
 class EventFile(BaseModel):
-    """The events of a service that a backup holds, one JSON object a line."""
+    """The events of a service that a backup holds, one JSON object per line."""
 
     service: str
-    since: int | None  # epoch ms; what was received before is in the backups that this one follows
+    since: int | None  # epoch ms; events received before are in the backups that this one continues
     pieces: list[Piece] = []
 
     @property
@@ -91,7 +91,7 @@ class EventFile(BaseModel):
             yield ObjectRange(each.key, 0, each.packed)
 
     def shown(self, entry: str) -> Mapping[str, Any]:
-        """Its row in the manifest."""
+        """Its row in the manifest, for the name of its entry."""
         return {
             "id": self.service,
             "entry": entry,
@@ -102,13 +102,13 @@ class EventFile(BaseModel):
         }
 
 
-def in_order(reader: SegmentReader, behind: str) -> Iterator[PackedSegment]:
-    """The segments of every type behind a place, by minute and id."""
-    return heapq.merge(*(reader.segments_behind(kind, behind) for kind in EVERY_TYPE), key=attrgetter("at"))
+def in_order(reader: SegmentReader, start: str) -> Iterator[PackedSegment]:
+    """The segments of every type after a place, by minute and id."""
+    return heapq.merge(*(reader.segments_after(kind, start) for kind in EVERY_TYPE), key=attrgetter("at"))
 
 
 def pack_lines(segments: Iterable[PackedSegment], since: int | None) -> Iterator[Packed]:
-    """The events that were received then or later, as NDJSON; a piece and a fragment of text are held at a time."""
+    """The events received at `since` (epoch ms) or later, as NDJSON. One piece and one fragment are held in memory."""
     fragments: list[bytes] = []
     raw = crc32 = size = events = first = last = 0
 
@@ -130,7 +130,7 @@ def pack_lines(segments: Iterable[PackedSegment], since: int | None) -> Iterator
 
 
 def _texts(segments: Iterable[PackedSegment], since: int | None) -> Iterator[tuple[bytes, int, int, int]]:
-    """Whole lines of about FRAGMENT_MAX bytes; with them how many, and when the first and the last was received."""
+    """About FRAGMENT_MAX bytes of whole lines at a time, with their number and their first and last received_at."""
     lines: list[bytes] = []
     size = earliest = latest = 0
     for segment in segments:

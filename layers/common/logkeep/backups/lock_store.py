@@ -1,7 +1,7 @@
-"""S3 Object Lock: what is locked cannot be deleted or changed, by nobody or only with a permission of its own.
+"""S3 Object Lock: a locked object cannot be deleted or changed, by anyone or without a special permission.
 
-It locks the version that is current. Deleting hides that, and the bucket's lifecycle removes it once its lock has
-ended.
+The current version is locked. Deleting the object only hides that version, and the bucket's lifecycle removes it once
+its lock has ended.
 """
 
 from collections.abc import Iterable
@@ -13,11 +13,11 @@ from botocore.exceptions import ClientError
 from logkeep.aws.objects import Bucket, is_absent
 from logkeep.backups.records import LockMode
 
-_DELETED: Final = "MethodNotAllowed"  # so S3 answers a lock of what was deleted, whose current version is a marker
+_DELETED: Final = "MethodNotAllowed"  # S3's answer for a deleted object, whose current version is a delete marker
 
 
 def retain(bucket: Bucket, keys: Iterable[str], until: int, mode: LockMode) -> None:
-    """Lock objects until then (epoch ms); a lock can be made longer, not shorter. What is not there is left out."""
+    """Lock objects until a time (epoch ms). A lock can be made longer, not shorter. Missing objects are skipped."""
     moment = datetime.fromtimestamp(-(-until // 1000), UTC)  # S3 keeps whole seconds
     for key in keys:
         try:
@@ -30,7 +30,7 @@ def retain(bucket: Bucket, keys: Iterable[str], until: int, mode: LockMode) -> N
 
 
 def set_legal_hold(bucket: Bucket, keys: Iterable[str], *, on: bool) -> None:
-    """Lock objects until this is called again, or not any more. What is not there is left out."""
+    """Lock objects without an end, or lift that lock. Missing objects are skipped."""
     for key in keys:
         try:
             bucket.s3.put_object_legal_hold(Bucket=bucket.name, Key=key, LegalHold={"Status": "ON" if on else "OFF"})

@@ -1,7 +1,7 @@
-"""Notices of backups, published to the topic of the stack.
+"""Notices of backups, published to the stack's topic.
 
-A failure is put into an outbox, an item `alert/{record id}`, by the transaction that writes it, and taken out behind
-its publication: it is told at least once.
+The transaction that writes a failure also writes an item `alert/{record id}`, the outbox. The item is deleted after the
+failure was published, so every failure is published at least once.
 """
 
 from logkeep.aws import clients
@@ -15,7 +15,7 @@ def publish(notice: Notice) -> None:
         TopicArn=settings().backup_alerts,
         Subject=notice.subject,
         Message=notice.text,
-        # By which a subscription can choose.
+        # Subscriptions can filter by these.
         MessageAttributes={
             "kind": {"DataType": "String", "StringValue": notice.kind},
             "project": {"DataType": "String", "StringValue": notice.project},
@@ -24,11 +24,11 @@ def publish(notice: Notice) -> None:
 
 
 def publish_failures(project: str, store: BackupStore) -> dict[str, str | None]:
-    """Publish what is in a cluster's outbox; why it failed, by the id of the record."""
-    told = {}
+    """Publish the failures in a cluster's outbox; returns the reason of each by the id of its backup record."""
+    published = {}
     for item in store.items.newest("alert/"):
         record = record_of(item["failed"])
         publish(failed(project, record))
         store.items.delete(item["sk"])
-        told[record.id] = record.failed_msg
-    return told
+        published[record.id] = record.failed_msg
+    return published

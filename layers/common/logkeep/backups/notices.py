@@ -1,4 +1,4 @@
-"""What people are told of backups that failed, or did not happen."""
+"""Texts of the notices of backups that failed or did not happen."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -6,25 +6,25 @@ from typing import Final, Literal
 
 from logkeep.backups.records import BackupRecord
 
-SUBJECT_MAX: Final = 100  # characters, of SNS
+SUBJECT_MAX: Final = 100  # characters that SNS allows
 
 _NEXT_ONE: Final = """\
-Earlier backups stay as they are, and the next one takes what this one would have taken. To try at once:
+Earlier backups are not affected, and the next one takes what this one would have taken. To try at once:
   POST /v1.0/{project}/clusters/{cluster}/logs/collect
-If the reason is an object below logs/ that is missing or not what it should be, that log has lost bytes, and trying
-again does not help. Restore what earlier backups hold of it under a prefix:
+If the reason is an object below logs/ that is missing or damaged, that log has lost bytes, and trying again does not
+help. Restore what earlier backups hold of it under a prefix:
   POST /v1.0/{project}/clusters/{cluster}/logs/records/{{record_id}}/restore
-Else, if it fails again, look for the record in the log group of the functions."""
+If it fails again for another reason, look for the record in the log group of the functions."""
 _LOOK: Final = """\
 Look at the cluster's records for the reason:
   GET /v1.0/{project}/clusters/{cluster}/logs/records?status=FAIL
 If there are none, backups were not started: look at the functions schedule_backups and run_backup, and at the queue
-of backups and its dead letters. This is said again every day until a backup succeeds."""
+of backups and its dead letters. This notice is repeated every day until a backup succeeds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """`subject` is ASCII and at most 100 characters."""
+    """`subject` is ASCII and at most SUBJECT_MAX characters."""
 
     kind: Literal["failed", "missed"]
     project: str
@@ -33,6 +33,7 @@ class Notice:
 
 
 def failed(project: str, record: BackupRecord) -> Notice:
+    """The notice of a backup that failed."""
     began = "Due" if record.job_type == "Auto" else "Started by hand"
     facts = {
         "Project": project,
@@ -46,21 +47,21 @@ def failed(project: str, record: BackupRecord) -> Notice:
 
 
 def missed(project: str, cluster: str, last: BackupRecord | None) -> Notice:
-    """`last` is the last success."""
+    """The notice of a cluster without a success for too long; `last` is the last success."""
     facts = {
         "Project": project,
         "Cluster": cluster,
         "Last success": _moment(last.finished_at) + f" (record {last.id})" if last else "none",
     }
-    said = "No backup of the cluster's logs has succeeded for more than a day and a half."
-    return _notice("missed", project, cluster, said, facts, _LOOK)
+    summary = "No backup of the cluster's logs has succeeded for more than a day and a half."
+    return _notice("missed", project, cluster, summary, facts, _LOOK)
 
 
 def _notice(
-    kind: Literal["failed", "missed"], project: str, cluster: str, said: str, facts: dict[str, str], advice: str
+    kind: Literal["failed", "missed"], project: str, cluster: str, summary: str, facts: dict[str, str], advice: str
 ) -> Notice:
     rows = "\n".join(f"{name + ':':<17}{value}" for name, value in facts.items())
-    text = f"{said}\n\n{rows}\n\n{advice.format(project=project, cluster=cluster)}\n"
+    text = f"{summary}\n\n{rows}\n\n{advice.format(project=project, cluster=cluster)}\n"
     return Notice(kind, project, f"Logkeep: backup {kind}, cluster {cluster}"[:SUBJECT_MAX], text)
 
 

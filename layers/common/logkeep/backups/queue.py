@@ -1,4 +1,4 @@
-"""Queue of the backups to be run."""
+"""The queue of backups: orders to run them and to delete expired ones."""
 
 from typing import Annotated, Final, Literal
 
@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from logkeep.aws import clients
 from logkeep.settings import settings
 
-DELAY_MAX: Final = 900  # seconds that SQS keeps a message back
+DELAY_MAX: Final = 900  # seconds by which SQS can delay a message
 
 
 class _Order(BaseModel):
@@ -18,20 +18,20 @@ class _Order(BaseModel):
 
 
 class RunOrder(_Order):
-    """Go on with the backup that runs."""
+    """Continue the backup that runs."""
 
     kind: Literal["run"] = "run"
 
 
 class DueOrder(_Order):
-    """Run the backup that a schedule was due for at that time (epoch ms)."""
+    """Run the daily backup that was due at a time (epoch ms)."""
 
     kind: Literal["due"] = "due"
     due: int
 
 
 class ExpireOrder(_Order):
-    """Delete the backups that have had their time."""
+    """Delete the expired backups."""
 
     kind: Literal["expire"] = "expire"
 
@@ -42,7 +42,7 @@ ORDERS: Final = TypeAdapter[RunOrder | DueOrder | ExpireOrder](Order)
 
 
 def order_backup(order: Order, delay: int = 0) -> None:
-    """Put an order into the queue; it is seen after so many seconds."""
+    """Send an order to the queue, to be received after `delay` seconds, at most DELAY_MAX."""
     clients.sqs().send_message(
         QueueUrl=settings().backup_queue_url, MessageBody=order.model_dump_json(), DelaySeconds=min(delay, DELAY_MAX)
     )

@@ -1,4 +1,4 @@
-"""Clusters and their backup records, as they are stored."""
+"""Clusters and backup records as they are stored."""
 
 import uuid
 from collections.abc import Callable, Iterator, Sequence
@@ -20,7 +20,7 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackupRecord:
-    """One backup task as it is stored; times in epoch milliseconds."""
+    """One backup as it is stored. Times are in epoch milliseconds."""
 
     id: str
     cluster_id: str
@@ -31,25 +31,25 @@ class BackupRecord:
     job_id: str
     finished_at: int | None = None
     failed_msg: str | None = None
-    lease_until: int | None = None  # when it is given up that a worker has it
+    lease_until: int | None = None  # of a running one: when readers give its worker up
     key: str | None = None  # of the archive
-    base: str | None = None  # the record that it continues, None of a full backup
+    base: str | None = None  # the record that it continues; None for a full backup
     size: int | None = None  # bytes of the archive
     crc32: int | None = None  # of the archive
-    logs: int | None = None  # files in it
-    raw_size: int | None = None  # bytes of text in it
-    read_back: dict[str, int] | None = None  # of a verification that is not finished: bytes read, their CRC-32
-    verification: dict[str, Any] | None = None  # of the archive, the last one that was asked for
-    restore: dict[str, Any] | None = None  # the last one
+    logs: int | None = None  # files of logs in the archive
+    raw_size: int | None = None  # bytes of text in the archive
+    read_back: dict[str, int] | None = None  # of a comparison before the end: bytes read of the archive, their CRC-32
+    verification: dict[str, Any] | None = None  # the last one that was requested
+    restore: dict[str, Any] | None = None  # the last one that was requested
     hold: bool | None = None  # True: does not expire
     locked_until: int | None = None  # by S3 Object Lock
     lock_mode: LockMode | None = None
-    expiring: bool | None = None  # True: is about to be deleted, and shown no more
-    leftovers: bool | None = None  # True: its workers may have left what nothing needs
+    expiring: bool | None = None  # True: is being deleted and no longer shown
+    leftovers: bool | None = None  # True: its workers may have left objects that nothing needs
 
     @property
     def place(self) -> str:
-        """Sorts a cluster's records by age."""
+        """The part of its sort key by which a cluster's records are in order of age."""
         return f"{self.created_at:013d}/{self.id}"
 
     def failed(self, message: str, now: int) -> "BackupRecord":
@@ -63,7 +63,7 @@ class BackupRecord:
         )
 
     def seen_at(self, now: int) -> "BackupRecord":
-        """The record as a reader sees it: one whose worker died has failed."""
+        """The record as a reader sees it: one whose worker was given up has failed."""
         if self.status is Status.RUNNING and self.lease_until is not None and self.lease_until < now:
             return self.failed("the worker stopped without finishing", self.lease_until)
         return self
@@ -71,11 +71,11 @@ class BackupRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cluster:
-    """What is kept of a cluster besides its logs and records; times in epoch milliseconds."""
+    """The settings of a cluster's backups and the state of their chain. Times are in epoch milliseconds."""
 
     cluster_id: str
-    enabled: bool = False  # whether backup was ever switched on
-    log_switch: bool = False
+    enabled: bool = False  # whether backups were ever switched on
+    log_switch: bool = False  # whether they are switched on
     settings_id: str = ""
     agency: str | None = None
     base_path: str = BASE_PATH
@@ -85,9 +85,9 @@ class Cluster:
     services: Sequence[str] = ()  # whose events are backed up with the logs
     keep_days: int | None = None
     updated_at: int = 0
-    last_record: str | None = None  # that succeeded
+    last_record: str | None = None  # the last one that succeeded
     since_full: int = 0  # backups after the last full one
-    full_next: bool | None = None  # True: the next backup continues nothing
+    full_next: bool | None = None  # True: the next backup must be full
     real_time: dict[str, Any] | None = None
 
     def new_record(self, id: str, created_at: int, job_type: Literal["Manual", "Auto"]) -> BackupRecord:
@@ -103,7 +103,7 @@ class Cluster:
 
 
 def chain(record: BackupRecord, find: Callable[[str], BackupRecord | None]) -> Iterator[BackupRecord]:
-    """A record and those that it continues, to its full one or the first that is not found by its id."""
+    """A record and those that it continues, down to the full one or to the first that `find` does not find."""
     found: BackupRecord | None = record
     while found:
         yield found

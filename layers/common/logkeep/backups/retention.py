@@ -1,4 +1,4 @@
-"""Which backups have had their time: a chain of incremental ones goes as a whole, or not at all."""
+"""Which backups have expired. A backup stays as long as one that continues it."""
 
 from collections.abc import Iterable
 
@@ -8,10 +8,10 @@ from logkeep.clock import DAY
 
 
 def expired(records: Iterable[BackupRecord], now: int, keep_days: int, last: str | None = None) -> list[BackupRecord]:
-    """The finished records that nothing needs any more, each before the one that it continues; now in epoch ms.
+    """The finished records that nothing needs any more, each before the one that it continues. `now` in epoch ms.
 
-    What is held, locked, running, restored, read back in full or younger than keep_days is kept, and so is `last`,
-    which the next backup continues, the newest success, and every record that one of these continues.
+    Kept are records that run, are held, locked, younger than keep_days, or being restored or verified; `last`, which
+    the next backup continues; the newest success; and every record that one of these continues.
     """
     by_id = {each.id: each for each in records}
     newest = max((each.finished_at or 0 for each in by_id.values() if each.status is Status.SUCCESS), default=0)
@@ -26,7 +26,7 @@ def expired(records: Iterable[BackupRecord], now: int, keep_days: int, last: str
 
 
 def expires_at(record: BackupRecord, keep_days: int) -> int | None:
-    """When its time is over, in epoch ms, if nothing that is younger needs it; None while it runs or is held."""
+    """When a record expires (epoch ms), unless a younger one continues it. None while it runs or is held."""
     if record.finished_at is None or record.hold:
         return None
     return max(record.finished_at + keep_days * DAY, record.locked_until or 0)
@@ -38,7 +38,7 @@ def _is_over(record: BackupRecord, now: int, keep_days: int) -> bool:
 
 
 def _is_read(record: BackupRecord, now: int) -> bool:
-    """Whether a restore or a verification in full needs its chain; one that stalled is asked for again, or not."""
+    """Whether a restore or a full verification reads its chain. A stalled one does not count."""
     jobs = (Job.model_validate(each) for each in (record.restore, record.verification) if each)
     return any(job.is_running(now) for job in jobs)
 

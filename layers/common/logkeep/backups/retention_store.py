@@ -1,7 +1,7 @@
-"""What a cluster keeps of its backups: holds, and the sweep that deletes those that have had their time.
+"""Retention of a cluster's backups: holds, and the sweep that deletes expired ones.
 
-A record is marked as expiring first, then its archive and cut are deleted, then the record. So whoever is killed in
-between is followed by one that finishes it, and nobody is shown a record without its archive.
+A record is marked as expiring first, then its archive and cut are deleted, then the record. So a sweep that is killed
+in between is finished by the next one, and no reader sees a record without its archive.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from logkeep.settings import settings
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
 
-LEFT_FOR: Final = 3_600_000  # ms behind a backup's end, for workers whose lease has ended: they live a quarter of that
+LEFT_FOR: Final = 3_600_000  # ms after a backup's end until leftovers are removed; workers live a quarter of that
 _RESERVE: Final = 30.0  # seconds of an invocation that one record may take
 
 
 class Retention:
-    """Of one project's cluster."""
+    """Holds and sweeps of one project's cluster."""
 
     def __init__(self, bucket: Bucket, store: BackupStore, files: BackupFiles) -> None:
         self._bucket = bucket
@@ -38,9 +38,9 @@ class Retention:
         self._files = files
 
     def hold(self, id: str) -> None:
-        """Keep a record, and those that it continues, until it is let go. Raise RecordNotFound, Conflict.
+        """Keep a record, and those that it continues, until let_go(). A record that expires meanwhile is not found.
 
-        A record that is about to expire meanwhile is either held or not found.
+        Raises RecordNotFound, or Conflict if the backup runs.
         """
         record = self._store.record(id)
         if record.status is Status.RUNNING:
@@ -50,19 +50,23 @@ class Retention:
             self._set_legal_hold(chain(record, self._alive().get), on=True)
 
     def let_go(self, id: str) -> None:
-        """Let a record expire in its time. Raise RecordNotFound."""
+        """Lift a hold, so that the record can expire. Raises RecordNotFound."""
         record = self._store.record(id)
         self._note(record, hold=None)
         if settings().backup_lock_days:
             links = list(chain(record, self._alive().get))
             held = self._held()
             self._set_legal_hold((each for each in links if each.id not in held), on=False)
-            # Who held one of them meanwhile may have locked it before us; whoever comes now does so behind us.
+            # A request that held one of them meanwhile may have locked it before we unlocked it: lock it again.
+            # A request from now on locks after us.
             held = self._held()
             self._set_legal_hold((each for each in links if each.id in held), on=True)
 
     def sweep(self, now: int, seconds_left: float) -> bool:
-        """Delete what has had its time (now in epoch ms); whether there is more to do. Raise Busy without any time."""
+        """Delete expired backups and leftovers. True if time ran out before the end. `now` in epoch ms.
+
+        Raises Busy if the time was not enough for one record.
+        """
         deadline = time.monotonic() + seconds_left - _RESERVE
         for number, _ in enumerate(self._steps(now)):
             if time.monotonic() > deadline:
@@ -72,35 +76,37 @@ class Retention:
         return False
 
     def _steps(self, now: int) -> Iterator[None]:
-        """Delete record by record, with a pause before each."""
-        # Before the records: what a backup continues that ends in between is the last one here, or its base there.
+        """Delete record by record, yielding before each."""
+        # The cluster is read before the records. If a backup ends between the two reads, the backup that it continues
+        # is `last_record` here, or the records that are read next include both.
         cluster = self._store.items.get("cluster") or {}
         records = [record_of(item) for item in self._store.items.newest("record/")]
         alive = {each.id: each for each in records if not each.expiring}
         keep_days = cluster.get("keep_days", settings().backup_keep_days)
-        begun = [each for each in records if each.expiring]
+        marked = [each for each in records if each.expiring]
         over = expired(alive.values(), now, keep_days, cluster.get("last_record"))
         for record in records:
             if record.leftovers and (record.finished_at or now) + LEFT_FOR < now:
                 yield
                 self._tidy(record)
         kept: set[str] = set()
-        for record in [*begun, *over]:
+        for record in [*marked, *over]:
             yield
             if record.id in kept:
                 continue
             if record.expiring or self._mark(record):
                 self._delete(record)
             else:
-                # Held or read meanwhile: what it continues comes behind it here, and stays with it.
+                # It was held, restored or verified meanwhile. What it continues comes later in this loop and must stay.
                 kept.update(each.id for each in chain(record, alive.get))
 
     def _tidy(self, record: BackupRecord) -> None:
-        """Remove what a backup's workers left: of one that failed all, of a success what is not its archive."""
+        """Remove what a backup's workers left: after a failure everything, after a success all but the archive."""
         (abort if record.status is Status.SUCCESS else discard)(self._bucket, self._files.archive(record))
         self._store.items.try_update(sort_key(record), {"leftovers": None}, {"id": record.id})
 
     def _mark(self, record: BackupRecord) -> bool:
+        """Mark a record as expiring. False if it was held, restored or verified since it was read."""
         read = {"restore": record.restore, "verification": record.verification}
         seen = {"id": record.id, "hold": None, "expiring": None, **read}
         return self._store.items.try_update(sort_key(record), {"expiring": True}, seen)
@@ -124,7 +130,7 @@ class Retention:
         return {each.id: each for each in self._store.records()}
 
     def _held(self) -> set[str]:
-        """The ids of what is held, and of what that continues."""
+        """The ids of the records that are held, and of those that they continue."""
         alive = self._alive()
         return {link.id for each in alive.values() if each.hold for link in chain(each, alive.get)}
 

@@ -1,7 +1,7 @@
-"""One backup from its cut to its verified archive, in as many invocations as it takes.
+"""Runs of backups: the cut, the archive, the comparison of its checksum, in as many invocations as that takes.
 
-Every step can be done again: the cut is written once and then read, finished parts of the upload are kept, and the
-record ends in one conditional write. So a worker that is killed anywhere is followed by one that goes on.
+Every step can be repeated: the cut is written once and then read, finished parts of the upload are kept, and the end is
+one conditional write. So if a worker is killed anywhere, another one can continue.
 """
 
 from __future__ import annotations
@@ -18,33 +18,35 @@ from botocore.exceptions import ClientError
 from logkeep.aws import clients
 from logkeep.aws.multipart import Making, Unfinished, UploadGone, assemble, discard
 from logkeep.aws.objects import Bucket, is_absent
-from logkeep.backups.cuts import LOGS_MAX, Archive, Cut
-from logkeep.backups.event_file_store import EventBackup
+from logkeep.backups.archive import Archive
+from logkeep.backups.cuts import LOGS_MAX, Cut
+from logkeep.backups.event_file_store import EventFileStore
+from logkeep.backups.lease_store import Lease, Leases
 from logkeep.backups.lock_store import retain
 from logkeep.backups.records import BackupRecord, Cluster, Status, chain
-from logkeep.backups.store import BackupStore, Lease, backup_store
+from logkeep.backups.store import BackupStore, backup_store
 from logkeep.clock import DAY, now_ms
 from logkeep.errors import Busy, Corrupt, TooLarge
 from logkeep.extents import ObjectRange
 from logkeep.logs.store import LogStore, log_store
 from logkeep.settings import settings
 
-_RESERVE: Final = 45.0  # seconds of an invocation that a part may take
-_LEASE_OVER: Final = 30.0  # seconds that a lease outlives its invocation
-_THERE_ALREADY: Final = {"PreconditionFailed", "ConditionalRequestConflict"}
+_RESERVE: Final = 45.0  # seconds of an invocation that one part of an upload may take
+_LEASE_OVER: Final = 30.0  # seconds by which a lease outlives its invocation
+_EXISTS: Final = {"PreconditionFailed", "ConditionalRequestConflict"}  # S3's codes if IfNoneMatch fails
 _STEP: Final = 64 << 20  # bytes of an archive that are read back between two looks at the clock
 
 
 @dataclass(frozen=True, slots=True)
 class BackupFiles:
-    """Where the objects of a cluster's backups lie; log_path is chosen by the tenant, what is before it is not."""
+    """The keys of the objects of a cluster's backups. The tenant chooses log_path, but nothing before it."""
 
     project: str
     cluster: str
 
     @property
     def archives(self) -> str:
-        """What the keys of all archives begin with."""
+        """The prefix of the keys of all archives."""
         return f"backups/{self.project}/{self.cluster}/"
 
     def archive(self, record: BackupRecord) -> str:
@@ -60,19 +62,20 @@ class BackupRuns:
     def __init__(self, bucket: Bucket, store: BackupStore, logs: LogStore, project: str, cluster: str) -> None:
         self.bucket = bucket
         self._store = store
+        self._leases = Leases(store)
         self._logs = logs
         self._cluster_id = cluster
         self._files = BackupFiles(project, cluster)
-        self._events = EventBackup(bucket, project, cluster)
+        self._events = EventFileStore(bucket, project, cluster)
 
-    def go_on(self, seconds_left: float) -> bool:
-        """Run what was started, as far as the time allows; whether there is more to do.
+    def resume(self, seconds_left: float) -> bool:
+        """Continue the backup that was started, as far as the time allows. True if there is more to do.
 
-        Where another worker has it, or nothing runs any more, there is nothing to do. Raises Busy where the time was
-        not enough for any step.
+        Does nothing if no backup runs or another worker holds the lease. Raises Busy if the time was not enough for any
+        step.
         """
         deadline = time.monotonic() + seconds_left - _RESERVE
-        lease = self._store.claim(now_ms(), seconds_left + _LEASE_OVER)
+        lease = self._leases.claim(now_ms(), seconds_left + _LEASE_OVER)
         if lease is None:
             return False
         cluster = self._store.cluster(self._logs)
@@ -80,33 +83,36 @@ class BackupRuns:
             cut = self._cut(lease.record, cluster, deadline)
             if isinstance(cut, Unfinished):
                 return self._release(lease, cut)
-            archive = cut.archive
+            archive = Archive(cut)
             unfinished = self._work(lease.record, archive, deadline)
         except (Corrupt, TooLarge) as error:
-            # A log may not be the one any more that the backup before holds a part of.
+            # After Corrupt, a log may no longer continue the part of it that the last backup holds.
             failed, full_next = lease.record.failed(str(error), now_ms()), isinstance(error, Corrupt)
-            if self._store.finish(lease, failed, full_next=full_next):
+            if self._leases.finish(lease, failed, full_next=full_next):
                 with suppress(ClientError):  # the sweep tries again
                     discard(self.bucket, self._files.archive(failed))
             return False
         if unfinished is not None:
             return self._release(lease, unfinished)
         since_full = 0 if cut.base is None else cluster.since_full + 1
-        if self._store.finish(lease, self._locked(self._succeeded(lease.record, archive)), since_full):
+        if self._leases.finish(lease, self._locked(self._succeeded(lease.record, archive)), since_full):
             self._events.discard(cut)
         return False
 
     def _release(self, lease: Lease, unfinished: Unfinished) -> bool:
-        """Leave what is unfinished to the next worker; raise Busy where it would do no better."""
-        self._store.release(lease, now_ms(), progress=unfinished.new_parts > 0)
+        """Release the lease for the next worker. True, because there is more to do.
+
+        Raises Busy if nothing was done, because the next worker would do no better.
+        """
+        self._leases.release(lease, now_ms(), progress=unfinished.new_parts > 0)
         if not unfinished.new_parts:
             raise Busy("no step of the backup could be finished in time", retry_after=0)
         return True
 
     def _locked(self, record: BackupRecord) -> BackupRecord:
-        """Lock what a backup needs, its own and what it continues, for as long as its own; again, that is longer.
+        """Lock a backup and those that it continues until the backup's own lock ends.
 
-        What is locked for longer already, by a larger number of days, stays so: S3 refuses to make a lock shorter.
+        An object with a longer lock, from a time of more BackupLockDays, keeps it: S3 refuses to make a lock shorter.
         """
         days, mode = settings().backup_lock_days, settings().backup_lock_mode
         if not days:
@@ -119,6 +125,7 @@ class BackupRuns:
         return record
 
     def cut_of(self, record_id: str) -> Cut | None:
+        """The stored cut of a backup; None if there is none."""
         try:
             answer = self.bucket.s3.get_object(Bucket=self.bucket.name, Key=self._files.cut(record_id))
         except ClientError as error:
@@ -128,7 +135,7 @@ class BackupRuns:
         return Cut.model_validate_json(answer["Body"].read())
 
     def _cut(self, record: BackupRecord, cluster: Cluster, deadline: float) -> Cut | Unfinished:
-        """The cut of a record, made by the first who needs it; Unfinished if the time was not enough for the events."""
+        """The cut of a record, made if there is none yet; Unfinished if time ran out while events were read."""
         if found := self.cut_of(record.id):
             return found
         base = self._base(cluster)
@@ -147,26 +154,29 @@ class BackupRuns:
                 IfNoneMatch="*",
             )
         except ClientError as error:
-            if error.response["Error"]["Code"] not in _THERE_ALREADY:
+            if error.response["Error"]["Code"] not in _EXISTS:
                 raise
-            # Another worker, whose lease has ended, was faster: its cut is the cut.
+            # Another worker, whose lease has ended, was faster. Its cut counts.
             return self._cut(record, cluster, deadline)
-        # The events were a step; there may be no time for another.
+        # Reading the events was a step. There may be no time for another.
         return Unfinished(1) if cut.events and time.monotonic() > deadline else cut
 
     def _base(self, cluster: Cluster) -> Cut | None:
-        """The cut that the next backup continues; None where it is a full one, as behind an archive that is gone."""
+        """The cut that the next backup continues. None if the next one is full, also because an archive is gone."""
         full_every = cluster.full_every or settings().backup_full_every
         if cluster.last_record is None or cluster.full_next or cluster.since_full + 1 >= full_every:
             return None
         records = {each.id: each for each in self._store.records()}
         last, sizes = records.get(cluster.last_record), self.bucket.sizes(self._files.archives)
         links = list(chain(last, records.get)) if last else []
-        there = all(sizes.get(self._files.archive(each)) == each.size for each in links)
-        return self.cut_of(cluster.last_record) if links and there and links[-1].base is None else None
+        if not links or links[-1].base is not None:
+            return None
+        if any(sizes.get(self._files.archive(each)) != each.size for each in links):
+            return None
+        return self.cut_of(cluster.last_record)
 
     def _work(self, record: BackupRecord, archive: Archive, deadline: float) -> Unfinished | None:
-        """Put the archive together and verify it; Unfinished if the time was not enough."""
+        """Assemble the archive and compare it; Unfinished if time ran out."""
         key, steps = self._files.archive(record), 0
         if self.bucket.size(key) != archive.layout.size:
             try:
@@ -182,9 +192,10 @@ class BackupRuns:
         return unfinished and Unfinished(steps + unfinished.new_parts)
 
     def _verify(self, record: BackupRecord, archive: Archive, deadline: float) -> Unfinished | None:
-        """Compare the archive's checksum with the one that follows from the logs; raise Corrupt if they differ.
+        """Compare the archive's checksum with the one that follows from the logs; Unfinished if time ran out.
 
-        S3 tells the checksum of the whole object; where it does not, the archive is read back, in steps that are kept.
+        If S3 does not know the checksum of the whole object, the archive is read back, and the progress is noted.
+        Raises Corrupt if the checksums differ.
         """
         key, size = self._files.archive(record), archive.layout.size
         head = self.bucket.s3.head_object(Bucket=self.bucket.name, Key=key, ChecksumMode="ENABLED")
@@ -205,7 +216,7 @@ class BackupRuns:
         return None
 
     def _culprit(self, key: str, archive: Archive, deadline: float) -> str:
-        """What has other bytes than were stored, for people; looked for as long as the time allows."""
+        """A sentence that names the source with other bytes than were stored, if it is found before the deadline."""
         for index, name in enumerate(archive.sources):
             if time.monotonic() > deadline:
                 break

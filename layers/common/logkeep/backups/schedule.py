@@ -1,4 +1,4 @@
-"""When a cluster's automatic backup is due: once a day, at a minute of a fixed zone ("00:00 GMT+08:00")."""
+"""When a cluster's daily backup is due: at a minute of a fixed time zone, such as "00:00 GMT+08:00"."""
 
 import re
 import uuid
@@ -7,20 +7,20 @@ from typing import Final, Self
 
 from logkeep.clock import DAY, MINUTE
 
-MISSED_AFTER: Final = DAY * 3 // 2  # without a success, people should hear of it
+MISSED_AFTER: Final = DAY * 3 // 2  # ms without a success after which a notice is published
 _PERIOD: Final = re.compile(r"([01]\d|2[0-3]):([0-5]\d) GMT([+-])(0\d|1[0-4]):([0-5]\d)")
 
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """A time of day; `minute` is counted from midnight in UTC."""
+    """A time of day. `minute` is counted from midnight UTC."""
 
     text: str
     minute: int
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Raise ValueError unless text is of the published form."""
+        """Raises ValueError unless the text has the published form."""
         found = _PERIOD.fullmatch(text)
         if not found:
             raise ValueError("must be of the form 00:00 GMT+08:00")
@@ -29,20 +29,20 @@ class Period:
         return cls(text, (int(hour) * 60 + int(minute) - zone) % 1440)
 
     def next_after(self, now: int) -> int:
-        """The first run later than now; both in epoch milliseconds."""
+        """The first run after `now`; both in epoch milliseconds."""
         today = now // DAY * DAY + self.minute * MINUTE
         return today if today > now else today + DAY
 
     def last_until(self, now: int) -> int:
-        """The last run that is not later than now."""
+        """The last run that is not after `now`; both in epoch milliseconds."""
         return self.next_after(now) - DAY
 
 
 def run_id(project: str, cluster: str, due: int) -> str:
-    """The id of the run that was due then: the same however often it is started."""
+    """The id of the run that was due at a time (epoch ms), the same each time it is started."""
     return str(uuid.uuid5(uuid.NAMESPACE_URL, f"logkeep/{project}/{cluster}/{due}"))
 
 
 def spread(run: str, seconds: int) -> int:
-    """How many of the seconds a run waits, so that not all that are due at one minute begin at once."""
+    """Seconds, 0 to `seconds`, that a run waits, so that runs due at the same minute do not all begin at once."""
     return uuid.UUID(run).int % (seconds + 1)

@@ -1,1 +1,1 @@
-"""Service events: segments, cards and pages of them. May import downloads and all below it."""
+"""Events of services: segments, cards, pages and search. May import downloads and all below it."""

@@ -1,7 +1,7 @@
-"""Service events in DynamoDB: segments, and the cards that count them, always written together.
+"""Events in DynamoDB: segments are written together with the cards that count them.
 
 Table Events has one partition per service, pk={project}/{service}: the service itself at sk=service, segments at
-seg/{type}/{yyyymmddhhmm}/{id}, cards at hour/{yyyymmddhh}/{shard} and day/{yyyymmdd}/{shard}, a number per slot.
+seg/{type}/{yyyymmddhhmm}/{id}, cards at hour/{yyyymmddhh}/{shard} and day/{yyyymmdd}/{shard} with a number per slot.
 """
 
 from __future__ import annotations
@@ -38,15 +38,15 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
 
 SHARDS: Final = 4
-FUTURE_MAX: Final = 366 * DAY  # days are listed: their number must have a bound
-COLLECTED_AFTER: Final = 3 * DAY  # an expired day has left every answer; TTL only collects
+FUTURE_MAX: Final = 366 * DAY  # how far ahead events may be dated: a page lists days, so their number needs a bound
+COLLECTED_AFTER: Final = 3 * DAY  # from when a day has left every answer until TTL may delete its items
 _TRANSACTION_ITEMS: Final = 95
 _DAY_SLOTS: Final = 24
 _HOUR_SLOTS: Final = 60
 
 
 class Written(BaseModel):
-    """How many of a request's events are new, and how many were there from an earlier try."""
+    """How many events of a request are new, and how many an earlier try had stored."""
 
     accepted: int
     duplicates: int
@@ -63,7 +63,11 @@ class EventStore:
         self._pk = f"{project}/{service}"
 
     def put(self, batch: EventBatch, salt: str) -> Written:
-        """Store a batch, once however often it is put with the same salt; a part of it may be stored if this raises."""
+        """Store a batch. If it is put again with the same salt, nothing is stored twice.
+
+        Raises Invalid for events older than the retention or more than a year ahead, and Busy. After Busy a part of the
+        batch may be stored.
+        """
         now = now_ms()
         for index, event in enumerate(batch.events):
             if self._expires_at(event.occur_time // DAY) <= now:
@@ -90,7 +94,7 @@ class EventStore:
     # Writing
 
     def _register(self, name: str | None) -> None:
-        """Keep the service's name; without one, a new service is called by its id."""
+        """Store the service's name. Without one, a new service is named by its id."""
         self._dynamodb.update_item(
             TableName=self._table,
             Key=encode({"pk": self._pk, "sk": "service"}),
@@ -99,15 +103,16 @@ class EventStore:
         )
 
     def _write(self, segments: Sequence[Segment], now: int) -> Sequence[Segment]:
-        """Write those segments that are not stored yet, and count them; return them."""
+        """Write the segments that are not stored yet, count them, and return them."""
         for _ in attempts():
             if not segments:
                 return segments
             puts: list[TransactWriteItemTypeDef] = [{"Put": self._put(each, now)} for each in segments]
-            there = transact(self._dynamodb, [*puts, *self._counts(segments)])
-            if not there:
+            # The puts come first, so an index among the refused items is that of a segment.
+            refused = transact(self._dynamodb, [*puts, *self._counts(segments)]).refused
+            if not refused:
                 return segments
-            segments = [each for index, each in enumerate(segments) if index not in there]
+            segments = [each for index, each in enumerate(segments) if index not in refused]
         raise Busy("other writers put the same events", retry_after=1)
 
     def _put(self, segment: Segment, now: int) -> Any:
@@ -171,14 +176,14 @@ class EventStore:
         for item in self._between(prefix + minute_key(first_minute), f"{prefix}{minute_key(last_minute)}/~"):
             yield StoredSegment(item["received_at"], item["sk"].rpartition("/")[2], unpack_segment(item["rows"]))
 
-    def segments_behind(self, kind: EventType, at: str) -> Iterator[PackedSegment]:
+    def segments_after(self, kind: EventType, at: str) -> Iterator[PackedSegment]:
         prefix = f"seg/{kind}/"
-        # "!" sorts before what may follow a minute and an id.
+        # "!" sorts before every character that may follow a minute, and after the end of an id.
         for item in self._between(f"{prefix}{at}!", f"{prefix}~"):
             yield PackedSegment(item["sk"].removeprefix(prefix), kind, item["received_at"], item["rows"])
 
     def first_kept(self, now: int) -> str:
-        """The first minute of the first day that has not expired."""
+        """The first minute of the first day that has not expired, as in a sort key; `now` in epoch milliseconds."""
         return minute_key(max(0, now - self._retention) // DAY * 1440)
 
     def _between(self, low: str, high: str) -> Iterator[dict[str, Any]]:
@@ -191,7 +196,7 @@ class EventStore:
 
 
 def event_store(project: str, service: str) -> EventStore:
-    """Raise ServiceNotFound for an id that no service can have."""
+    """The events of a service. Raises ServiceNotFound for an id that no service can have."""
     if not is_segment(service):
         raise ServiceNotFound(service)
     env = settings()
@@ -199,7 +204,7 @@ def event_store(project: str, service: str) -> EventStore:
 
 
 def _attribute(kind: EventType, index: int) -> str:
-    """`n07`, `a23`: short, for a card has up to 120 of them and is rewritten with every request."""
+    """The attribute of a slot, such as `n07`. Short, because a card has up to 120 and is rewritten by each request."""
     return f"{kind[0]}{index:02d}"
 
 
@@ -211,7 +216,7 @@ def _card(shards: Sequence[dict[str, Any]], slots: int) -> Card:
 
 
 def _transactions(segments: Sequence[Segment]) -> Iterator[list[Segment]]:
-    """Groups of segments that fit into one transaction each, with the cards they count on."""
+    """Groups of segments that each fit into one transaction, together with their cards."""
     group: list[Segment] = []
     cards: set[tuple[str, int]] = set()
     for segment in segments:

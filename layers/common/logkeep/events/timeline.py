@@ -1,4 +1,4 @@
-"""Counting, paging and searching events: the cards say where a page begins, and only its own minutes are read."""
+"""Counts, pages and searches of events. Cards say where a page begins, so only the minutes of the page are read."""
 
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,13 +9,25 @@ from typing import Final, NamedTuple, Protocol
 
 from logkeep.clock import DAY, HOUR, MINUTE
 from logkeep.errors import Invalid
-from logkeep.events.segments import EventType, Selection
+from logkeep.events.segments import EventType
 
-HOT_MINUTE: Final = 10_000  # events from which a minute is narrowed to milliseconds before its rows are kept
-SEARCH_EVENTS: Final = 100_000  # that one search reads
-SEARCH_TEXT: Final = 32 << 20  # characters that one search reads: 128 MB of memory at worst
+HOT_MINUTE: Final = 10_000  # of a minute with more events, only the milliseconds of a page are kept in memory
+SEARCH_EVENTS: Final = 100_000  # events that one search reads at most
+SEARCH_TEXT: Final = 32 << 20  # characters that one search reads at most: 128 MB of memory at worst
 
 type Card = Mapping[EventType, Sequence[int]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """Events of some types in [start, end] (epoch ms), and the page wanted of them: `limit` events after `skip`."""
+
+    types: Sequence[EventType]
+    start: int
+    end: int
+    skip: int
+    limit: int
+    descending: bool
 
 
 class StoredSegment(NamedTuple):
@@ -25,7 +37,7 @@ class StoredSegment(NamedTuple):
 
 
 class StoredEvent(NamedTuple):
-    """An event and where it is stored; its first four fields are unique, and sort as pages do."""
+    """An event and where it is stored. Its first four fields together are unique, and pages are sorted by them."""
 
     occur_time: int
     received_at: int
@@ -36,7 +48,7 @@ class StoredEvent(NamedTuple):
 
 
 class EventReader(Protocol):
-    """One service's cards and segments; the keys of days, hours and minutes count from the epoch."""
+    """The cards and segments of one service. Days, hours and minutes are counted from the epoch."""
 
     def days(self, first: int, last: int) -> Mapping[int, Card]:
         """The day cards in [first, last] that have not expired."""
@@ -55,9 +67,9 @@ class _Position:
 
 
 class _Timeline:
-    """The events of some types in order of (occur_time, received_at, segment, index), addressed by rank.
+    """Events of some types in order of (occur_time, received_at, segment, place), addressed by rank.
 
-    Rank 0 is the first event of the first day that was read.
+    Rank 0 is the first event of the first day card.
     """
 
     def __init__(self, reader: EventReader, days: Mapping[int, Card], types: Sequence[EventType]) -> None:
@@ -69,7 +81,7 @@ class _Timeline:
         self._starts = [0, *accumulate(map(sum, self._slots))]
 
     def span(self, start: int, end: int) -> tuple[int, int]:
-        """The ranks of the events in [start, end] (epoch ms): first, and behind the last."""
+        """The ranks of the events in [start, end] (epoch ms): the first, and the one after the last."""
         first = self.rank(start)
         return first, max(first, self.rank(end + 1))
 
@@ -98,7 +110,7 @@ class _Timeline:
         return sorted(self.scan(since, until))[first - before : last - before]
 
     def scan(self, start: int, end: int) -> Iterator[StoredEvent]:
-        """The events in [start, end] (epoch ms), a segment at a time, in no order."""
+        """The events in [start, end] (epoch ms), one segment at a time, unsorted."""
         for kind in self._types:
             for received_at, segment, rows in self._reader.segments(kind, start // MINUTE, end // MINUTE):
                 for place, (time, info) in enumerate(rows):
@@ -115,7 +127,10 @@ class _Timeline:
         return _Position((self._days[index] * 24 + hour) * 60 + minute, minute_starts[minute], minutes[minute])
 
     def _narrow(self, position: _Position, rank: int) -> tuple[int, int]:
-        """The millisecond of the event of that rank and the events before it; of a quiet minute, its first."""
+        """The millisecond of the event of a rank, and how many events are before it.
+
+        In a minute of at most HOT_MINUTE events it is the first millisecond of the minute instead.
+        """
         start = position.minute * MINUTE
         if position.count <= HOT_MINUTE:
             return start, position.before
@@ -140,13 +155,13 @@ class _Timeline:
 
 
 def read_page(reader: EventReader, wanted: Selection, *, by_type: bool = False) -> tuple[int, list[StoredEvent]]:
-    """The exact number of events that are selected, and the wanted rows of them."""
+    """The exact number of selected events, and the page of them; with `by_type` sorted by type first."""
     days = _days(reader, wanted)
     groups = [[kind] for kind in wanted.types] if by_type else [wanted.types]
     lines = [_Timeline(reader, days, types) for types in groups]
     spans = [line.span(wanted.start, wanted.end) for line in lines]
     total = sum(last - first for first, last in spans)
-    # Descending is ascending read from the other end.
+    # A descending page is the ascending one counted from the other end.
     upper = total - wanted.skip if wanted.descending else wanted.skip + wanted.limit
     lower = upper - wanted.limit
     rows: list[StoredEvent] = []
@@ -158,10 +173,10 @@ def read_page(reader: EventReader, wanted: Selection, *, by_type: bool = False) 
 
 
 def search_page(reader: EventReader, wanted: Selection, keyword: str) -> tuple[int, list[StoredEvent]]:
-    """As read_page, of the events that hold the keyword in whatever case.
+    """As read_page, for the events that contain the keyword in upper or lower case.
 
-    Every selected event is read; only the matches up to the wanted rows are kept. Raise Invalid beyond SEARCH_EVENTS or
-    SEARCH_TEXT.
+    Every selected event is read; only the matches up to the end of the page are kept. Raises Invalid if the selection
+    has more than SEARCH_EVENTS events or SEARCH_TEXT characters.
     """
     days = _days(reader, wanted)
     line = _Timeline(reader, days, wanted.types)
@@ -174,7 +189,7 @@ def search_page(reader: EventReader, wanted: Selection, keyword: str) -> tuple[i
 
     def matches() -> Iterator[StoredEvent]:
         nonlocal total, read
-        # What has expired may still lie there until TTL collects it.
+        # Expired segments stay in the table until TTL deletes them.
         for row in line.scan(max(wanted.start, min(days) * DAY), min(wanted.end, max(days) * DAY + DAY - 1)):
             read += len(row.info)
             if read > SEARCH_TEXT:
@@ -192,5 +207,5 @@ def _days(reader: EventReader, wanted: Selection) -> Mapping[int, Card]:
     return reader.days(wanted.start // DAY, wanted.end // DAY) if wanted.types else {}
 
 
-def _too_many(what: str) -> Invalid:
-    return Invalid("event_info_key", f"the range holds {what}; ask for a shorter one")
+def _too_many(found: str) -> Invalid:
+    return Invalid("event_info_key", f"the range holds {found}; ask for a shorter one")

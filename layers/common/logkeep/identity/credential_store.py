@@ -113,15 +113,17 @@ class CredentialStore:
                 "ExpressionAttributeValues": encode({":replaced": replaced.id if replaced else ""}),
             }
         }
-        return not transact(self._dynamodb, [self._raise_guard(*guard), put])
+        return not transact(self._dynamodb, [self._raise_guard(*guard), put]).refused
 
     def enable(self, place: str, id: str, guard: tuple[str, int]) -> bool:
         """Enable a disabled credential; False if the guard was raised since it was read or the credential is gone."""
-        return not transact(self._dynamodb, [self._raise_guard(*guard), self._set_disabled(place, id, disabled=False)])
+        return not transact(
+            self._dynamodb, [self._raise_guard(*guard), self._set_disabled(place, id, disabled=False)]
+        ).refused
 
     def disable(self, place: str, id: str) -> bool:
         """Disable a credential; False if it is gone."""
-        return not transact(self._dynamodb, [self._set_disabled(place, id, disabled=True)])
+        return not transact(self._dynamodb, [self._set_disabled(place, id, disabled=True)]).refused
 
     def delete(self, place: str, id: str) -> bool:
         """Remove a credential; False if it is gone already."""
@@ -134,7 +136,7 @@ class CredentialStore:
                 "ExpressionAttributeValues": encode({":id": id}),
             }
         }
-        return not transact(self._dynamodb, [delete])
+        return not transact(self._dynamodb, [delete]).refused
 
     def _set_disabled(self, place: str, id: str, *, disabled: bool) -> TransactWriteItemTypeDef:
         return {

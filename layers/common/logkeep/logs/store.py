@@ -200,7 +200,7 @@ class LogStore:
         items.append({"Put": self._put_head(before, after)})
         if after.registration and after.registration != (before and before.registration):
             items += self.registrations.puts(after.log_id, after.registration)
-        if not transact(self._dynamodb, items):
+        if not transact(self._dynamodb, items).refused:
             return True
         # Nothing was written, so nothing refers to the object. Were the answer only lost, it would be kept.
         if key:

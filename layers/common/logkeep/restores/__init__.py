@@ -1,1 +1,1 @@
-"""Archives opened, verified and restored. May import backups and all below it."""
+"""Archives of backups: opened, verified, restored. May import backups and all below it."""

@@ -1,4 +1,4 @@
-"""The archives of finished backups, and the chains that they make."""
+"""The archives of finished backups, alone and as chains."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from logkeep.backups.runs import BackupRuns, backup_runs
 from logkeep.backups.store import BackupStore, backup_store
 from logkeep.errors import Conflict, RecordNotFound, TooLarge
 
-FILES_MAX: Final = 50_000  # of a chain: a cut and its layout take a fifth of a millisecond for each
+FILES_MAX: Final = 50_000  # files of a chain that a request looks at: a cut and its layout take 0.2 ms for each
 
 
 class Archives:
-    """Those of one project's cluster."""
+    """The archives of one project's cluster."""
 
     def __init__(self, bucket: Bucket, store: BackupStore, runs: BackupRuns) -> None:
         self.bucket = bucket
@@ -24,7 +24,7 @@ class Archives:
         self._runs = runs
 
     def finished(self, id: str) -> BackupRecord:
-        """A record that has an archive. Raise RecordNotFound, or Conflict where it has none."""
+        """The record of a backup that succeeded. Raises RecordNotFound, or Conflict if it has no archive."""
         record = self.store.record(id)
         if record.status is not Status.SUCCESS:
             raise Conflict(f"the backup {id} is {record.status}: only one that succeeded has an archive")
@@ -33,7 +33,7 @@ class Archives:
         return record
 
     def chain(self, record: BackupRecord) -> list[BackupRecord]:
-        """A backup and those that it continues, to the full one; raise Conflict where one of them is gone."""
+        """A backup and those that it continues, down to the full one. Raises Conflict if one of them is gone."""
 
         def base(id: str) -> BackupRecord:
             try:
@@ -44,23 +44,23 @@ class Archives:
         return list(chain(record, base))
 
     def check_size(self, chain: Sequence[BackupRecord], instead: str) -> None:
-        """Raise TooLarge where a request has not the time to look at what a chain holds."""
+        """Raise TooLarge if a chain holds more files than a request has time for; `instead` says what to do then."""
         files = sum(each.logs or 0 for each in chain)
         if files > FILES_MAX:
             raise TooLarge(f"the backup and those that it continues hold {files} files; {instead}")
 
-    def there(self, chain: Sequence[BackupRecord]) -> None:
-        """Raise Conflict where an archive of a chain is missing."""
+    def check_exist(self, chain: Sequence[BackupRecord]) -> None:
+        """Raise Conflict if an archive of a chain is missing."""
         for each in chain:
             if self.bucket.size(each.key or "") is None:
                 raise Conflict(f"the archive of the backup {each.id} is missing")
 
     def cuts(self, chain: Sequence[BackupRecord]) -> Iterator[Cut]:
-        """What each holds, read one at a time; raise Conflict where it is not known any more."""
+        """The cut of each backup, read one at a time. Raises Conflict if one is missing."""
         for each in chain:
             cut = self._runs.cut_of(each.id)
             if cut is None:
-                raise Conflict(f"the cut of the backup {each.id} is missing, which tells what its archive holds")
+                raise Conflict(f"the cut of the backup {each.id} is missing, which lists what its archive holds")
             yield cut
 
 

@@ -1,4 +1,4 @@
-"""How the logs of a backup are put together again out of its archive and those that it continues."""
+"""How a backup's logs are joined again from the archives of its chain: requests, targets, outcomes, reports."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -7,13 +7,14 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from logkeep.backups.archive import Archive
 from logkeep.backups.cuts import Cut, Mark, Slice
 from logkeep.backups.jobs import Job
 from logkeep.errors import Corrupt, Invalid
 from logkeep.logid import LogId, is_segment
 from logkeep.logs.head import Head, State, Totals
 
-SHOWN_MAX: Final = 50  # logs that a report names, of each sort
+SHOWN_MAX: Final = 50  # logs that a report names under `differs`, and under `failures`
 
 
 def _prefix(text: str) -> str:
@@ -23,7 +24,7 @@ def _prefix(text: str) -> str:
 
 
 class RestoreRequest(BaseModel):
-    """Where to restore to: `prefix` goes before the cluster's id. A dry run only tells what would be done."""
+    """Where to restore to: `prefix` is put before the cluster's id. A dry run only reports what would be done."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -31,17 +32,17 @@ class RestoreRequest(BaseModel):
     prefix: Annotated[str, Field(max_length=64), AfterValidator(_prefix)] = ""
 
     def check(self, cluster: str) -> None:
-        """Raise Invalid where the cluster's id would be none with the prefix."""
+        """Raise Invalid if the prefix and the cluster's id together are no valid id."""
         if not is_segment(self.prefix + cluster):
             raise Invalid("prefix", "is too long for the cluster's id")
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A stretch of a log in an archive, which is counted from the newest of a chain; sizes in bytes."""
+    """A stretch of a log in an archive. Sizes are in bytes."""
 
-    archive: int
-    start: int  # of its packed bytes
+    archive: int  # in the chain, counted from the newest
+    start: int  # of its packed bytes in the archive
     size: int
     packed_crc32: int
     begin: int  # in the log
@@ -51,27 +52,27 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A log to be restored: what it was at the cut, and its pieces from the first byte on."""
+    """A log to be restored: its sums at the cut, and its pieces from the first byte on."""
 
     log_id: LogId
     end: int
     crc32: int
     state: State
-    expected: Totals | None  # of its seal
+    expected: Totals | None  # totals of its seal
     pieces: tuple[Piece, ...]
 
     def totals(self) -> Totals | None:
-        """What it is to be sealed with again; None if it was open, or if its cut does not tell."""
-        told = self.expected.stored() if self.expected else {}
+        """The totals to seal it with; None if it was open, or if its cut does not contain them."""
         if self.state is State.SEALED:
-            return Totals.of_stored(told | {"bytes": self.end, "crc32": self.crc32})
+            expected = self.expected.stored() if self.expected else {}
+            return Totals.of_stored(expected | {"bytes": self.end, "crc32": self.crc32})
         return self.expected if self.state is State.TRUNCATED else None
 
 
 def targets(cuts: Iterable[Cut], prefix: str) -> list[Target]:
-    """The logs of the first of some cuts, each of which continues the one after it; the last one is full.
+    """The logs of a backup, from the cuts of its chain: newest first, full one last.
 
-    One cut at a time is held. Raises Corrupt where they do not hold every byte.
+    One cut at a time is held in memory. Raises Corrupt if the cuts do not hold every byte.
     """
     newest: list[Slice] = []
     missing: dict[str, Mark] = {}
@@ -80,7 +81,7 @@ def targets(cuts: Iterable[Cut], prefix: str) -> list[Target]:
         if number == 0:
             newest = cut.logs
             missing = {each.log_id: each.mark for each in newest if each.mark.end}
-        archive = cut.archive
+        archive = Archive(cut)
         for index, each in enumerate(archive.slices):
             if each.raw and missing.get(each.log_id) == each.mark:
                 start, size = archive.content_of(index)
@@ -113,12 +114,12 @@ class Outcome(StrEnum):
     NEW = "new"
     GROW = "grow"
     HELD = "held"
-    DIFFERS = "differs"  # it holds other bytes, and stays
+    DIFFERS = "differs"  # it holds other bytes and is not changed
     FAILED = "failed"
 
 
 def plan(target: Target, head: Head | None) -> tuple[Outcome, bool]:
-    """What restoring does to a log as it is, and whether that is sure without comparing bytes."""
+    """What restoring does to a log with this head, and whether that is certain without comparing bytes."""
     if head is None:
         return Outcome.NEW, True
     if head.end == target.end:
@@ -135,10 +136,10 @@ def plan(target: Target, head: Head | None) -> tuple[Outcome, bool]:
 
 
 class Checked(BaseModel):
-    """How far a piece of a log was read to be checked."""
+    """How many bytes of a piece have been read to check it, and their CRC-32."""
 
-    log: int  # counted from 0, as the piece
-    piece: int
+    log: int  # index of the target
+    piece: int  # index in the target
     done: int
     crc32: int
 
@@ -152,11 +153,11 @@ class RestoreReport(Job):
     done: int = 0  # of the logs
     bytes: int = 0  # written, or to be written
     counts: dict[Outcome, int] = Field(default_factory=dict)  # of logs
-    unchecked: int = 0  # logs that were too long to compare their beginning with the backup's
-    differs: list[str] = Field(default_factory=list)  # ids, the first of them
+    unchecked: int = 0  # logs whose beginning was too long to compare
+    differs: list[str] = Field(default_factory=list)  # ids, at most SHOWN_MAX
     failures: list[str] = Field(default_factory=list)
     failed_msg: str | None = None
-    begun: Outcome | None = None  # what is being done to the log that comes next
+    begun: Outcome | None = None  # the outcome for the next log, once writing to it has begun
     checked: Checked | None = None
 
     @classmethod
@@ -166,7 +167,7 @@ class RestoreReport(Job):
         )
 
     def with_log(self, log_id: LogId, outcome: Outcome, written: int = 0, *, sure: bool = True, why: str = "") -> Self:
-        """The report behind the next log."""
+        """The report after the next log; `written` in bytes, `why` says what failed."""
         changes: dict[str, Any] = {
             "done": self.done + 1,
             "bytes": self.bytes + written,
@@ -182,11 +183,12 @@ class RestoreReport(Job):
         return self.model_copy(update=changes)
 
     def ended(self, now: int, why: str | None = None) -> Self:
-        """The report of a restore that is through, or that cannot go on."""
+        """The report of a restore that has ended; it has failed if `why` says so or if a log failed."""
         if why is None and (failed := self.counts.get(Outcome.FAILED)):
             why = f"{failed} of {self.logs} logs could not be restored"
         state = "failed" if why else "done"
         return self.model_copy(update={"state": state, "failed_msg": why, "finished_at": now, "checked": None})
 
     def shown(self) -> dict[str, Any]:
+        """The report as clients see it."""
         return self.model_dump(exclude={"run", "begun", "checked"})

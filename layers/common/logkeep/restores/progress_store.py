@@ -1,4 +1,4 @@
-"""A job as it is noted on its record by its workers together: conditionally, so that two of them do not garble it."""
+"""Progress of a job, noted on its backup record. Notes are conditional, so that two workers do not mix theirs up."""
 
 from __future__ import annotations
 
@@ -20,28 +20,31 @@ type Field = Literal["restore", "verification"]
 
 
 class TimeUp(Exception):
-    pass
+    """The deadline has passed."""
 
 
 class Superseded(Exception):
-    """Another job has taken the place of this one, it has ended, or its record is gone."""
+    """The job has ended, another job has taken its place, or its backup record is gone."""
 
 
 class _Overtaken(Exception):
-    """Another worker has noted something, from where to go on."""
+    """Another worker has noted progress, from which to continue."""
 
 
 def in_time[T](items: Iterable[T], deadline: float, instead: str) -> Iterator[T]:
-    """Items for a request, which ends at the deadline (time.monotonic()): raise TooLarge where they take longer."""
+    """The items, until the deadline of a request (time.monotonic()). Raises TooLarge if they take longer."""
     for each in items:
         if time.monotonic() > deadline:
-            raise TooLarge(
-                f"the backup and those that it continues, or the cluster, hold too much to be looked at; {instead}"
-            )
+            raise TooLarge(f"the backup and those that it continues, or the cluster, are too large for this; {instead}")
         yield each
 
 
 class Progress[J: Job]:
+    """A worker's view of a job: `job` is its state, which step() and note() write to the backup record.
+
+    Raises Superseded if the job is not running any more.
+    """
+
     def __init__(
         self, store: BackupStore, field: Field, kind: type[J], record_id: str, run: str, deadline: float
     ) -> None:
@@ -55,9 +58,10 @@ class Progress[J: Job]:
         self.record, self.job = self._read(record_id)
 
     def run(self, work: Callable[[], None]) -> bool:
-        """Work to the end of the job, or until TimeUp; whether there is more to do. Work that is overtaken begins anew.
+        """Call `work` until the job has ended or time is up. True if there is more to do.
 
-        A Conflict ends the job. Raises Busy where the time was not enough for any step.
+        Work that was overtaken by another worker is called again. A Conflict ends the job. Raises Busy if the time was
+        not enough for any step.
         """
         while True:
             try:
@@ -82,10 +86,11 @@ class Progress[J: Job]:
         self.note()
 
     def change(self, **changes: Any) -> None:
+        """Change fields of the job without noting them yet."""
         self.job = self.job.model_copy(update=changes)
 
     def step(self, **changes: Any) -> None:
-        """Something was done. Raise TimeUp where that was the last."""
+        """Change fields of the job after a step of work, and note it from time to time. Raises TimeUp if time is up."""
         self.change(**changes)
         self.steps += 1
         if self.is_late:
@@ -94,7 +99,7 @@ class Progress[J: Job]:
             self.note()
 
     def note(self) -> None:
-        """Write the job as it is; where another worker has done so, take that over and leave what was being done."""
+        """Write the job to its record. If another worker has done so, take its job over and raise _Overtaken."""
         self._noted_at = time.monotonic()
         noted = self.job.model_copy(update={"updated_at": now_ms()}).model_dump()
         if self._store.amend(self.record, {self._field: noted}):
@@ -108,7 +113,7 @@ class Progress[J: Job]:
         return time.monotonic() > self._deadline
 
     def _read(self, record_id: str) -> tuple[BackupRecord, J]:
-        """Raise Superseded where there is nothing to go on with."""
+        """The record and its job. Raises Superseded if the job is not running any more."""
         try:
             record = self._store.record(record_id)
         except RecordNotFound as error:
@@ -120,5 +125,6 @@ class Progress[J: Job]:
 
 
 def job_of[J: Job](record: BackupRecord, field: Field, kind: type[J]) -> J | None:
+    """The job that is noted in a field of a backup record."""
     noted = getattr(record, field)
     return None if noted is None else kind.model_validate(noted)

@@ -1,4 +1,4 @@
-"""Queue of the archives to be restored from, or read back."""
+"""The queue of restores and full verifications."""
 
 from typing import Annotated, Final, Literal
 
@@ -14,17 +14,17 @@ class _Order(BaseModel):
     project: str
     cluster: str
     record: str
-    run: str  # which restore or verification of the record; another one has taken its place where this does not fit
+    run: str  # id of the job; if the record has another one, this order is outdated
 
 
 class RestoreOrder(_Order):
-    """Go on with a restore."""
+    """Continue a restore."""
 
     kind: Literal["restore"] = "restore"
 
 
 class VerifyOrder(_Order):
-    """Go on with a verification in full."""
+    """Continue a full verification."""
 
     kind: Literal["verify"] = "verify"
 

@@ -1,6 +1,7 @@
-"""Restoring a cluster's logs out of archives: appended at their own offsets, so that doing it again changes nothing.
+"""Restores of a cluster's logs from archives.
 
-Two workers at one restore do no harm: what one has written, the other finds held. The record says how far it is.
+Text is appended at its own offset, so a repeated restore changes nothing. Two workers on one restore do no harm: each
+finds that the log holds what the other has written. The progress is noted on the backup record.
 """
 
 from __future__ import annotations
@@ -27,15 +28,14 @@ from logkeep.restores.archive_store import Archives, archives
 from logkeep.restores.plan import Checked, Outcome, Piece, RestoreReport, RestoreRequest, Target, plan, targets
 from logkeep.restores.progress_store import Progress, Superseded, TimeUp, in_time, job_of
 
-_AT_ONCE: Final = 8 * FRAGMENT_MAX  # bytes of text that are appended at once
-_KEPT_MAX: Final = 8 << 20  # packed bytes of a piece that is read once; a larger one is checked, then read again
+_AT_ONCE: Final = 8 * FRAGMENT_MAX  # bytes of text of one append
+_KEPT_MAX: Final = 8 << 20  # packed bytes of a piece that is kept in memory; a larger one is checked, then read again
 _STEP: Final = 64 << 20  # bytes that are checked between two looks at the clock
-_ROWS_MAX: Final = 20_000  # of a log that are read to compare its beginning
-_DRY_ROWS_MAX: Final = 5_000  # the same for a dry run, which is a request
-_DRY_TEXT_MAX: Final = 256 << 20  # bytes of a piece that a dry run inflates
-_COMPARED_MAX: Final = 500  # logs of which a dry run compares the beginning
+_ROWS_MAX: Final = 20_000  # rows of a log that are read to compare its beginning
+_DRY_ROWS_MAX: Final = 5_000  # the same for a dry run, which is one request
+_DRY_TEXT_MAX: Final = 256 << 20  # bytes of text of a piece that a dry run inflates
+_COMPARED_MAX: Final = 500  # logs whose beginning a dry run compares
 _INSTEAD: Final = "restore them under a prefix, which harms nothing"
-
 
 type _Running = Progress[RestoreReport]
 
@@ -48,35 +48,38 @@ class Restores:
         self._bucket = archives.bucket
         self._logs = logs
 
-    def begin(self, record_id: str, asked: RestoreRequest, now: int) -> tuple[RestoreReport, bool]:
-        """The report of a restore that is new, or that runs already; and whether go_on() is to be asked for.
+    def begin(self, record_id: str, request: RestoreRequest, now: int) -> tuple[RestoreReport, bool]:
+        """Begin a restore, or find the one that runs. Returns its report, and whether a worker must be ordered.
 
-        Raises RecordNotFound, or Conflict where archives are missing or another restore runs.
+        Raises RecordNotFound, Conflict if archives are missing or a restore with another prefix runs, or Busy.
         """
         for _ in attempts():
             record = self._archives.finished(record_id)
             running = job_of(record, "restore", RestoreReport)
             if running and running.is_running(now):
-                if running.prefix != asked.prefix:
+                if running.prefix != request.prefix:
                     raise Conflict(f"a restore with the prefix {running.prefix!r} is running; wait for its end")
                 return running, running.is_untouched
-            self._archives.there(self._archives.chain(record))
-            report = RestoreReport.begin(uuid.uuid4().hex, asked.prefix, now)
+            self._archives.check_exist(self._archives.chain(record))
+            report = RestoreReport.begin(uuid.uuid4().hex, request.prefix, now)
             if self._archives.store.amend(record, {"restore": report.model_dump()}):
                 return report, True
-        raise Busy("too many restores are asked for at once", retry_after=1)
+        raise Busy("too many restores are requested at once", retry_after=1)
 
-    def planned(self, record_id: str, asked: RestoreRequest, now: int, deadline: float) -> RestoreReport:
-        """What a restore would do, without writing; beginnings are compared until the deadline (time.monotonic())."""
+    def planned(self, record_id: str, request: RestoreRequest, now: int, deadline: float) -> RestoreReport:
+        """What a restore would do. Logs that are there are compared until the deadline (time.monotonic()).
+
+        Raises RecordNotFound, Conflict if archives are missing, or TooLarge.
+        """
         record = self._archives.finished(record_id)
         chain = self._archives.chain(record)
         self._archives.check_size(chain, _INSTEAD)
-        self._archives.there(chain)
-        wanted = targets(in_time(self._archives.cuts(chain), deadline, _INSTEAD), asked.prefix)
+        self._archives.check_exist(chain)
+        wanted = targets(in_time(self._archives.cuts(chain), deadline, _INSTEAD), request.prefix)
         ids = {each.log_id for each in wanted}
         found = in_time(self._logs.heads(wanted[0].log_id.owner), deadline, _INSTEAD) if wanted else ()
         heads = {head.log_id: head for head in found if head.log_id in ids}
-        report = RestoreReport.begin("", asked.prefix, now, dry=True, logs=len(wanted))
+        report = RestoreReport.begin("", request.prefix, now, dry=True, logs=len(wanted))
         compared = 0
         for each in wanted:
             head = heads.get(each.log_id)
@@ -93,10 +96,10 @@ class Restores:
             report = report.with_log(each.log_id, outcome, adds, sure=sure, why=why)
         return report
 
-    def go_on(self, record_id: str, run: str, deadline: float) -> bool:
-        """Restore what is left, until the deadline (time.monotonic()); whether there is more to do.
+    def resume(self, record_id: str, run: str, deadline: float) -> bool:
+        """Continue a restore until the deadline (time.monotonic()). True if there is more to do.
 
-        Raises Busy where the time was not enough for any step.
+        Raises Busy if the time was not enough for any step.
         """
         try:
             progress = Progress(self._archives.store, "restore", RestoreReport, record_id, run, deadline)
@@ -106,7 +109,7 @@ class Restores:
 
     def _restore_all(self, progress: _Running) -> None:
         chain = self._archives.chain(progress.record)
-        self._archives.there(chain)
+        self._archives.check_exist(chain)
         try:
             wanted = targets(self._archives.cuts(chain), progress.job.prefix)
         except Corrupt as error:
@@ -118,7 +121,7 @@ class Restores:
             self._restore(wanted[progress.job.done], chain, progress)
 
     def _restore(self, target: Target, chain: Sequence[BackupRecord], progress: _Running) -> None:
-        """Make a log hold what it held, if it holds nothing else."""
+        """Append and seal one log, unless it holds other bytes."""
         head, begun = self._head(target), progress.job.begun
         outcome, sure = plan(target, head)
         try:
@@ -129,10 +132,9 @@ class Restores:
             if outcome is not Outcome.DIFFERS:
                 self._seal(target)
         except Corrupt as error:
-            behind = progress.job.with_log(target.log_id, Outcome.FAILED, why=f"{target.log_id}: {error}")
+            progress.job = progress.job.with_log(target.log_id, Outcome.FAILED, why=f"{target.log_id}: {error}")
         else:
-            behind = progress.job.with_log(target.log_id, outcome, sure=sure)
-        progress.job = behind
+            progress.job = progress.job.with_log(target.log_id, outcome, sure=sure)
         progress.step()
 
     def _write(
@@ -143,11 +145,14 @@ class Restores:
         progress: _Running,
         begun: Outcome,
     ) -> Outcome:
-        """Append what a log lacks; `begun` is what is done by that, if it holds no other bytes."""
+        """Append the bytes that a log lacks. Returns `begun`, or DIFFERS if the log holds other bytes.
+
+        Raises Corrupt if an archive does not hold what it should.
+        """
         held, generation = head.end if head else 0, progress.job.started_at
         progress.change(begun=begun)
         if target.end - held > _AT_ONCE:
-            progress.note()  # for those who go on with it
+            progress.note()  # for the worker that continues
         try:
             if not target.pieces:
                 self._logs.append(target.log_id, lambda: iter(()), 0)
@@ -169,13 +174,13 @@ class Restores:
             return Outcome.DIFFERS
         after = self._logs.head(target.log_id)
         if after.end == target.end and after.crc32 != target.crc32:
-            raise Corrupt("its CRC-32 is another than it was")
+            raise Corrupt("after the restore its CRC-32 is not the one of the backup")
         return begun
 
     def _checked(
         self, target: Target, number: int, chain: Sequence[BackupRecord], progress: _Running
     ) -> Callable[[], Iterable[bytes]]:
-        """What gives the packed bytes of a piece; raise Corrupt where the archive does not hold what it should."""
+        """A function that gives the packed bytes of a piece, once they were checked. Raises Corrupt if they differ."""
         piece = target.pieces[number]
         record, log = chain[piece.archive], progress.job.done
         where = ObjectRange(record.key or "", piece.start, piece.size)
@@ -197,7 +202,7 @@ class Restores:
         return content
 
     def _seal(self, target: Target) -> None:
-        """Seal a log again that ends where it was sealed."""
+        """Seal a log as it was, if it ends where it ended then."""
         totals = target.totals()
         head = self._logs.head(target.log_id)
         if totals and head.end == target.end and head.state is State.OPEN:
@@ -213,7 +218,10 @@ class Restores:
             return None
 
     def _begins_with(self, target: Target, head: Head, most: int) -> tuple[Outcome, bool]:
-        """Whether a longer log begins with what was backed up; not sure where that has more fragments."""
+        """Compare the beginning of a longer log with the backup: HELD or DIFFERS, and whether that is certain.
+
+        It is not certain if the beginning has more than `most` fragments.
+        """
         crc32, end = 0, 0
         for row in islice(self._logs.rows(head, 0, target.end), most):
             each = row.fragment
@@ -228,7 +236,10 @@ class Restores:
     def _compared(
         self, target: Target, head: Head, chain: Sequence[BackupRecord], outcome: Outcome
     ) -> tuple[Outcome, bool]:
-        """What restoring would do to a log whose bytes must be compared; not sure where they are too many."""
+        """What a restore would do to a log whose bytes must be compared, and whether that is certain.
+
+        It is not certain if there are too many bytes.
+        """
         if outcome is Outcome.HELD:
             return self._begins_with(target, head, _DRY_ROWS_MAX)
         (piece,) = (each for each in target.pieces if each.begin < head.end < each.end)
@@ -242,7 +253,10 @@ class Restores:
 
 
 def _texts(piece: Piece, packed: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
-    """The text of a piece with its offset in the log, as much at once as is appended at once."""
+    """The text of a piece in stretches of about _AT_ONCE bytes, each with its offset in the log.
+
+    Raises Corrupt if the bytes do not inflate to the whole piece.
+    """
     buffer, offset = bytearray(), piece.begin
     try:
         for text in inflated(packed):
@@ -252,11 +266,11 @@ def _texts(piece: Piece, packed: Iterable[bytes]) -> Iterator[tuple[int, bytes]]
                 offset += len(buffer)
                 buffer.clear()
     except NotDeflate as error:
-        raise Corrupt(f"its bytes from {offset} on are not deflated: {error}") from error
+        raise Corrupt(f"its bytes from {offset} on cannot be inflated: {error}") from error
     if buffer:
         yield offset, bytes(buffer)
     if offset + len(buffer) != piece.end:
-        raise Corrupt(f"its archive holds it to byte {offset + len(buffer)} and not to {piece.end}")
+        raise Corrupt(f"the archive holds it up to byte {offset + len(buffer)}, not up to {piece.end}")
 
 
 def restores(project: str, cluster: str) -> Restores:

@@ -1,4 +1,4 @@
-"""Whether the archives of a backup still hold what they should: requests and results."""
+"""Verifications of a backup's archives: requests, results, and the choice of samples."""
 
 import random
 from collections.abc import Iterable
@@ -11,18 +11,16 @@ from logkeep.backups.jobs import Job
 from logkeep.downloads.archive import Entry, ZipLayout
 from logkeep.logs.fragment import NotDeflate, inflated
 
-FAILURES_MAX: Final = 20
-SAMPLES: Final = 16  # files of a chain that are read
-SAMPLE_MAX: Final = 4 << 20  # packed bytes that are read of one
-SAMPLE_TEXT_MAX: Final = 256 << 20  # bytes of text that are inflated of one; 4 MB may hold a thousand times that
+FAILURES_MAX: Final = 20  # failures that a result names
+SAMPLES: Final = 16  # files of a chain that are read, besides the manifests
+SAMPLE_MAX: Final = 4 << 20  # packed bytes that are read of a file
+SAMPLE_TEXT_MAX: Final = 256 << 20  # bytes of text that are inflated of a file; 4 MiB packed can be 4 GiB
 
 type Mode = Literal["attributes", "sample", "full"]
 
 
 class VerifyRequest(BaseModel):
-    """attributes: that the archives are there, of their sizes and checksums; sample: besides, some files of them are
-    read; full: every byte is.
-    """
+    """How to verify. `attributes` compares sizes and checksums, `sample` also reads some files, `full` every byte."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -30,7 +28,7 @@ class VerifyRequest(BaseModel):
 
 
 class Verification(Job):
-    """What was found. Of a full one `done` and `total` count bytes, else archives and files."""
+    """A result. `done` and `total` count bytes in mode full, else archives and files."""
 
     mode: Mode
     state: Literal["running", "passed", "failed"]
@@ -38,45 +36,50 @@ class Verification(Job):
     done: int = 0
     bytes: int = 0  # that were read
     failures: list[str] = Field(default_factory=list)
-    # Where a full one goes on: in which archive, counted from the newest, behind so many bytes of that CRC-32
-    archive: int = 0
-    offset: int = 0
-    crc32: int = 0
+    # From where a full one continues:
+    archive: int = 0  # in the chain, counted from the newest
+    offset: int = 0  # in the archive
+    crc32: int = 0  # of the archive up to `offset`
 
     @classmethod
     def begin(cls, mode: Mode, run: str, now: int) -> Self:
         return cls(mode=mode, state="running", run=run, started_at=now, updated_at=now)
 
     def failed(self, *failures: str) -> Self:
-        """With what is wrong besides, in words, each once."""
+        """With more failures, each named once and at most FAILURES_MAX."""
         return self.model_copy(update={"failures": list(dict.fromkeys([*self.failures, *failures]))[:FAILURES_MAX]})
 
     def with_done(self, number: int, read: int = 0) -> Self:
+        """With so many more done, for which so many bytes were read."""
         return self.model_copy(update={"done": self.done + number, "bytes": self.bytes + read})
 
     def ended(self, now: int, why: str | None = None) -> Self:
-        told = self.failed(why) if why else self
-        state = "failed" if told.failures else "passed"
-        return told.model_copy(update={"state": state, "finished_at": now})
+        result = self.failed(why) if why else self
+        state = "failed" if result.failures else "passed"
+        return result.model_copy(update={"state": state, "finished_at": now})
 
     def shown(self) -> dict[str, Any]:
+        """The result as clients see it."""
         return self.model_dump(exclude={"run", "archive", "offset", "crc32"})
 
 
 class Sample(NamedTuple):
-    """A file of an archive, which is counted from the newest of a chain."""
+    """A file of an archive that is read."""
 
-    archive: int
-    start: int  # of its packed bytes
+    archive: int  # in the chain, counted from the newest
+    start: int  # of its packed bytes in the archive
     entry: Entry
 
     @property
     def size(self) -> int:
-        """Packed bytes of it that are read."""
+        """How many packed bytes of it are read."""
         return min(self.entry.packed, SAMPLE_MAX)
 
     def is_held_by(self, packed: bytes) -> bool:
-        """Whether these bytes, the first `size` of the file, are its own; of a longer one, whether they inflate."""
+        """Whether the first `size` packed bytes of the file are these.
+
+        If the file is longer, this says only whether they can be inflated.
+        """
         whole = self.size == self.entry.packed
         if whole and isal_zlib.crc32(packed) != self.entry.packed_crc32:
             return False
@@ -94,7 +97,7 @@ class Sample(NamedTuple):
 
 
 def sampled(layouts: Iterable[ZipLayout], chance: random.Random) -> list[Sample]:
-    """The first file of each archive, which is its manifest, and SAMPLES others of all; holds one layout at a time."""
+    """The manifest of each archive, which is its first file, and SAMPLES other files. One layout is held at a time."""
     first: list[Sample] = []
     others: list[Sample] = []
     seen = 0

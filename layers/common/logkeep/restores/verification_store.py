@@ -1,4 +1,4 @@
-"""Looking whether archives still hold what they should: at their attributes, into some files, or at every byte."""
+"""Verifications of archives by their attributes, by samples, or in full."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from botocore.exceptions import ClientError
 
 from logkeep.aws.dynamo import attempts
 from logkeep.aws.objects import is_absent
+from logkeep.backups.archive import Archive
 from logkeep.backups.records import BackupRecord
 from logkeep.clock import now_ms
 from logkeep.errors import Busy, Conflict, Corrupt
@@ -29,43 +30,46 @@ type _Running = Progress[Verification]
 
 
 class Verifications:
-    """Of the archives of one project's cluster."""
+    """Verifications of the archives of one project's cluster."""
 
     def __init__(self, archives: Archives) -> None:
         self._archives = archives
         self._bucket = archives.bucket
 
     def at_once(self, record_id: str, mode: Mode, now: int, deadline: float) -> Verification:
-        """The result of looking at attributes, or at samples until the deadline (time.monotonic()).
+        """Verify attributes, and in mode sample as many samples as the deadline (time.monotonic()) allows.
 
-        Raises RecordNotFound, Conflict where there is no archive or a verification runs, or Busy where the time is not
-        enough for the attributes.
+        Raises RecordNotFound, Conflict if there is no archive or a verification runs, TooLarge, or Busy if the time is
+        not enough for the attributes.
         """
-        found = self._looked_at(self._free(record_id, now), mode, now, deadline).ended(now_ms())
+        found = self._verified(self._free(record_id, now), mode, now, deadline).ended(now_ms())
         for _ in attempts():
             record = self._free(record_id, now)
             if self._archives.store.amend(record, {"verification": found.model_dump()}):
                 return found
-        raise Busy("too many verifications are asked for at once", retry_after=1)
+        raise Busy("too many verifications are requested at once", retry_after=1)
 
     def begin(self, record_id: str, now: int) -> tuple[Verification, bool]:
-        """A verification in full that is new, or runs already; and whether go_on() is to be asked for."""
+        """Begin a full verification, or find the one that runs. Also says whether a worker must be ordered.
+
+        Raises RecordNotFound, Conflict if there is no archive, or Busy.
+        """
         for _ in attempts():
             record = self._archives.finished(record_id)
             running = job_of(record, "verification", Verification)
             if running and running.is_running(now):
                 return running, running.is_untouched
             chain, _ = self._chain(record)
-            begun = Verification.begin("full", uuid.uuid4().hex, now)
-            begun = begun.model_copy(update={"total": sum(each.size or 0 for each in chain)})
-            if self._archives.store.amend(record, {"verification": begun.model_dump()}):
-                return begun, True
-        raise Busy("too many verifications are asked for at once", retry_after=1)
+            started = Verification.begin("full", uuid.uuid4().hex, now)
+            started = started.model_copy(update={"total": sum(each.size or 0 for each in chain)})
+            if self._archives.store.amend(record, {"verification": started.model_dump()}):
+                return started, True
+        raise Busy("too many verifications are requested at once", retry_after=1)
 
-    def go_on(self, record_id: str, run: str, deadline: float) -> bool:
-        """Read what is left of the archives, until the deadline; whether there is more to do.
+    def resume(self, record_id: str, run: str, deadline: float) -> bool:
+        """Continue a full verification until the deadline (time.monotonic()). True if there is more to do.
 
-        Raises Busy where the time was not enough for any step.
+        Raises Busy if the time was not enough for any step.
         """
         try:
             progress = Progress(self._archives.store, "verification", Verification, record_id, run, deadline)
@@ -74,6 +78,7 @@ class Verifications:
             return False
 
     def _free(self, record_id: str, now: int) -> BackupRecord:
+        """The record, if no verification of it runs. Raises RecordNotFound or Conflict."""
         record = self._archives.finished(record_id)
         running = job_of(record, "verification", Verification)
         if running and running.is_running(now):
@@ -81,7 +86,7 @@ class Verifications:
         return record
 
     def _chain(self, record: BackupRecord) -> tuple[list[BackupRecord], list[str]]:
-        """What is left of a chain, and what is wrong with it."""
+        """The chain of a backup. If it is broken: the backup alone, and what is wrong."""
         try:
             return self._archives.chain(record), []
         except Conflict as error:
@@ -89,14 +94,14 @@ class Verifications:
 
     # Attributes and samples
 
-    def _looked_at(self, record: BackupRecord, mode: Mode, now: int, deadline: float) -> Verification:
+    def _verified(self, record: BackupRecord, mode: Mode, now: int, deadline: float) -> Verification:
         chain, wrong = self._chain(record)
         self._archives.check_size(chain, _INSTEAD)
         found = Verification.begin(mode, uuid.uuid4().hex, now).failed(*wrong)
         found = found.model_copy(update={"total": len(chain)})
         for each in chain:
             if time.monotonic() > deadline:
-                raise Busy(f"the chain of {len(chain)} backups is too long to be looked at; {_INSTEAD}", 60)
+                raise Busy(f"there is no time to verify the chain of {len(chain)} backups; {_INSTEAD}", 60)
             found = found.failed(*self._attributes(each)).with_done(1)
         samples: list[Sample] = []
         try:
@@ -105,18 +110,18 @@ class Verifications:
                 for _ in cuts:
                     pass
             else:
-                samples = sampled((cut.archive.layout for cut in cuts), _CHANCE)
+                samples = sampled((Archive(cut).layout for cut in cuts), _CHANCE)
         except Conflict as error:
             return found.failed(str(error))
         found = found.model_copy(update={"total": found.total + len(samples)})
         for sample in samples:
             if time.monotonic() > deadline:
                 break
-            found = self._looked_into(sample, chain, found)
+            found = self._with_sample(sample, chain, found)
         return found
 
     def _attributes(self, record: BackupRecord) -> Iterator[str]:
-        """What the bucket tells of an archive that it should not."""
+        """What is wrong with the size and the checksum of an archive, as the bucket reports them."""
         try:
             head = self._bucket.s3.head_object(Bucket=self._bucket.name, Key=record.key or "", ChecksumMode="ENABLED")
         except ClientError as error:
@@ -131,7 +136,7 @@ class Verifications:
             if crc32 != record.crc32:
                 yield f"the archive of the backup {record.id} has the CRC-32 {crc32:08x}, not {record.crc32:08x}"
 
-    def _looked_into(self, sample: Sample, chain: Sequence[BackupRecord], found: Verification) -> Verification:
+    def _with_sample(self, sample: Sample, chain: Sequence[BackupRecord], found: Verification) -> Verification:
         record = chain[sample.archive]
         try:
             packed = b"".join(self._bucket.read([ObjectRange(record.key or "", sample.start, sample.size)]))
@@ -156,11 +161,12 @@ class Verifications:
                 wrong += self._culprits(record, progress)
             job = progress.job.failed(*wrong)
             rest = (record.size or 0) - job.offset
-            behind = {"archive": job.archive + 1, "offset": 0, "crc32": 0, "done": job.done + rest}
-            progress.job = job.model_copy(update=behind)
+            after = {"archive": job.archive + 1, "offset": 0, "crc32": 0, "done": job.done + rest}
+            progress.job = job.model_copy(update=after)
             progress.step()
 
     def _crc32(self, record: BackupRecord, progress: _Running) -> int:
+        """The CRC-32 of an archive, read from where the job has come to."""
         size = record.size or 0
         while (job := progress.job).offset < size:
             step = min(_STEP, size - job.offset)
@@ -170,7 +176,7 @@ class Verifications:
         return progress.job.crc32
 
     def _culprits(self, record: BackupRecord, progress: _Running) -> list[str]:
-        """Which files of an archive are not what they should be, as far as the time allows."""
+        """Names the damaged files of an archive, as far as the time allows."""
         if self._bucket.size(record.key or "") is None:
             return []
         try:
@@ -178,7 +184,7 @@ class Verifications:
         except Conflict as error:
             return [str(error)]
         wrong: list[str] = []
-        layout = cut.archive.layout
+        layout = Archive(cut).layout
         for index, entry in enumerate(layout.entries):
             if progress.is_late or len(wrong) == FAILURES_MAX:
                 break
@@ -186,7 +192,7 @@ class Verifications:
             try:
                 is_held = self._bucket.crc32(where) == entry.packed_crc32
             except Corrupt:
-                is_held = False  # it ends before
+                is_held = False  # the archive ends before it
             if not is_held:
                 wrong.append(_wrong(entry.name, record))
         return wrong or [f"the archive of the backup {record.id} does not have its CRC-32"]

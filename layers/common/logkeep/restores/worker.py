@@ -1,4 +1,4 @@
-"""Restores and full verifications, called by their queue."""
+"""What the queue of restores and full verifications calls."""
 
 import time
 
@@ -13,5 +13,5 @@ def work_on_archive(body: str, seconds_left: float) -> None:
     order = ORDERS.validate_json(body)
     jobs = restores if isinstance(order, RestoreOrder) else verifications
     deadline = time.monotonic() + seconds_left - RESERVE_SECONDS
-    if jobs(order.project, order.cluster).go_on(order.record, order.run, deadline):
+    if jobs(order.project, order.cluster).resume(order.record, order.run, deadline):
         order_restore(order)

@@ -74,7 +74,7 @@ def hand_out_archive(app: App, cluster_id: str, record_id: str) -> Answer:
     _check(cluster_id, record_id)
     found = archives(app.caller.project, cluster_id)
     record = found.finished(record_id)
-    found.there([record])
+    found.check_exist([record])
     size, crc32 = record.size or 0, record.crc32 or 0
     file = StoredFile(
         bucket=found.bucket,

@@ -13,11 +13,13 @@ from logkeep.apis.css.settings import (
     PolicyRequest,
     RealTimeLogCollectRecord,
     SettingsAnswer,
+    SettingsRequest,
     TargetRequest,
 )
+from logkeep.backups.lease_store import Leases
 from logkeep.backups.queue import RunOrder, order_backup
 from logkeep.backups.retention_store import retention
-from logkeep.backups.settings import BACKUP_FIELDS, BACKUP_SETTINGS, REAL_TIME_FIELDS, LogSettings
+from logkeep.backups.settings import SettingsChange
 from logkeep.backups.store import BackupStore, backup_store
 from logkeep.clock import now_ms
 from logkeep.errors import ClusterNotFound, NotEnabled, RecordNotFound
@@ -40,13 +42,14 @@ def cluster_of(app: App, cluster_id: str) -> tuple[BackupStore, LogStore]:
 
 def open_collection(app: App, cluster_id: str) -> Answer:
     """Switch backup on, or the real-time collection; a cluster comes into being by it."""
-    action, told = app.query(ActionQuery), app.json_body(LogSettings)
-    told.check(*(REAL_TIME_FIELDS if action.real_time else BACKUP_FIELDS), bucket=settings().bucket)
+    action, request = app.query(ActionQuery), app.json_body(SettingsRequest)
+    request.check_complete(real_time=action.real_time)
+    request.check_bucket(settings().bucket)
     store, _ = cluster_of(app, cluster_id)
     if action.real_time:
-        store.collect_in_real_time(_real_time_record(cluster_id, told).model_dump())
+        store.collect_in_real_time(_real_time_record(cluster_id, request).model_dump())
     else:
-        store.open(told, now_ms())
+        store.open(request.change, now_ms())
     return _empty()
 
 
@@ -79,31 +82,32 @@ def show_settings(app: App, cluster_id: str) -> Answer:
 
 
 def change_settings(app: App, cluster_id: str) -> Answer:
-    """Of the collection that the query names, and of the other one too where the body tells something of it alone.
+    """Change the collection named by `action`.
 
-    The published client sends fields of both and no query.
+    Without an action, a body with only real-time fields changes the real-time collection, and one with fields of both
+    changes both, because the published client sends no action.
     """
-    action, told = app.query(ActionQuery), app.json_body(LogSettings)
-    told.check(bucket=settings().bucket)
+    action, request = app.query(ActionQuery), app.json_body(SettingsRequest)
+    request.check_bucket(settings().bucket)
     store, logs = cluster_of(app, cluster_id)
-    record, real_time = RealTimeLogCollectRecord.of(store.cluster(logs)), told.tells(*REAL_TIME_FIELDS)
-    if action.real_time or (real_time and not told.tells(*BACKUP_SETTINGS)):
-        _change_real_time(store, record, told)
+    record = RealTimeLogCollectRecord.of(store.cluster(logs))
+    if action.real_time or (request.has_real_time_fields and not request.has_backup_fields):
+        _change_real_time(store, record, request)
         return _empty()
     store.enabled(logs)
-    store.change(told, now_ms())
-    if real_time and record:
-        _change_real_time(store, record, told)
+    store.change(request.change, now_ms())
+    if request.has_real_time_fields and record:
+        _change_real_time(store, record, request)
     return _empty()
 
 
-def _change_real_time(store: BackupStore, record: RealTimeLogCollectRecord | None, told: LogSettings) -> None:
+def _change_real_time(store: BackupStore, record: RealTimeLogCollectRecord | None, request: SettingsRequest) -> None:
     if record is None:
         raise NotEnabled("real-time collection is not enabled for the cluster")
     changes = {
-        "indexPrefix": told.index_prefix,
-        "keepDays": told.keep_days,
-        "targetClusterId": told.target_cluster_id,
+        "indexPrefix": request.index_prefix,
+        "keepDays": request.keep_days,
+        "targetClusterId": request.target_cluster_id,
         "updateAt": now_ms(),
     }
     store.collect_in_real_time(
@@ -113,17 +117,17 @@ def _change_real_time(store: BackupStore, record: RealTimeLogCollectRecord | Non
 
 def update_policy(app: App, cluster_id: str) -> Answer:
     """Back up every day at that time."""
-    asked = app.json_body(PolicyRequest)
+    request = app.json_body(PolicyRequest)
     store, logs = cluster_of(app, cluster_id)
     store.enabled(logs)
-    store.change(LogSettings(auto_enable=True, period=asked.period), now_ms())
+    store.change(SettingsChange(auto_enable=True, period=request.period), now_ms())
     return _empty()
 
 
 def close_policy(app: App, cluster_id: str) -> Answer:
     store, logs = cluster_of(app, cluster_id)
     store.enabled(logs)
-    store.change(LogSettings(auto_enable=False), now_ms())
+    store.change(SettingsChange(auto_enable=False), now_ms())
     return _empty()
 
 
@@ -131,7 +135,7 @@ def start_backup(app: App, cluster_id: str) -> Answer:
     """Begin a backup now; raise BackupInProgress while one runs."""
     store, logs = cluster_of(app, cluster_id)
     cluster, now = store.enabled(logs), now_ms()
-    store.start(cluster.new_record(str(uuid.uuid4()), now, "Manual"), now)
+    Leases(store).start(cluster.new_record(str(uuid.uuid4()), now, "Manual"), now)
     order_backup(RunOrder(project=app.caller.project, cluster=cluster_id))
     return _empty()
 
@@ -157,14 +161,14 @@ def try_target(app: App, cluster_id: str) -> Answer:
     return _empty()
 
 
-def _real_time_record(cluster_id: str, told: LogSettings) -> RealTimeLogCollectRecord:
+def _real_time_record(cluster_id: str, request: SettingsRequest) -> RealTimeLogCollectRecord:
     now = now_ms()
     return RealTimeLogCollectRecord(
         id=str(uuid.uuid5(uuid.NAMESPACE_URL, f"logkeep/real-time/{cluster_id}")),
         clusterId=cluster_id,
-        indexPrefix=told.index_prefix or "",
-        keepDays=told.keep_days or 1,
-        targetClusterId=told.target_cluster_id or "",
+        indexPrefix=request.index_prefix or "",
+        keepDays=request.keep_days or 1,
+        targetClusterId=request.target_cluster_id or "",
         status=_REAL_TIME_WORKS,
         createAt=now,
         updateAt=now,

@@ -1,12 +1,49 @@
 """How CSS names and answers the settings of log backup."""
 
-from typing import Literal
+import re
+from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field
 
 from logkeep.backups.records import Cluster
-from logkeep.backups.settings import PeriodText
+from logkeep.backups.schedule import Period
+from logkeep.backups.settings import CHAIN_MAX, SERVICES_MAX, SettingsChange
+from logkeep.errors import ForeignBucket, Invalid
 from logkeep.params import Segment
+
+_BASE_PATH_MAX: Final = 512  # bytes; it is one part of an object's key, and S3 allows 1024 bytes for that
+_BASE_PATH_FORBIDDEN: Final = re.compile(r"[\\:*?\"<>|'{}.\x00-\x1f]")
+_NEEDED: Final = ("agency", "log_base_path", "log_bucket")  # to switch backups on
+_BACKUP_FIELDS: Final = (*_NEEDED, "auto_enable", "period", "full_every", "services", "backup_keep_days")
+_REAL_TIME_FIELDS: Final = ("index_prefix", "keep_days", "target_cluster_id")
+
+
+def _base_path(path: str) -> str:
+    if len(path.encode()) > _BASE_PATH_MAX:
+        raise ValueError(f"must not be longer than {_BASE_PATH_MAX} bytes")
+    if path.startswith("/") or _BASE_PATH_FORBIDDEN.search(path):
+        raise ValueError("must not begin with / nor hold any of \\ : * ? \" < > | ' { } .")
+    return path
+
+
+def _period(text: str) -> str:
+    Period.parse(text)
+    return text
+
+
+def _unique(services: list[str]) -> list[str]:
+    if len(set(services)) < len(services):
+        raise ValueError("names a service twice")
+    return services
+
+
+type Agency = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9_-]+$")]
+type BasePath = Annotated[str, Field(min_length=1), AfterValidator(_base_path)]
+type BucketName = Annotated[str, Field(min_length=1, max_length=255)]
+type KeepDays = Annotated[int, Field(ge=1, le=3650)]
+type IndexPrefix = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[a-z0-9][a-z0-9._-]*$")]
+type PeriodText = Annotated[str, AfterValidator(_period)]
+type Services = Annotated[list[Segment], Field(max_length=SERVICES_MAX), AfterValidator(_unique)]
 
 
 class _Request(BaseModel):
@@ -21,6 +58,62 @@ class ActionQuery(_Request):
     @property
     def real_time(self) -> bool:
         return self.action == "real_time_log_collect"
+
+
+class SettingsRequest(_Request):
+    """The body of logs/open and logs/settings (docs/apis.md#css): a field without a value changes nothing.
+
+    `full_every`, `services` and `backup_keep_days` are ours. `keep_days` is a field of the real-time collection only.
+    The published client sends it without an action, so it must not set how long archives are kept.
+    """
+
+    agency: Agency | None = None
+    log_base_path: BasePath | None = None
+    # The published example spells it log_Bucket.
+    log_bucket: BucketName | None = Field(default=None, validation_alias=AliasChoices("log_bucket", "log_Bucket"))
+    auto_enable: bool | None = None
+    period: PeriodText | None = None
+    index_prefix: IndexPrefix | None = None
+    keep_days: KeepDays | None = None
+    target_cluster_id: Segment | None = None
+    full_every: Annotated[int, Field(ge=1, le=CHAIN_MAX)] | None = None
+    services: Services | None = None
+    backup_keep_days: KeepDays | None = None
+
+    @property
+    def change(self) -> SettingsChange:
+        """What it changes of the settings of backups."""
+        return SettingsChange(
+            agency=self.agency,
+            base_path=self.log_base_path,
+            auto_enable=self.auto_enable,
+            period=self.period,
+            full_every=self.full_every,
+            services=self.services,
+            keep_days=self.backup_keep_days,
+        )
+
+    @property
+    def has_backup_fields(self) -> bool:
+        return self._has_any(_BACKUP_FIELDS)
+
+    @property
+    def has_real_time_fields(self) -> bool:
+        return self._has_any(_REAL_TIME_FIELDS)
+
+    def check_complete(self, *, real_time: bool) -> None:
+        """Raise Invalid if a field is missing that is needed to switch the collection on."""
+        for name in _REAL_TIME_FIELDS if real_time else _NEEDED:
+            if getattr(self, name) is None:
+                raise Invalid(name, "is required")
+
+    def check_bucket(self, bucket: str) -> None:
+        """Raise ForeignBucket if the body names another bucket than the stack's."""
+        if self.log_bucket not in {None, bucket}:
+            raise ForeignBucket(f"log_bucket: backups are kept in {bucket}")
+
+    def _has_any(self, names: tuple[str, ...]) -> bool:
+        return any(getattr(self, name) is not None for name in names)
 
 
 class PolicyRequest(_Request):

@@ -4,8 +4,8 @@ from typing import Annotated, Literal, Protocol
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo
 
-from logkeep.events.segments import EVERY_TYPE, TIME_MAX, Event, EventType, Selection
-from logkeep.events.timeline import EventReader, read_page
+from logkeep.events.segments import EVERY_TYPE, TIME_MAX, Event, EventType
+from logkeep.events.timeline import EventReader, Selection, read_page
 from logkeep.params import Decimal
 
 type EpochMs = Annotated[Decimal, Field(ge=0, le=TIME_MAX)]

@@ -6,8 +6,8 @@ from typing import Annotated, Final, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo
 
 from logkeep.apis.modelarts.events import ServiceEvents, is_forward
-from logkeep.events.segments import EVERY_TYPE, TIME_MAX, Selection
-from logkeep.events.timeline import StoredEvent, read_page, search_page
+from logkeep.events.segments import EVERY_TYPE, TIME_MAX
+from logkeep.events.timeline import Selection, StoredEvent, read_page, search_page
 from logkeep.params import Decimal
 
 FORBIDDEN: Final = frozenset("'\";%_*!@#$&\\")  # in event_info_key, by the published table
