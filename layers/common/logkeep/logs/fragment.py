@@ -29,11 +29,6 @@ _INPUT_SIZE: Final = 1 << 16
 NotDeflate: Final[type[Exception]] = isal_zlib.error  # type: ignore[assignment]  # the stubs call it an instance
 
 
-def combine_crc32(first: int, second: int, second_size: int) -> int:
-    """The CRC-32 of two stretches joined, from their CRC-32s and the size of the second in bytes."""
-    return isal_zlib.crc32_combine(first, second, second_size) if second_size else first
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fragment:
     """The facts of one fragment, without its bytes. Sizes are in bytes, times in epoch milliseconds."""
@@ -154,3 +149,8 @@ def inflated(packed: Iterable[bytes]) -> Iterator[bytes]:
 def gzip_trailer(crc32: int, raw: int) -> bytes:
     """The end of a .gz file of fragments, with the CRC-32 and the size in bytes of its text."""
     return END + struct.pack("<II", crc32, raw & 0xFFFFFFFF)
+
+
+def combine_crc32(first: int, second: int, second_size: int) -> int:
+    """The CRC-32 of two stretches joined, from their CRC-32s and the size of the second in bytes."""
+    return isal_zlib.crc32_combine(first, second, second_size) if second_size else first

@@ -78,7 +78,7 @@ class Head:
     state: State = State.OPEN
     expected: Totals | None = None  # the seal's
     registration: Registration | None = None
-    # A reader waits for more until then. Not compared, since it is no part of the log.
+    # A reader waits for more until then. Not compared, because it is no part of the log.
     followed_until: int | None = field(default=None, compare=False)
 
     @property

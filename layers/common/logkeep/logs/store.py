@@ -224,7 +224,7 @@ class LogStore:
         put = {"TableName": self._table, "Item": encode(head_item(self._project, written))}
         if before is None:
             return put | {"ConditionExpression": "attribute_not_exists(pk)"}
-        # A follower's note does not change the version, but this put would lose one made since the head was read.
+        # A follower's note does not change the version, but this put would lose one made after the head was read.
         noted = before.followed_until is not None
         followed = "followed_until = :followed" if noted else "attribute_not_exists(followed_until)"
         return put | {

@@ -295,7 +295,7 @@ class _Times:
         self._time: int | None = None
 
     def at(self, index: int) -> int | None:
-        """A record's own time, or that of the last one before it with a time."""
+        """A record's own time, or else the time of the last record before it that has one."""
         if index < self._since:
             self._time, self._since = self._before, 0
             for each in range(index, -1, -1):
