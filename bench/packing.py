@@ -6,8 +6,8 @@ from typing import Final
 
 from bench.measure import ROUNDS, cpu_seconds, show, times
 from bench.texts import lines_of, log_text
-from logkeep.logs.fragment import LEVEL, deflate, pack, recut
-from logkeep.logs.levels import Cursor, scan
+from logkeep.logs.fragment import COMPRESSION_LEVEL, deflate, pack, recut
+from logkeep.logs.levels import ScanState, scan
 
 SIZE: Final = 16 << 20
 APPEND: Final = 1 << 20
@@ -27,9 +27,9 @@ def packing() -> None:
     )
     sizes = {"pack": _packed(bodies), "gzip": _gzipped([text])}
     names = {
-        "pack": f"pack: scan, isal -{LEVEL}, checksums",
+        "pack": f"pack: scan, isal -{COMPRESSION_LEVEL}, checksums",
         "scan": "  of it the scan of lines, levels, times",
-        "deflate": f"  of it isal -{LEVEL}",
+        "deflate": f"  of it isal -{COMPRESSION_LEVEL}",
         "gzip": "gzip -6 of the whole",
     }
     show(
@@ -60,20 +60,20 @@ def packing() -> None:
 
 
 def _packed(appends: Iterable[bytes]) -> int:
-    size, offset, cursor = 0, 0, Cursor()
+    size, offset, state = 0, 0, ScanState()
     for body in appends:
-        for fragment, packed, after in pack([body], offset, cursor):
+        for fragment, packed, after in pack([body], offset, state):
             size += len(packed)
-            offset, cursor = fragment.end, after
+            offset, state = fragment.end, after
     return size
 
 
 def _scanned(appends: Iterable[bytes]) -> int:
-    lines, cursor = 0, Cursor()
+    lines, state = 0, ScanState()
     for body in appends:
         for raw in recut([body]):
-            found = scan(raw, cursor)
-            lines, cursor = lines + found.lines, found.after
+            found = scan(raw, state)
+            lines, state = lines + found.lines, found.after
     return lines
 
 

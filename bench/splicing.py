@@ -13,7 +13,7 @@ from bench.measure import ROUNDS, cpu_seconds, show, times
 from bench.texts import log_text
 from logkeep.downloads.archive import Entry, ZipLayout
 from logkeep.downloads.rendition import Rendition, log_file, zip_file
-from logkeep.logs.fragment import LEVEL
+from logkeep.logs.fragment import COMPRESSION_LEVEL
 from tests.memory import MemoryLogs, content, made
 
 SIZE: Final = 64 << 20
@@ -48,7 +48,7 @@ def splicing() -> None:
                     _recompressed(objects, gzip.decompress, zlib.compressobj(6, zlib.DEFLATED, 31))
                 ),
                 "isal": lambda: b"".join(
-                    _recompressed(objects, _inflated, isal_zlib.compressobj(LEVEL, isal_zlib.DEFLATED, 31))
+                    _recompressed(objects, _inflated, isal_zlib.compressobj(COMPRESSION_LEVEL, isal_zlib.DEFLATED, 31))
                 ),
             },
             gzip.decompress,
@@ -75,7 +75,7 @@ def splicing() -> None:
 _NAMES: Final = {
     "splice": "fragments spliced",
     "zlib -6": "gzip objects recompressed by zlib -6",
-    "isal": f"gzip objects recompressed by isal -{LEVEL}",
+    "isal": f"gzip objects recompressed by isal -{COMPRESSION_LEVEL}",
 }
 
 
@@ -97,7 +97,7 @@ def _zip_by_zlib(objects: list[bytes]) -> bytes:
 def _zip_by_isal(objects: list[bytes]) -> bytes:
     texts = [_inflated(each) for each in objects]
     crc32 = 0
-    compressor = isal_zlib.compressobj(LEVEL, isal_zlib.DEFLATED, -15)
+    compressor = isal_zlib.compressobj(COMPRESSION_LEVEL, isal_zlib.DEFLATED, -15)
     pieces = []
     for text in texts:
         crc32 = isal_zlib.crc32(text, crc32)

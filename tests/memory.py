@@ -24,9 +24,9 @@ class MemoryLogs:
         head = self._heads.get(name) or Head(log_id=name)
         rows = self._rows.setdefault(name, [])
         for body in bodies:
-            packed = list(pack([body], head.end, head.cursor))
+            packed = list(pack([body], head.end, head.scan_state))
             rows += [Row(each, data) for each, data, _ in packed]
-            head = head.advance((each for each, _, _ in packed), packed[-1][2] if packed else head.cursor)
+            head = head.advance((each for each, _, _ in packed), packed[-1][2] if packed else head.scan_state)
         self._heads[name] = head
         return head
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 
 from hypothesis import strategies as st
 
-from logkeep.logs.levels import LINE_PREFIX, Cursor, scan
+from logkeep.logs.levels import LINE_PREFIX, ScanState, scan
 
 # First lines of records as programs write them, and their level.
 RECORDS: dict[bytes, str | None] = {
@@ -131,7 +131,7 @@ def lines_of(text: bytes) -> list[bytes]:
 
 def level_of(line: bytes) -> str | None:
     """The level of the record that a line begins; "continuation" where it begins none."""
-    return scan(line[:LINE_PREFIX].removesuffix(b"\n") + b"\n", Cursor("continuation")).after.level
+    return scan(line[:LINE_PREFIX].removesuffix(b"\n") + b"\n", ScanState("continuation")).after.level
 
 
 def without_debug(text: bytes) -> bytes:

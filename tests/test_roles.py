@@ -395,7 +395,7 @@ def test_a_large_append_its_replay_and_its_lost_race(role: str) -> None:
     assert append(log_id, LARGE[:200_000]).status == 200
     store = log_store(PROJECT)
     before = store.head(LogId.parse(log_id))
-    packed = [(each, data) for each, data, _ in pack([LARGE[:100_000]], before.end, before.cursor)]
+    packed = [(each, data) for each, data, _ in pack([LARGE[:100_000]], before.end, before.scan_state)]
     append(log_id, LARGE[:100_000], offset=200_000)
     root = boto3.client("s3", aws_access_key_id=KEY, aws_secret_access_key=KEY, aws_session_token=None)
     stored = root.list_objects_v2(Bucket=os.environ["BUCKET"], Prefix="logs/")["KeyCount"]

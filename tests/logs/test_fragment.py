@@ -26,24 +26,24 @@ from logkeep.logs.fragment import (
     pack,
     recut,
 )
-from logkeep.logs.levels import Cursor, scan
+from logkeep.logs.levels import ScanState, scan
 from tests.examples import examples
 from tests.samples import any_bytes, counts_of, cut, cuts_of, lines_of, log_texts
 
 pytestmark = pytest.mark.unit
 
 
-def appended(bodies: Iterable[list[bytes]]) -> tuple[list[Fragment], list[bytes], Cursor]:
+def appended(bodies: Iterable[list[bytes]]) -> tuple[list[Fragment], list[bytes], ScanState]:
     """What appends leave: each body comes in pieces."""
     fragments: list[Fragment] = []
     packed: list[bytes] = []
-    cursor = Cursor()
+    state = ScanState()
     for pieces in bodies:
-        for each, data, after in pack(pieces, fragments[-1].end if fragments else 0, cursor):
+        for each, data, after in pack(pieces, fragments[-1].end if fragments else 0, state):
             fragments.append(each)
             packed.append(data)
-            cursor = after
-    return fragments, packed, cursor
+            state = after
+    return fragments, packed, state
 
 
 @pytest.fixture(params=[FRAGMENT_MAX, 64], ids=["FRAGMENT_MAX as it is", "FRAGMENT_MAX of 64 bytes"])
@@ -78,18 +78,18 @@ class TestAnyBytesInAnyCuts:
 
     @given(cuts_of(any_bytes))
     def test_a_fragment_knows_its_sizes_checksums_lines_and_levels(self, pieces: list[bytes]):
-        fragments, packed, cursor = appended([piece] for piece in pieces)
+        fragments, packed, state = appended([piece] for piece in pieces)
         text = b"".join(pieces)
         assert [each.offset for each in fragments] + [len(text)] == [0, *(each.end for each in fragments)]
         for each, data in zip(fragments, packed, strict=True):
-            raw, before = text[each.offset : each.end], scan(text[: each.offset], Cursor())
+            raw, before = text[each.offset : each.end], scan(text[: each.offset], ScanState())
             assert (each.raw, each.crc32) == (len(raw), zlib.crc32(raw))
             assert (each.packed, each.packed_crc32) == (len(data), zlib.crc32(data))
             assert each.lines == raw.count(b"\n")
             assert each.before == before.after
             assert each.ends_line == raw.endswith(b"\n")
-            assert before.levels + each.levels == scan(text[: each.end], Cursor()).levels
-        assert cursor == scan(text, Cursor()).after
+            assert before.levels + each.levels == scan(text[: each.end], ScanState()).levels
+        assert state == scan(text, ScanState()).after
 
     @given(cuts_of(any_bytes))
     def test_sums_over_fragments_are_what_a_reader_counts_in_the_text(self, pieces: list[bytes]):
@@ -142,7 +142,7 @@ def test_a_whole_megabyte_is_one_fragment():
 
 
 def test_nothing_makes_no_fragment():
-    assert list(pack([], 0, Cursor())) == list(pack([b"", b""], 0, Cursor())) == []
+    assert list(pack([], 0, ScanState())) == list(pack([b"", b""], 0, ScanState())) == []
 
 
 @given(cuts_of(any_bytes))
@@ -160,7 +160,7 @@ def test_the_trailer_holds_the_size_modulo_four_gigabytes():
 @given(any_bytes, st.data())
 def test_a_flipped_bit_is_corrupt_or_changes_nothing(text: bytes, data: st.DataObject):
     assume(text)
-    ((each, packed, _),) = pack([text], 0, Cursor())
+    ((each, packed, _),) = pack([text], 0, ScanState())
     position = data.draw(st.integers(0, len(packed) * 8 - 1))
     flipped = bytearray(packed)
     flipped[position // 8] ^= 1 << position % 8
@@ -172,7 +172,7 @@ def test_a_flipped_bit_is_corrupt_or_changes_nothing(text: bytes, data: st.DataO
 @given(any_bytes, st.data())
 def test_a_fragment_that_was_cut_or_belongs_elsewhere_is_corrupt(text: bytes, data: st.DataObject):
     assume(text)
-    ((each, packed, _),) = pack([text], 7, Cursor())
+    ((each, packed, _),) = pack([text], 7, ScanState())
     with pytest.raises(Corrupt):
         inflate(packed[: data.draw(st.integers(0, len(packed) - 6))], each)
     with pytest.raises(Corrupt):
@@ -282,8 +282,8 @@ def test_what_follows_a_member_is_not_copied_in_whole_for_each():
 
     body = Body(gzip.compress(b"", mtime=0) * count)
     assert list(inflate_gzip(body, 0)) == []
-    assert set(taken) == {fragment._WINDOW}
-    assert sum(taken) < len(body) + fragment._WINDOW
+    assert set(taken) == {fragment._INPUT_SIZE}
+    assert sum(taken) < len(body) + fragment._INPUT_SIZE
 
 
 @given(any_bytes)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from logkeep.logs import levels
-from logkeep.logs.levels import LINE_PREFIX, Cursor, DebugFilter, scan
+from logkeep.logs.levels import LINE_PREFIX, DebugFilter, ScanState, scan
 from tests.samples import (
     RECORDS,
     any_bytes,
@@ -84,13 +84,13 @@ def test_every_name_of_a_level_is_known_in_every_format(form: str, word: str, le
     ],
 )
 def test_a_timestamp_is_read_to_the_millisecond_and_is_utc_without_a_zone(text: bytes, time: int | None):
-    found = scan(text + b"\n", Cursor())
+    found = scan(text + b"\n", ScanState())
     assert (found.first_time, found.last_time) == (time, time)
 
 
 def test_every_millisecond_of_a_second_is_read_as_it_is_written():
     for ms in range(1000):
-        assert scan(b"2026-01-31 08:00:00.%03d x\n" % ms, Cursor()).first_time == 1769846400000 + ms
+        assert scan(b"2026-01-31 08:00:00.%03d x\n" % ms, ScanState()).first_time == 1769846400000 + ms
 
 
 def test_first_and_last_time_are_of_the_records_that_have_one():
@@ -102,25 +102,25 @@ def test_first_and_last_time_are_of_the_records_that_have_one():
         b"2026-02-31 00:00:00 no such day\n"
         b"INFO: after all times\n"
     )
-    found = scan(text, Cursor())
+    found = scan(text, ScanState())
     assert (found.first_time, found.last_time) == (1769846400000, 1769850000000)
 
 
 @given(cuts_of(any_bytes))
 def test_what_is_counted_does_not_depend_on_where_the_text_was_cut(pieces: list[bytes]):
-    whole = scan(b"".join(pieces), Cursor())
-    cursor, lines, counted, times = Cursor(), 0, Counter[str](), []
+    whole = scan(b"".join(pieces), ScanState())
+    state, lines, counted, times = ScanState(), 0, Counter[str](), []
     for piece in pieces:
-        found = scan(piece, cursor)
-        cursor, lines, counted = found.after, lines + found.lines, counted + found.levels
+        found = scan(piece, state)
+        state, lines, counted = found.after, lines + found.lines, counted + found.levels
         times += [time for time in (found.first_time, found.last_time) if time is not None]
-    assert (lines, counted, cursor) == (whole.lines, whole.levels, whole.after)
+    assert (lines, counted, state) == (whole.lines, whole.levels, whole.after)
     assert (times[0] if times else None, times[-1] if times else None) == (whole.first_time, whole.last_time)
 
 
 @given(any_bytes)
 def test_lines_and_levels_are_what_a_reader_counts_line_by_line(text: bytes):
-    found = scan(text, Cursor())
+    found = scan(text, ScanState())
     whole = [line for line in lines_of(text) if line.endswith(b"\n")]
     assert found.lines == len(whole)
     assert dict(found.levels) == counts_of(whole)
@@ -220,11 +220,11 @@ def test_no_match_can_depend_on_bytes_behind_the_remembered_prefix():
 )
 def test_a_long_line_counts_as_its_prefix_does_in_any_cuts(line: bytes):
     text = line + b"\nINFO: next\n"
-    whole = scan(text, Cursor())
-    assert whole.levels == scan(line[:LINE_PREFIX] + b"\nINFO: next\n", Cursor()).levels
-    cursor, counted = Cursor(), Counter[str]()
+    whole = scan(text, ScanState())
+    assert whole.levels == scan(line[:LINE_PREFIX] + b"\nINFO: next\n", ScanState()).levels
+    state, counted = ScanState(), Counter[str]()
     for piece in itertools.batched(text, 100_003, strict=False):
-        found = scan(bytes(piece), cursor)
-        cursor, counted = found.after, counted + found.levels
+        found = scan(bytes(piece), state)
+        state, counted = found.after, counted + found.levels
     assert counted == whole.levels
     assert filtered([text]) == text

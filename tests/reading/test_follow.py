@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from logkeep.logid import LogId
 from logkeep.logs.head import Head, Totals
 from logkeep.ndjson import HEARTBEAT, with_heartbeats
-from logkeep.reading.follow import BUSY_PAUSE, IDLE_AFTER, IDLE_PAUSE, TICK, records
+from logkeep.reading.follow import BUSY_PAUSE, IDLE_AFTER, IDLE_PAUSE, TICK, json_lines
 from tests.examples import examples
 from tests.reading.following import LOG, ROUND, World, at, restart
 
@@ -120,7 +120,7 @@ def test_a_reader_far_behind_gets_fragments_one_by_one():
 
 def test_time_ends_a_reader_far_behind_between_two_fragments_and_says_that_there_is_more():
     world = World([*(at(0, b"x" * 10) for _ in range(50)), at(0, None)])
-    told = [json.loads(line) for _, line in world.taken(records(world.follower(9), 1 << 20), lambda: 1) if line]
+    told = [json.loads(line) for _, line in world.taken(json_lines(world.follower(9), 1 << 20), lambda: 1) if line]
     assert (told[-1]["end"], told[-1]["more"], told[-1]["state"]) == (True, True, "sealed")
     assert told[-1]["offset"] == 10 * (len(told) - 1) <= 100
 
@@ -158,7 +158,7 @@ def restarts(draw: st.DrawFn) -> World:
 @examples(75)
 @given(restarts())
 def test_the_restarts_of_a_container_are_followed_in_order_each_from_its_beginning(world: World):
-    follower = world.follower(2000, line=world.line)
+    follower = world.follower(2000, with_successors=world.line)
     got = b"".join(follower.texts())
     logs = sorted({log for _, log, _ in world.writes}, key=lambda log: int(log.rpartition("/")[2]))
     # What begins after its predecessor was sealed and read to the end comes too late.
@@ -174,7 +174,7 @@ def test_the_restarts_of_a_container_are_followed_in_order_each_from_its_beginni
 
 @given(restarts())
 def test_restarts_are_looked_for_every_five_seconds_and_at_the_end(world: World):
-    follower = world.follower(60, line=world.line)
+    follower = world.follower(60, with_successors=world.line)
     taken = world.taken(follower.texts())
     looks = sorted(world.looks + world.searches)
     turns = len({log for _, log, _ in world.writes})
@@ -185,20 +185,20 @@ def test_restarts_are_looked_for_every_five_seconds_and_at_the_end(world: World)
 
 def test_what_the_older_log_gained_until_its_successor_was_seen_comes_first():
     world = World([at(0, b"a\n"), at(7.2, b"b"), at(7.4, b"new\n", restart(1)), at(7.4, None, restart(1))])
-    assert b"".join(world.follower(600, line=world.line).texts()) == b"a\nb\nnew\n"
+    assert b"".join(world.follower(600, with_successors=world.line).texts()) == b"a\nb\nnew\n"
 
 
 def test_what_the_older_log_gains_after_its_successor_began_comes_first():
     new = [at(7, b"new\n", restart(1)), at(60, None, restart(1))]
     world = World([at(0, b"a\n"), at(9, b"b\n"), at(18, b"c\n"), *new])
-    assert b"".join(world.follower(600, line=world.line).texts()) == b"a\nb\nc\nnew\n"
+    assert b"".join(world.follower(600, with_successors=world.line).texts()) == b"a\nb\nc\nnew\n"
 
 
 def test_a_successor_is_turned_to_at_once_where_the_log_before_is_sealed_and_else_when_it_is_idle():
     for sealed, seen in ((7, 7), (None, 10)):
         ends = [at(sealed, None)] if sealed else []
         world = World([at(0, b"a\n"), at(6, b"new\n", restart(1)), *ends, at(60, None, restart(1))])
-        taken = world.taken(world.follower(600, line=world.line).texts())
+        taken = world.taken(world.follower(600, with_successors=world.line).texts())
         assert next(when for when, text in taken if text == b"new\n") <= seen + BUSY_PAUSE + ROUND
 
 
@@ -209,12 +209,12 @@ def test_what_the_older_log_gained_while_the_heads_were_read_is_not_left_behind(
     def line(log_id: LogId) -> list[Head]:
         return [stale if head.log_id == stale.log_id else head for head in world.line(log_id)]
 
-    assert b"".join(world.follower(600, line=line).texts()) == b"a\nb\nnew\n"
+    assert b"".join(world.follower(600, with_successors=line).texts()) == b"a\nb\nnew\n"
 
 
 def test_a_container_that_has_not_started_again_is_waited_for():
     world = World(
         [at(0, b"a\n"), at(1, None), at(1, b"", restart(1)), at(40, b"b\n", restart(1)), at(41, None, restart(1))]
     )
-    assert b"".join(world.follower(600, line=world.line).texts()) == b"a\nb\n"
+    assert b"".join(world.follower(600, with_successors=world.line).texts()) == b"a\nb\n"
     assert world.now <= 41 + IDLE_PAUSE + BUSY_PAUSE

@@ -148,9 +148,9 @@ def test_a_log_larger_than_an_answer_comes_in_several(at) -> None:
 def test_a_reader_may_begin_with_the_end() -> None:
     append(LOG, b"one\ntwo\nthree\n")
     seal(LOG)
-    assert records(follow(tail=8).body)[0] == b"three\n"
-    assert records(follow(tail=0).body)[0] == b""
-    assert records(follow(tail=10**15).body)[0] == b"one\ntwo\nthree\n"
+    assert records(follow(tail_bytes=8).body)[0] == b"three\n"
+    assert records(follow(tail_bytes=0).body)[0] == b""
+    assert records(follow(tail_bytes=10**15).body)[0] == b"one\ntwo\nthree\n"
 
 
 def test_a_cursor_of_elsewhere_is_refused_and_nothing_is_sent() -> None:
@@ -183,12 +183,20 @@ def test_a_cursor_beyond_the_end_is_refused() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["follow=yes", "follow=", "follow=true&follow=true", "cursor=0-0", "tail=5", "follow=false&tail=5",
-     "follow=true&tail=-1", "follow=true&tail=1.0", "follow=true&tail=5&cursor=0-0"],
+    ["follow=yes", "follow=", "follow=true&follow=true", "cursor=0-0", "tail_bytes=5", "follow=false&tail_bytes=5",
+     "follow=true&tail_bytes=-1", "follow=true&tail_bytes=1.0", "follow=true&tail_bytes=5&cursor=0-0"],
 )  # fmt: skip
 def test_what_does_not_fit_is_refused(text: str) -> None:
     append(LOG, b"one\n")
     assert call("read_log", log_request("read_log", LOG, text)).status == 400
+
+
+@pytest.mark.parametrize("text", ["follow=true&tail=5", "tail=5", "follow=true&tail=", "follow=true&tail=5&cursor=0-0"])
+def test_a_client_that_sends_tail_hears_of_tail_bytes(text: str) -> None:
+    append(LOG, b"one\n")
+    answer = call("read_log", log_request("read_log", LOG, text))
+    assert (answer.status, answer.json["error_code"]) == (400, "LOGKEEP.0400")
+    assert answer.json["error_msg"].endswith("tail: is not a parameter of this request; use tail_bytes")
 
 
 def test_an_unknown_log_and_another_projects_are_refused_before_anything_is_sent() -> None:

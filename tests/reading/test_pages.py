@@ -147,7 +147,7 @@ def test_a_reader_at_the_end_goes_on_with_what_is_appended(grown: list[tuple[byt
     """The last log grows, byte after byte of a character included."""
     *earlier, (first, second) = grown
     logs, strip = strip_of([body for body, _ in earlier])
-    heads = [(part.start // PLACE, part.head) for part in strip.parts]
+    heads = [(log.start // PLACE, log.head) for log in strip.logs]
     text, position = b"", 0
     for cut in (first[: len(first) // 2], first[len(first) // 2 :], second):
         head = logs.append("build/0123/stage9", cut)

@@ -14,7 +14,7 @@ from logkeep.errors import Invalid
 from logkeep.logid import LogId
 from logkeep.ndjson import within
 from logkeep.reading import follow
-from logkeep.reading.follow import IDLE_PAUSE, cursor_at, offset_of, records, tail_at
+from logkeep.reading.follow import IDLE_PAUSE, cursor_at, json_lines, offset_of, start_of_last
 from tests.examples import examples
 from tests.reading.following import LOG, World, at, restart
 from tests.samples import any_bytes, cuts_of
@@ -40,7 +40,7 @@ def test_records_give_the_bytes_back_however_they_came(pieces: list[bytes], size
         patch.setattr(follow, "MESSAGE_RAW", size)
         end = [at(len(pieces), None)] if sealed else []
         world = World([*(at(number, piece) for number, piece in enumerate(pieces)), *end])
-        lines = list(records(world.follower(60), 1 << 20))
+        lines = list(json_lines(world.follower(60), 1 << 20))
     text, last = joined(lines)
     whole = b"".join(pieces)
     assert whole.startswith(text)
@@ -69,7 +69,7 @@ def test_a_reader_that_is_cut_anywhere_goes_on_at_its_cursor(pieces: list[bytes]
         patch.setattr(follow, "MESSAGE_RAW", 10)
         for room, taken in itertools.cycle(cuts):
             position = offset_of(log, cursor) if cursor else 0
-            stream = records(world.follower(2, position=position), room)
+            stream = json_lines(world.follower(2, position=position), room)
             for line in itertools.islice(filter(None, stream), taken):
                 record = json.loads(line)
                 assert record["offset"] == len(text)
@@ -86,7 +86,7 @@ def test_records_never_take_more_room_than_there_is(room: int, content: bytes):
     world = World([at(0, content), at(0, None)])
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(follow, "MESSAGE_RAW", 100)
-        lines = list(records(world.follower(60), room))
+        lines = list(json_lines(world.follower(60), room))
     assert sum(map(len, lines)) <= room
     text, last = joined(lines)
     assert content.startswith(text)
@@ -95,7 +95,7 @@ def test_records_never_take_more_room_than_there_is(room: int, content: bytes):
 
 def test_bytes_that_are_no_text_come_in_base64_as_far_as_the_line_goes():
     world = World([at(0, b"ok\n\xff\xfe\n\xe6\x97"), at(1, b"\xa5\n\xe6"), at(2, None)])
-    told = [json.loads(line) for line in records(world.follower(60), 1 << 20) if line]
+    told = [json.loads(line) for line in json_lines(world.follower(60), 1 << 20) if line]
     assert [each.get("text", each.get("data")) for each in told[:-1]] == [
         base64.b64encode(b"ok\n\xff\xfe\n").decode(),
         "日\n",
@@ -131,7 +131,7 @@ def test_a_cursor_has_one_form(other: str):
 )
 def test_a_tail_begins_with_a_line(size: int, start: int):
     world = World([at(0, b"aaa\nbbb\n"), at(0, b"ccc\n")])
-    assert tail_at(world, world.logs.head(LogId.parse(LOG)), size) == start
+    assert start_of_last(world, world.logs.head(LogId.parse(LOG)), size) == start
 
 
 # Kuscia's messages

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, RootModel, model_validator
 
 from logkeep.apis.css.search import SearchRequest
-from logkeep.backups.settings import LogSettings
+from logkeep.apis.css.settings import SettingsRequest
 from logkeep.errors import Invalid, UnsupportedBody
 from logkeep.events.segments import EventBatch
 from logkeep.identity.keystone import Login
@@ -109,9 +109,9 @@ def test_an_error_names_the_field_as_the_client_does(body: Any, field: str):
     ("model", "body", "text"),
     [
         (EventBatch, {"events": [{"occur_time": 1, "event_type": "normal"}]}, "events.0.event_info: is required"),
-        (LogSettings, {"services": ["a", "b c"]}, "services.1: must be 1 to 128 of A-Z a-z 0-9 . _ -"),
-        (LogSettings, {"services": ["a", "a"]}, "services: names a service twice"),
-        (LogSettings, {"log_Bucket": ""}, "log_Bucket: String should have at least 1 character"),
+        (SettingsRequest, {"services": ["a", "b c"]}, "services.1: must be 1 to 128 of A-Z a-z 0-9 . _ -"),
+        (SettingsRequest, {"services": ["a", "a"]}, "services: names a service twice"),
+        (SettingsRequest, {"log_Bucket": ""}, "log_Bucket: String should have at least 1 character"),
         (SearchRequest, {"logType": "instance"}, "instance_name: is required"),
         (SearchRequest, {"instanceName": "a b"}, "instanceName: must be 1 to 128 of A-Z a-z 0-9 . _ -"),
         (Login, {"auth": {"identity": {"methods": ["password"]}}}, "auth.identity.password: is required"),

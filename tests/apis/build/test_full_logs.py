@@ -106,7 +106,7 @@ def test_stages_come_by_number_and_other_names_behind_them():
     assert [head.log_id.rest for head in found] == ordered
     file = BuildFile(record_id=RECORD, filename="a", content_type="b").rendition(logs, gzip=False)
     assert content(made(file)[0]).decode().splitlines() == ordered
-    positions = [part.start for part in strip_of(found).parts]
+    positions = [log.start for log in strip_of(found).logs]
     assert positions[:3] == [0, PLACE, 9 * PLACE]
     assert positions == sorted(set(positions))
     assert positions[-1] < PLACE * PLACES

@@ -1,4 +1,4 @@
-"""ZIP files whose layout is known before their content is read (sections of APPNOTE.TXT 6.3.10)."""
+"""ZIP files whose layout is computed before any content is read. Section numbers are those of APPNOTE.TXT 6.3.10."""
 
 import json
 import re
@@ -18,23 +18,24 @@ from logkeep.logs.head import Certificate, Head
 
 NAME_MAX: Final = 255  # bytes of UTF-8
 MANIFEST: Final = "manifest.json"
-_STORED: Final = 0
+_STORED: Final = 0  # methods, 4.4.5
 _DEFLATED: Final = 8
-_UTF8: Final = 0x0800
-_MAX32: Final = 0xFFFFFFFF
+_UTF8: Final = 0x0800  # flag: names are UTF-8, 4.4.4
+_MAX32: Final = 0xFFFFFFFF  # in a field: see the ZIP64 field
 _MAX16: Final = 0xFFFF
-_VERSION: Final = 20
+_VERSION: Final = 20  # needed to extract, 4.4.3
 _VERSION_ZIP64: Final = 45
-_UNIX: Final = 3 << 8
-_MODE: Final = 0o100644 << 16
-_EARLIEST: Final = datetime(1980, 1, 1, tzinfo=UTC)
+_UNIX: Final = 3 << 8  # made by, 4.4.2
+_MODE: Final = 0o100644 << 16  # external attributes, 4.4.15: a file, rw-r--r--
+_EARLIEST: Final = datetime(1980, 1, 1, tzinfo=UTC)  # of the dates that a ZIP can hold
 _LATEST: Final = datetime(2107, 12, 31, 23, 59, 58, tzinfo=UTC)
+# Names of devices on Windows, also with an ending.
 _RESERVED: Final = re.compile(r"(?i)(?:con|prn|aux|nul|conin\$|conout\$|(?:com|lpt)[\d¹²³])(?: *\..*)?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One file of a ZIP: sizes in bytes, the second pair as stored."""
+    """One file of a ZIP. Sizes are in bytes; the packed ones are of the content as it is in the ZIP."""
 
     name: str
     raw: int
@@ -46,6 +47,7 @@ class Entry:
 
     @classmethod
     def of_log(cls, name: str, head: Head) -> "Entry":
+        """A log, as its fragments and END."""
         return cls(
             name=name,
             raw=head.end,
@@ -57,6 +59,7 @@ class Entry:
 
     @classmethod
     def stored(cls, name: str, content: bytes) -> "Entry":
+        """A small file, uncompressed."""
         size, crc = len(content), isal_zlib.crc32(content)
         return cls(name=name, raw=size, crc32=crc, packed=size, packed_crc32=crc, method=_STORED)
 
@@ -104,7 +107,7 @@ class Entry:
 
 
 class ZipLayout:
-    """Where every byte of a ZIP lies: its size and CRC-32 follow from the entries alone."""
+    """Where every byte of a ZIP will be. Its size in bytes and CRC-32 follow from the entries alone."""
 
     def __init__(self, entries: Sequence[Entry]) -> None:
         self.entries = entries
@@ -119,50 +122,43 @@ class ZipLayout:
         self.crc32 = isal_zlib.crc32(self._directory, crc)
 
     def content_start(self, index: int) -> int:
-        """Where the packed bytes of an entry begin."""
+        """The byte of the ZIP at which the packed bytes of an entry begin."""
         return self.starts[index] + len(self.entries[index].local_header())
 
     def extents(self, content: Callable[[int], Iterable[Extent]]) -> Iterator[Extent]:
-        """The ZIP, with content(i) as the packed bytes of entry i."""
+        """The ZIP, with `content(i)` as the packed bytes of entry i."""
         for index, each in enumerate(self.entries):
             yield each.local_header()
             yield from content(index)
         yield self._directory
 
 
-def _directory(entries: Sequence[Entry], offsets: Sequence[int]) -> bytes:
-    """Central directory and end records, 4.3.12 to 4.3.16."""
-    start, count = offsets[-1], len(entries)
-    headers = b"".join(each.directory_header(at) for each, at in zip(entries, offsets, strict=False))
-    tail = b""
-    if count >= _MAX16 or max(start, len(headers)) >= _MAX32:
-        version = (_UNIX | _VERSION_ZIP64, _VERSION_ZIP64)
-        tail = b"PK\6\6" + struct.pack("<QHHLLQQQQ", 44, *version, 0, 0, count, count, len(headers), start)
-        tail += b"PK\6\7" + struct.pack("<LQL", 0, start + len(headers), 1)
-    shown = min(count, _MAX16)
-    tail += b"PK\5\6" + struct.pack("<HHHHLLH", 0, 0, shown, shown, min(len(headers), _MAX32), min(start, _MAX32), 0)
-    return headers + tail
-
-
 def manifest(logs: Iterable[tuple[str, Head]]) -> bytes:
-    """manifest.json of (entry name, log): what is in the ZIP and how much of it was there."""
+    """The content of manifest.json: which log is which file (entry name), and how much of it is there."""
     rows = [
-        {"id": c.log_id, "entry": name, "state": c.state, "bytes": c.bytes, "lines": c.lines, "crc32": c.crc32}
-        for name, head in logs
-        for c in [Certificate.of(head)]
+        {
+            "id": log.log_id,
+            "entry": name,
+            "state": log.state,
+            "bytes": log.bytes,
+            "lines": log.lines,
+            "crc32": log.crc32,
+        }
+        for name, log in ((name, Certificate.of(head)) for name, head in logs)
     ]
     return json.dumps({"logs": rows}, indent=1).encode() + b"\n"
 
 
 def entry_names(wanted: Iterable[str]) -> list[str]:
-    """Names that every unzip can write inside its folder, one for each wanted, all different where case is ignored.
+    """A safe name for each wanted one, which every unzip can write inside its folder.
 
-    No absolute or parent path, drive, backslash, control or bidi character, device name, nor a file that is also a
-    folder; at most NAME_MAX bytes. A name that is taken gets ~2, ~3, … before its ending.
+    All differ even if case is ignored, have at most NAME_MAX bytes, and contain no absolute or parent path, drive,
+    backslash, control or bidi character or device name. None is both a file and a folder. A name that is taken gets ~2,
+    ~3, … before its ending.
     """
     files: set[str] = {MANIFEST}
     folders: set[str] = set()
-    untried: dict[tuple[int, str], int] = {}
+    untried: dict[tuple[int, str], int] = {}  # the next number of each name, see _numbered
     names = []
     for want in wanted:
         safe = _safe(want)
@@ -180,41 +176,22 @@ def entry_names(wanted: Iterable[str]) -> list[str]:
     return names
 
 
-def _numbered(stem: str, ending: str, untried: dict[tuple[int, str], int]) -> Iterator[str]:
-    """The name with ~2, ~3, …; without the numbers that were tried before, because what is taken stays taken.
-
-    A longer number may shorten the stem to that of another name, so `untried` is of each width of numbers.
-    """
-    number = 2
-    while True:
-        tail = f"~{number}{ending}"
-        kept = _cut(stem, NAME_MAX - len(tail.encode()))
-        series = len(str(number)), _folded(f"{kept}~{ending}")
-        if untried.get(series, 0) > number:
-            number = untried[series]
-        else:
-            number = untried[series] = number + 1
-            yield kept + tail
-
-
-def _is_free(folded: str, files: set[str], folders: set[str]) -> bool:
-    return folded not in files and folded not in folders and files.isdisjoint(_parents(folded))
-
-
-def _parents(name: str) -> list[str]:
-    parts = name.split("/")[:-1]
-    return ["/".join(parts[: i + 1]) for i in range(len(parts))]
-
-
-def _folded(name: str) -> str:
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
-
-
-def _cut(name: str, limit: int) -> str:
-    return name.encode()[:limit].decode(errors="ignore").rstrip("/. ")
+def _directory(entries: Sequence[Entry], offsets: Sequence[int]) -> bytes:
+    """The central directory and its end records, 4.3.12 to 4.3.16. The last offset is the end of the entries."""
+    start, count = offsets[-1], len(entries)
+    headers = b"".join(each.directory_header(at) for each, at in zip(entries, offsets, strict=False))
+    end = b""
+    if count >= _MAX16 or max(start, len(headers)) >= _MAX32:
+        version = (_UNIX | _VERSION_ZIP64, _VERSION_ZIP64)
+        end = b"PK\6\6" + struct.pack("<QHHLLQQQQ", 44, *version, 0, 0, count, count, len(headers), start)
+        end += b"PK\6\7" + struct.pack("<LQL", 0, start + len(headers), 1)
+    counts = (min(count, _MAX16),) * 2  # of this disk, and of all
+    end += b"PK\5\6" + struct.pack("<HHHHLLH", 0, 0, *counts, min(len(headers), _MAX32), min(start, _MAX32), 0)
+    return headers + end
 
 
 def _safe(want: str) -> str:
+    """A relative path without characters and names that some system refuses."""
     parts = []
     for part in want.replace("\\", "/").split("/"):
         visible = "".join("_" if c in ':*?"<>|' or unicodedata.category(c)[0] == "C" else c for c in part)
@@ -223,6 +200,44 @@ def _safe(want: str) -> str:
             continue
         parts.append(f"_{clean}" if _RESERVED.fullmatch(clean) else clean)
     folder, slash, last = _cut("/".join(parts), NAME_MAX).rpartition("/")
-    if _RESERVED.fullmatch(last):  # what a cut left of a longer name
+    if _RESERVED.fullmatch(last):  # cut from a longer name
         last = f"_{last[1:]}"
     return f"{folder}{slash}{last}" or "_"
+
+
+def _numbered(stem: str, ending: str, untried: dict[tuple[int, str], int]) -> Iterator[str]:
+    """The name with ~2, ~3, …, without the numbers that were tried before, because a taken name stays taken.
+
+    A number with more digits shortens a long stem, perhaps to the stem of another name. So `untried` has an entry for
+    each count of digits.
+    """
+    number = 2
+    while True:
+        suffix = f"~{number}{ending}"
+        kept = _cut(stem, NAME_MAX - len(suffix.encode()))
+        series = len(str(number)), _folded(f"{kept}~{ending}")
+        if untried.get(series, 0) > number:
+            number = untried[series]
+        else:
+            number = untried[series] = number + 1
+            yield kept + suffix
+
+
+def _cut(name: str, limit: int) -> str:
+    """At most `limit` bytes of a name, without half a character, and without a slash, dot or blank at the end."""
+    return name.encode()[:limit].decode(errors="ignore").rstrip("/. ")
+
+
+def _is_free(folded: str, files: set[str], folders: set[str]) -> bool:
+    return folded not in files and folded not in folders and files.isdisjoint(_parents(folded))
+
+
+def _parents(name: str) -> list[str]:
+    """The folders of a name, the outermost first."""
+    parts = name.split("/")[:-1]
+    return ["/".join(parts[: i + 1]) for i in range(len(parts))]
+
+
+def _folded(name: str) -> str:
+    """Equal for names that a file system which ignores case, or normalizes Unicode, takes for the same."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())

@@ -1,4 +1,4 @@
-"""Files that lie in the bucket, as they are handed out: read, or linked."""
+"""Files in the bucket that are given to clients: as content, or as a link."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ LINK_SECONDS: Final = 15 * 60
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredFile:
+    """An object in the bucket, and how a client is to receive it."""
+
     bucket: Bucket
     key: str
     facts: Facts
@@ -26,10 +28,11 @@ class StoredFile:
     content_encoding: str | None = None
 
     def content(self) -> Iterator[bytes]:
+        """The object's bytes."""
         return self.bucket.read([ObjectRange(self.key, 0, self.facts.size)])
 
     def link(self) -> Link:
-        """A link to it, which lives LINK_SECONDS."""
+        """A presigned URL that works for LINK_SECONDS."""
         expires_at = int(time.time()) + LINK_SECONDS
         parameters = {
             "Bucket": self.bucket.name,
@@ -53,6 +56,6 @@ class StoredFile:
 
 
 def disposition(filename: str) -> str:
-    """A Content-Disposition that every client understands (RFC 6266)."""
+    """The value of a Content-Disposition header that every client understands (RFC 6266)."""
     plain = "".join(c if c.isascii() and c.isprintable() and c not in '"\\' else "_" for c in filename)
     return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(filename, safe='')}"

@@ -1,4 +1,4 @@
-"""What a client may ask for as a file, in a form that a request and a queue can carry."""
+"""The files that clients may request, as models that fit into the queue's messages."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -13,13 +13,13 @@ from logkeep.logs.reader import LogSource
 
 
 class File(BaseModel, ABC):
-    """A file made of logs. Its kinds belong to the APIs that hand them out."""
+    """A file made of logs. Each API defines its own kinds."""
 
     model_config = ConfigDict(frozen=True)
 
     @abstractmethod
     def rendition(self, logs: LogSource, *, gzip: bool) -> Rendition:
-        """The file for a client that accepts gzip, or for one that does not. Raises LogNotFound."""
+        """How to make the file, for a client that accepts gzip or for one that does not. Raises LogNotFound."""
 
 
 class TextFile(File):
@@ -27,12 +27,12 @@ class TextFile(File):
 
     filename: str
     content_type: str
-    as_file: bool = False  # a .gz file, not text
+    as_file: bool = False  # as a .gz file, not as text
     without_debug: bool = False
 
     @abstractmethod
     def heads(self, logs: LogSource) -> Sequence[Head]:
-        """The logs in their order. Raises LogNotFound if there are none."""
+        """The heads of the logs, in the order of the text. Raises LogNotFound if there are none."""
 
     def rendition(self, logs: LogSource, *, gzip: bool) -> Rendition:
         return log_file(
@@ -57,7 +57,7 @@ class LogFile(TextFile):
 
 
 class FileOrder[F](BaseModel):
-    """A file for the queue to build. F is the union of the kinds that the reader of the queue knows."""
+    """A queue message: build this file. F is the union of the kinds that the worker knows."""
 
     project: str
     gzip: bool
@@ -65,7 +65,7 @@ class FileOrder[F](BaseModel):
 
 
 def text_file(log_id: LogId) -> LogFile:
-    """A log as text, named after its last segment."""
+    """A log as a text file, named after the last segment of its id."""
     last = log_id.segments[-1]
     name = last if last.endswith((".log", ".txt")) else f"{last}.log"
     return LogFile(log_id=str(log_id), filename=name, content_type="text/plain; charset=utf-8")

@@ -1,9 +1,10 @@
-"""Handing files out: in the answer, by redirect, as a link, or later."""
+"""Answering requests for files: with the content, a redirect, a link, or a request to come back later."""
 
 import time
 from collections.abc import Iterable
 from contextlib import suppress
 from http import HTTPStatus
+from typing import Final
 
 from aws_lambda_powertools.event_handler import Response, content_types
 
@@ -20,18 +21,21 @@ from logkeep.settings import settings
 from logkeep.web.app import Answer, App
 from logkeep.web.delivery import Link, Pending, Way, way
 
-_RETRY_AFTER = 10  # seconds
-_VARY = {"Vary": "Accept, Accept-Encoding"}
-_WITH_URL = {**_VARY, "Cache-Control": "no-store"}
+_RETRY_AFTER: Final = 10  # seconds
+_VARY: Final = {"Vary": "Accept, Accept-Encoding"}
+_WITH_URL: Final = {**_VARY, "Cache-Control": "no-store"}
 
 
 def deliver(app: App, file: File) -> Answer:
-    """Answer a request for a file as its size and its client allow (DESIGN section 4)."""
+    """Answer a request for a file in the way that its size and the client allow (docs/files.md).
+
+    Raises LogNotFound, TooLarge for a client that cannot follow a redirect, and Busy while the file is being built.
+    """
     deadline = time.monotonic() + settings().build_seconds
     project, client = app.caller.project, app.client
     store = renders(project)
     if app.streams and not client.wants_json:
-        # Without a Content-Encoding, which none of the ways to a streaming function is documented to leave alone.
+        # Without a Content-Encoding: nothing documents that function URLs leave one unchanged.
         plain = file.rendition(log_store(project), gzip=False)
         if plain.estimate <= STREAM_MAX:
             return _stream(app, store, plain)
@@ -59,7 +63,7 @@ def deliver(app: App, file: File) -> Answer:
 
 
 def deliver_stored(app: App, file: StoredFile, identity: str) -> Answer:
-    """The same for a file that is there already; `identity` is equal only for equal bytes."""
+    """Answer a request for a file that is in the bucket already. `identity` is equal only for equal bytes."""
     tag = _tag(identity)
     return _not_modified(tag) if _is_held(app, tag) else _hand_out(app, file, tag)
 
@@ -87,7 +91,7 @@ def _not_modified(tag: dict[str, str]) -> Answer:
 
 def _pending(app: App) -> Answer:
     if not app.client.wants_json:
-        raise Busy("the file is being built", _RETRY_AFTER)
+        raise Busy("the file is being built; ask again later", _RETRY_AFTER)
     headers = {**_WITH_URL, "Retry-After": str(_RETRY_AFTER)}
     return app.answer_json(Pending(retry_after=_RETRY_AFTER), HTTPStatus.ACCEPTED, headers)
 
@@ -125,7 +129,7 @@ def _link(link: Link, status: HTTPStatus, headers: dict[str, str]) -> Answer:
 
 
 def _collect(chunks: Iterable[bytes]) -> bytes | None:
-    """All of the chunks, or None where they are more than an answer holds or take too long."""
+    """All of the chunks, or None if they are too large for an answer or take too long."""
     content = bytearray()
     with suppress(TimeUp):
         for chunk in chunks:
@@ -138,6 +142,6 @@ def _collect(chunks: Iterable[bytes]) -> bytes | None:
 
 def _too_large(size: int) -> TooLarge:
     return TooLarge(
-        f"the file has {size} bytes and a signed client follows no redirect: "
-        "ask with Accept: application/json for a URL"
+        f"the file has {size} bytes, too many for an answer, and signed clients cannot follow a redirect: "
+        "send Accept: application/json to get a URL"
     )

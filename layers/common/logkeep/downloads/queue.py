@@ -1,4 +1,4 @@
-"""The queue of files to build."""
+"""The queue of renders to build."""
 
 from logkeep.aws import clients
 from logkeep.downloads.files import File, FileOrder
@@ -6,4 +6,5 @@ from logkeep.settings import settings
 
 
 def order_file[F: File](order: FileOrder[F]) -> None:
+    """Send an order to the queue of the render worker."""
     clients.sqs().send_message(QueueUrl=settings().build_queue_url, MessageBody=order.model_dump_json())

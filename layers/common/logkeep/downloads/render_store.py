@@ -1,6 +1,7 @@
-"""Files made out of logs, kept under renders/{project}/{identity}, built part by part so that a build can be continued.
+"""Renders in the bucket, under renders/{project}/{identity} (docs/formats.md#renders).
 
-A small JSON beside a render says what it is and is written last: where it exists, the render is whole.
+They are built part by part, so that a build can be continued. A JSON file beside a render has its facts and is written
+last: if it exists, the render is complete.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ from logkeep.downloads.rendition import Rendition
 from logkeep.extents import Extent, Facts
 from logkeep.settings import settings
 
-KEPT_DAYS: Final = 2  # by the bucket's lifecycle
-ORDER_LIVES: Final = timedelta(minutes=16)  # as long as a message is hidden from a second worker
+KEPT_DAYS: Final = 2  # then the bucket's lifecycle deletes a render
+ORDER_LIVES: Final = timedelta(minutes=16)  # the visibility timeout of the queue
 
 
 class _Sidecar(BaseModel):
@@ -41,7 +42,7 @@ class Renders:
         return self._bucket.read(extents)
 
     def find(self, rendition: Rendition) -> Facts | None:
-        """What was built of a rendition, None if it was not."""
+        """The facts of the render, None if it is not built or will soon be deleted."""
         try:
             answer = self._bucket.s3.get_object(Bucket=self._bucket.name, Key=self._key(rendition) + ".json")
         except ClientError as error:
@@ -49,12 +50,12 @@ class Renders:
                 return None
             raise
         if datetime.now(UTC) - answer["LastModified"] > timedelta(days=KEPT_DAYS - 1):
-            return None  # it may be gone before a link to it is
+            return None  # it may be deleted before a link to it expires
         found = _Sidecar.model_validate_json(answer["Body"].read())
         return Facts(found.size, found.raw_size, found.crc32)
 
     def build(self, rendition: Rendition, deadline: float) -> Facts | Unfinished:
-        """Build a render, or continue one, until the deadline (time.monotonic())."""
+        """Build a render, or continue to, until the deadline (a time of time.monotonic())."""
         key = self._key(rendition)
         try:
             facts = assemble(self._bucket, key, Making(rendition.make(), deadline), rendition.estimate)
@@ -67,7 +68,7 @@ class Renders:
         return facts
 
     def is_ordered(self, rendition: Rendition) -> bool:
-        """Whether the queue was asked for the render so lately that it may still be at it."""
+        """Whether the render was ordered so recently that a worker may still be building it."""
         try:
             marker = self._bucket.s3.head_object(Bucket=self._bucket.name, Key=f"{self._key(rendition)}.ordered")
         except ClientError as error:
@@ -77,10 +78,11 @@ class Renders:
         return datetime.now(UTC) - marker["LastModified"] < ORDER_LIVES
 
     def mark_ordered(self, rendition: Rendition) -> None:
+        """Note that the render was ordered from the queue."""
         self._bucket.s3.put_object(Bucket=self._bucket.name, Key=f"{self._key(rendition)}.ordered", Body=b"")
 
     def stored(self, rendition: Rendition, facts: Facts) -> StoredFile:
-        """A built render, to be handed out."""
+        """A built render, as a file for clients."""
         return StoredFile(
             bucket=self._bucket,
             key=self._key(rendition),
@@ -95,4 +97,5 @@ class Renders:
 
 
 def renders(project: str) -> Renders:
+    """The renders of a project in this deployment."""
     return Renders(Bucket(clients.s3(), settings().bucket), project)

@@ -1,4 +1,4 @@
-"""The files that are made out of logs: pure functions of the logs' heads and rows, so equal logs give equal bytes."""
+"""Files made of logs: pure functions of the logs' heads and rows, so that equal logs give equal bytes."""
 
 import hashlib
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
@@ -16,24 +16,24 @@ from logkeep.logs.head import Certificate, Head, joined
 from logkeep.logs.levels import DebugFilter
 from logkeep.logs.reader import LogReader
 
-_FORMAT: Final = "1"  # changes when the same heads give other bytes
+_FORMAT: Final = "1"  # change it when the same heads give other bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rendition:
-    """A file that can be made: who it is, what it will be, and how to make it."""
+    """A file that can be made: its identity, its facts, and how to make it."""
 
     identity: str  # equal for equal bytes; the render's key and the ETag
     filename: str
     content_type: str
     content_encoding: str | None
-    expected: Facts | None  # None where only making it tells
-    estimate: int  # of the size as sent
+    expected: Facts | None  # None if they are only known once it is made
+    estimate: int  # of the size as sent, in bytes
     make: Callable[[], Generator[Extent, None, Facts]]
 
 
 class _Piece(NamedTuple):
-    """An extent, and what the whole file's sums need of it; sizes in bytes."""
+    """An extent with its sizes in bytes and CRC-32s."""
 
     extent: Extent
     packed: int
@@ -43,13 +43,14 @@ class _Piece(NamedTuple):
 
     @classmethod
     def of(cls, text: bytes, *, gzip: bool) -> "_Piece":
+        """A text, packed if the file is gzip."""
         data = fragment.deflate(text) if gzip else text
         return cls(data, len(data), isal_zlib.crc32(data), len(text), isal_zlib.crc32(text))
 
 
 @dataclass(slots=True)
 class _Sums:
-    """Sizes and CRC-32s of a text that is put together."""
+    """The sizes in bytes and CRC-32s of pieces joined."""
 
     packed: int = 0
     packed_crc32: int = 0
@@ -86,16 +87,17 @@ def log_file(
     as_file: bool = False,
     without_debug: bool = False,
 ) -> Rendition:
-    """Logs one behind the other, each on lines of its own: as text, as text sent with Content-Encoding gzip, or
-    (as_file) as a .gz file.
+    """Logs in a row, each beginning on a new line.
+
+    The file is text, text with Content-Encoding gzip (`gzip`), or a .gz file (`as_file`).
     """
     gzip = gzip or as_file
     drop = without_debug and any("DEBUG" in Certificate.of(head).levels for head in heads)
     newline = _Piece.of(b"\n", gzip=gzip)
     sums = _Sums()
-    for head, joint in joined(heads):
+    for head, needs_newline in joined(heads):
         sums.add(head.packed, head.packed_crc32, head.end, head.crc32)
-        if joint:
+        if needs_newline:
             sums.add(*newline[1:])
     expected = sums.facts(gzip=gzip, as_file=as_file)
 
@@ -104,9 +106,9 @@ def log_file(
             return (yield from _filtered(reader, heads, gzip=gzip, as_file=as_file))
         if gzip:
             yield GZIP_HEADER
-        for head, joint in joined(heads):
+        for head, needs_newline in joined(heads):
             yield from (row.extent for row in reader.rows(head)) if gzip else reader.texts(head)
-            if joint:
+            if needs_newline:
                 yield newline.extent
         if gzip:
             yield sums.trailer
@@ -123,41 +125,8 @@ def log_file(
     )
 
 
-def _filtered(reader: LogReader, heads: Iterable[Head], *, gzip: bool, as_file: bool) -> Generator[Extent, None, Facts]:
-    """Logs without their DEBUG records."""
-    sums = _Sums()
-    open_line = False
-    if gzip:
-        yield GZIP_HEADER
-    for head in heads:
-        joint = open_line
-        for piece, ends_line in _kept(reader, head, gzip=gzip):
-            for each in (_Piece.of(b"\n", gzip=gzip), piece) if joint else (piece,):
-                sums.add(*each[1:])
-                yield each.extent
-            joint, open_line = False, not ends_line
-    if gzip:
-        yield sums.trailer
-    return sums.facts(gzip=gzip, as_file=as_file)
-
-
-def _kept(reader: LogReader, head: Head, *, gzip: bool) -> Iterator[tuple[_Piece, bool]]:
-    """What is left of a log without its DEBUG records, and whether it ends a line; fragments that hold none are spliced
-    as they are.
-    """
-    debug = DebugFilter()
-    for row in reader.rows(head):
-        each = row.fragment
-        if gzip and debug.is_idle and each.ends_line and not each.levels["DEBUG"]:
-            yield _Piece(row.extent, each.packed, each.packed_crc32, each.raw, each.crc32), True
-        elif text := debug.feed(reader.text(row)):
-            yield _Piece.of(text, gzip=gzip), text.endswith(b"\n")
-    if text := debug.flush():
-        yield _Piece.of(text, gzip=gzip), text.endswith(b"\n")
-
-
 def zip_file(reader: LogReader, heads: Sequence[Head], wanted: Iterable[str], filename: str) -> Rendition:
-    """Several logs as one ZIP, under the wanted names made safe, behind a manifest."""
+    """Several logs as one ZIP: the manifest, then each log under its wanted name, made safe."""
     names = entry_names(wanted)
     content = manifest(zip(names, heads, strict=True))
     logs = [Entry.of_log(name, head) for name, head in zip(names, heads, strict=True)]
@@ -187,7 +156,7 @@ def zip_file(reader: LogReader, heads: Sequence[Head], wanted: Iterable[str], fi
 
 
 def _identity(*parts: str | Iterable[Head]) -> str:
-    """A hash that is equal only where the bytes are: of the format, the compressor and the heads."""
+    """A hash that is equal only for equal bytes: of the format, the compressor, the parts and the heads."""
     digest = hashlib.sha256(f"{_FORMAT} isal {isal.__version__}".encode())
     for part in parts:
         if isinstance(part, str):
@@ -197,3 +166,37 @@ def _identity(*parts: str | Iterable[Head]) -> str:
             fields = (head.log_id, head.generation, head.state, head.end, head.crc32, head.packed, head.packed_crc32)
             digest.update(("\n" + " ".join(map(str, fields))).encode())
     return digest.hexdigest()[:40]
+
+
+def _filtered(reader: LogReader, heads: Iterable[Head], *, gzip: bool, as_file: bool) -> Generator[Extent, None, Facts]:
+    """Make logs without their DEBUG records."""
+    sums = _Sums()
+    open_line = False
+    if gzip:
+        yield GZIP_HEADER
+    for head in heads:
+        needs_newline = open_line
+        for piece, ends_line in _kept(reader, head, gzip=gzip):
+            for each in (_Piece.of(b"\n", gzip=gzip), piece) if needs_newline else (piece,):
+                sums.add(*each[1:])
+                yield each.extent
+            needs_newline, open_line = False, not ends_line
+    if gzip:
+        yield sums.trailer
+    return sums.facts(gzip=gzip, as_file=as_file)
+
+
+def _kept(reader: LogReader, head: Head, *, gzip: bool) -> Iterator[tuple[_Piece, bool]]:
+    """The pieces of a log without its DEBUG records, and whether each ends a line.
+
+    Fragments without such records are taken as they are stored.
+    """
+    debug = DebugFilter()
+    for row in reader.rows(head):
+        each = row.fragment
+        if gzip and debug.is_idle and each.ends_line and not each.levels["DEBUG"]:
+            yield _Piece(row.extent, each.packed, each.packed_crc32, each.raw, each.crc32), True
+        elif text := debug.feed(reader.text(row)):
+            yield _Piece.of(text, gzip=gzip), text.endswith(b"\n")
+    if text := debug.flush():
+        yield _Piece.of(text, gzip=gzip), text.endswith(b"\n")

@@ -1,7 +1,7 @@
-"""Fragments: raw DEFLATE blocks that end on a byte, so that a log is spliced into .gz and ZIP without recompression.
+"""Fragments: stretches of text as raw DEFLATE blocks that can be joined into .gz and ZIP without recompression.
 
-A fragment ends with Z_FULL_FLUSH and has no final block. Fragments concatenated, then END, are one DEFLATE stream
-(RFC 1951).
+A fragment ends with Z_FULL_FLUSH, so on a byte boundary, and has no final block. Any number of fragments followed by
+END are one DEFLATE stream (RFC 1951).
 """
 
 import struct
@@ -14,26 +14,24 @@ from isal import isal_zlib
 
 from logkeep.errors import Corrupt, Invalid, TooLarge
 from logkeep.limits import FRAGMENT_MAX
-from logkeep.logs.levels import Cursor, scan
+from logkeep.logs.levels import ScanState, scan
 
 END: Final = b"\x03\x00"  # an empty final block with fixed codes
-# RFC 1952: deflate, no flags, no time (equal logs give equal bytes), unknown extra flags, unknown system
+# RFC 1952: deflate, no flags, no time (so that equal logs give equal bytes), unknown extra flags, unknown system
 GZIP_HEADER: Final = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
 GZIP_OVERHEAD: Final = len(GZIP_HEADER) + len(END) + 8
-LEVEL: Final = 2  # of isal's 0 to 3
-_RAW_DEFLATE: Final = -15
-_WINDOW: Final = 1 << 16  # bytes of a gzip body handed over at once: what follows a member is copied
+COMPRESSION_LEVEL: Final = 2  # of isal's 0 to 3
+_RAW_DEFLATE: Final = -15  # window bits: 32 KiB, without a zlib or gzip header
+_GZIP: Final = 31  # window bits: 32 KiB, with a gzip header
+# Bytes of a gzip body that isal gets at once. It copies whatever follows the end of a member, so not the whole body.
+_INPUT_SIZE: Final = 1 << 16
+
 NotDeflate: Final[type[Exception]] = isal_zlib.error  # type: ignore[assignment]  # the stubs call it an instance
-
-
-def combine_crc32(first: int, second: int, second_size: int) -> int:
-    """The CRC-32 of two stretches joined, from theirs and the second one's length in bytes."""
-    return isal_zlib.crc32_combine(first, second, second_size) if second_size else first
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fragment:
-    """What is known of one fragment without reading it; sizes in bytes, times in epoch milliseconds."""
+    """The facts of one fragment, without its bytes. Sizes are in bytes, times in epoch milliseconds."""
 
     offset: int
     raw: int
@@ -42,7 +40,7 @@ class Fragment:
     packed_crc32: int
     lines: int  # newlines
     levels: Counter[str]
-    before: Cursor  # the state in which its first byte is read
+    before: ScanState  # the scan state at its first byte
     ends_line: bool
     first_time: int | None
     last_time: int | None
@@ -53,12 +51,13 @@ class Fragment:
 
 
 def deflate(raw: bytes) -> bytes:
-    compressor = isal_zlib.compressobj(LEVEL, isal_zlib.DEFLATED, _RAW_DEFLATE)
+    """The text of one fragment, packed."""
+    compressor = isal_zlib.compressobj(COMPRESSION_LEVEL, isal_zlib.DEFLATED, _RAW_DEFLATE)
     return compressor.compress(raw) + compressor.flush(isal_zlib.Z_FULL_FLUSH)
 
 
 def inflate(packed: bytes, fragment: Fragment) -> bytes:
-    """The raw bytes of a fragment; raise Corrupt unless they are what was stored."""
+    """The raw bytes of a fragment. Raises Corrupt if their size or CRC-32 is not the one recorded."""
     try:
         raw = isal_zlib.decompress(packed + END, _RAW_DEFLATE, fragment.raw + 1)
     except NotDeflate as error:
@@ -68,8 +67,11 @@ def inflate(packed: bytes, fragment: Fragment) -> bytes:
     return raw
 
 
-def pack(pieces: Iterable[bytes], offset: int, before: Cursor) -> Iterator[tuple[Fragment, bytes, Cursor]]:
-    """Fragments of the text that follows `before` at `offset`: each with its packed bytes and the state behind it."""
+def pack(pieces: Iterable[bytes], offset: int, before: ScanState) -> Iterator[tuple[Fragment, bytes, ScanState]]:
+    """Pack the text at `offset`, where `before` is the scan state.
+
+    Yields each fragment with its packed bytes and the scan state after it.
+    """
     for raw in recut(pieces):
         found = scan(raw, before)
         packed = deflate(raw)
@@ -91,7 +93,7 @@ def pack(pieces: Iterable[bytes], offset: int, before: Cursor) -> Iterator[tuple
 
 
 def recut(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """The same bytes in pieces of at most FRAGMENT_MAX, cut behind a newline where the last quarter holds one."""
+    """The same bytes in pieces of at most FRAGMENT_MAX, cut after a newline if the last quarter has one."""
     rest = b""
     for piece in pieces:
         rest += piece
@@ -107,16 +109,17 @@ def recut(pieces: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def inflate_gzip(body: bytes, raw_max: int) -> Iterator[bytes]:
-    """The text of a gzip body in pieces of at most FRAGMENT_MAX; raise Invalid for other bytes, TooLarge after raw_max.
+    """The text of a gzip body in pieces of at most FRAGMENT_MAX bytes.
 
-    Several members may follow one another, as `cat a.gz b.gz` gives.
+    The body may have several members, as `cat a.gz b.gz` makes them. Raises Invalid if it is not gzip, and TooLarge if
+    its text has more than `raw_max` bytes.
     """
-    total, taken, rest = 0, 0, b""
+    total, taken, rest = 0, 0, b""  # bytes of text, bytes of the body, input that is not inflated yet
     while rest or taken < len(body):
-        member = isal_zlib.decompressobj(31)
+        member = isal_zlib.decompressobj(_GZIP)
         while not member.eof:
             if not rest:
-                rest, taken = body[taken : taken + _WINDOW], taken + _WINDOW
+                rest, taken = body[taken : taken + _INPUT_SIZE], taken + _INPUT_SIZE
             try:
                 piece = member.decompress(rest, FRAGMENT_MAX)
             except NotDeflate as error:
@@ -126,14 +129,14 @@ def inflate_gzip(body: bytes, raw_max: int) -> Iterator[bytes]:
                 raise Invalid("body", "the gzip stream ends early")
             total += len(piece)
             if total > raw_max:
-                raise TooLarge(f"more than {raw_max} bytes after inflating; send smaller pieces")
+                raise TooLarge(f"the body has more than {raw_max} bytes after inflating; send it in smaller appends")
             if piece:
                 yield piece
         rest = member.unused_data
 
 
 def inflated(packed: Iterable[bytes]) -> Iterator[bytes]:
-    """The text of fragments in pieces of at most FRAGMENT_MAX. Raises NotDeflate where they are damaged."""
+    """The text of joined fragments in pieces of at most FRAGMENT_MAX bytes. Raises NotDeflate if they are damaged."""
     stream = isal_zlib.decompressobj(_RAW_DEFLATE)
     for chunk in packed:
         rest, text = chunk, b""
@@ -144,4 +147,10 @@ def inflated(packed: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def gzip_trailer(crc32: int, raw: int) -> bytes:
+    """The end of a .gz file of fragments, with the CRC-32 and the size in bytes of its text."""
     return END + struct.pack("<II", crc32, raw & 0xFFFFFFFF)
+
+
+def combine_crc32(first: int, second: int, second_size: int) -> int:
+    """The CRC-32 of two stretches joined, from their CRC-32s and the size of the second in bytes."""
+    return isal_zlib.crc32_combine(first, second, second_size) if second_size else first

@@ -1,4 +1,4 @@
-"""A log's head: what is known of the whole without reading it, how appends move it, and how it is sealed."""
+"""A log's head: the sums over its fragments, how an append changes them, and how a log is sealed."""
 
 import re
 from collections import Counter
@@ -13,7 +13,7 @@ from logkeep.errors import Conflict
 from logkeep.limits import LOG_MAX
 from logkeep.logid import LogId
 from logkeep.logs.fragment import Fragment, combine_crc32
-from logkeep.logs.levels import LEVELS, Cursor, scan
+from logkeep.logs.levels import LEVELS, ScanState, scan
 from logkeep.logs.registration import Registration
 
 _CRC32: Final = re.compile(r"[0-9A-Fa-f]{8}")
@@ -22,11 +22,11 @@ _CRC32: Final = re.compile(r"[0-9A-Fa-f]{8}")
 class State(StrEnum):
     OPEN = "open"
     SEALED = "sealed"
-    TRUNCATED = "truncated"  # sealed by its producer, but not all of it has arrived
+    TRUNCATED = "truncated"  # its producer sealed it for more than has arrived
 
 
 class Totals(BaseModel):
-    """What a producer knows of the whole log; at least one helps, none seals the log as it stands."""
+    """The totals that a producer knows of a whole log. A seal without any seals the log with what it holds."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -44,14 +44,14 @@ class Totals(BaseModel):
         return int(value, 16)
 
     def added_to(self, earlier: "Totals | None") -> "Totals":
-        """These totals, and what an earlier seal told besides, unless it was about another number of bytes."""
+        """These totals, completed from an earlier seal's unless these name another number of bytes."""
         if earlier is None or self.bytes not in {None, earlier.bytes}:
             return self
         return Totals.of_stored(earlier.stored() | self.stored())
 
     @classmethod
     def of_stored(cls, values: Mapping[str, int]) -> "Totals":
-        """Totals that were valid when they were told."""
+        """Totals from a head's item, which were validated when they were stored."""
         return cls.model_construct(None, **{name: values.get(name) for name in cls.model_fields})
 
     def stored(self) -> dict[str, int]:
@@ -60,7 +60,7 @@ class Totals(BaseModel):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Head:
-    """The sums over a log's fragments; sizes in bytes, times in epoch milliseconds."""
+    """The sums over a log's fragments, and its state. Sizes are in bytes, times in epoch milliseconds."""
 
     log_id: LogId
     end: int = 0
@@ -69,19 +69,25 @@ class Head:
     packed_crc32: int = 0
     lines: int = 0  # newlines
     levels: Counter[str] = field(default_factory=Counter)
-    cursor: Cursor = field(default_factory=Cursor)
+    scan_state: ScanState = field(default_factory=ScanState)  # at the end
     first_time: int | None = None
     last_time: int | None = None
     fragments: int = 0
-    generation: int = 0  # counts compactions: the same text, packed anew
-    version: int = 0  # counts writes of the head: each is conditional on the one it was made from
+    generation: int = 0  # changes when the same text is packed again
+    version: int = 0  # counts writes of the head; each is conditional on the one before
     state: State = State.OPEN
-    expected: Totals | None = None  # of the seal
+    expected: Totals | None = None  # the seal's
     registration: Registration | None = None
-    followed_until: int | None = field(default=None, compare=False)  # no part of the log: a reader waits for more of it
+    # A reader waits for more until then. Not compared, because it is no part of the log.
+    followed_until: int | None = field(default=None, compare=False)
 
-    def advance(self, fragments: Iterable[Fragment], cursor: Cursor) -> Self:
-        """The head after these fragments, which begin at its end, and the state behind them."""
+    @property
+    def all_lines(self) -> int:
+        """The lines as a reader counts them: with a last line that has no newline."""
+        return self.lines + bool(self.scan_state.open_line)
+
+    def advance(self, fragments: Iterable[Fragment], scan_state: ScanState) -> Self:
+        """The head after these fragments, which begin at its end and leave the scan state."""
         head = self
         for each in fragments:
             head = replace(
@@ -96,10 +102,10 @@ class Head:
                 last_time=head.last_time if each.last_time is None else each.last_time,
                 fragments=head.fragments + 1,
             )
-        return replace(head, cursor=cursor)
+        return replace(head, scan_state=scan_state)
 
     def register(self, wanted: Registration | None) -> Self:
-        """The head with a registration, which stays what it is once there is one: Conflict for another."""
+        """The head with a registration. Raises Conflict if it already has another one."""
         if wanted is None or wanted == self.registration:
             return self
         if self.registration:
@@ -107,7 +113,7 @@ class Head:
         return replace(self, registration=wanted)
 
     def check_room(self, end: int) -> None:
-        """Raise Conflict if the log may not grow to `end` bytes."""
+        """Raises Conflict if the log may not grow to `end` bytes."""
         if end <= self.end:
             return
         if self.state is State.SEALED:
@@ -118,68 +124,81 @@ class Head:
             raise Conflict(f"a log holds at most {LOG_MAX} bytes")
 
     def seal(self, totals: Totals) -> Self:
-        """The head as its producer's seal leaves it: sealed, or truncated where bytes are missing.
+        """The head after its producer's seal: sealed, or truncated if bytes or lines are missing.
 
-        Raises Conflict where the log holds something else than the producer sent: sealing repairs nothing.
+        Raises Conflict if the log cannot become what the producer sent: a seal repairs nothing.
         """
-        told = totals.added_to(self.expected)
-        lines = Certificate.of(self).lines
-        if told.bytes is not None and told.bytes < self.end:
-            raise Conflict(f"bytes: the log holds {self.end}, more than the {told.bytes} of the seal")
-        # A producer may or may not count a last line without a newline.
-        if told.lines is not None and told.lines < self.lines:
-            raise Conflict(f"lines: the log holds {lines}, more than the {told.lines} of the seal")
-        too_many_lines = told.lines is not None and told.lines > lines
-        if told.bytes > self.end if told.bytes is not None else too_many_lines:
-            if self.state is State.SEALED:
-                raise Conflict(f"the log is sealed already, at {self.end} bytes")
-            return replace(self, state=State.TRUNCATED, expected=told)
-        if too_many_lines:
-            raise Conflict(f"lines: all bytes are there and hold {lines}, fewer than the {told.lines} of the seal")
-        if told.crc32 is not None and told.crc32 != self.crc32:
-            raise Conflict(f"crc32: the log's is {self.crc32:08x}, the seal says {told.crc32:08x}")
-        return replace(self, state=State.SEALED, expected=told)
+        expected = totals.added_to(self.expected)
+        self._check_holds_no_more_than(expected)
+        is_short = self._is_short_of(expected)
+        if is_short and self.state is State.SEALED:
+            raise Conflict(f"the log is sealed already, at {self.end} bytes")
+        if is_short:
+            return replace(self, state=State.TRUNCATED, expected=expected)
+        self._check_matches(expected)
+        return replace(self, state=State.SEALED, expected=expected)
 
+    def _check_holds_no_more_than(self, expected: Totals) -> None:
+        if expected.bytes is not None and self.end > expected.bytes:
+            raise Conflict(f"bytes: the log holds {self.end}, more than the {expected.bytes} of the seal")
+        # Only newlines: a producer may or may not count a last line without one.
+        if expected.lines is not None and self.lines > expected.lines:
+            raise Conflict(f"lines: the log holds {self.all_lines}, more than the {expected.lines} of the seal")
 
-def joined(heads: Iterable[Head]) -> list[tuple[Head, bool]]:
-    """The logs that hold text, each with whether a newline belongs between it and the next, since it ends with none."""
-    some = [head for head in heads if head.end]
-    return [(head, bool(head.cursor.open_line) and number < len(some)) for number, head in enumerate(some, 1)]
+    def _is_short_of(self, expected: Totals) -> bool:
+        """Whether text is missing. The bytes decide if the producer counted them, otherwise the lines."""
+        if expected.bytes is not None:
+            return self.end < expected.bytes
+        return expected.lines is not None and self.all_lines < expected.lines
+
+    def _check_matches(self, expected: Totals) -> None:
+        """Raise Conflict if a log that is not short of its totals differs from them."""
+        if expected.lines is not None and self.all_lines < expected.lines:
+            raise Conflict(
+                f"lines: all bytes are there and hold {self.all_lines}, fewer than the {expected.lines} of the seal"
+            )
+        if expected.crc32 is not None and self.crc32 != expected.crc32:
+            raise Conflict(f"crc32: the log has {self.crc32:08x}, the seal says {expected.crc32:08x}")
 
 
 class Certificate(BaseModel):
-    """What Logkeep vouches for: exactly these bytes of this log are kept."""
+    """Which bytes, lines and levels of a log are kept, exactly."""
 
     model_config = ConfigDict(frozen=True)
 
     log_id: str
     state: State
     bytes: int
-    lines: int  # as a reader counts them: a last line without a newline is one
+    lines: int  # with a last line that has no newline
     crc32: str
     levels: dict[str, int]
     first_time: int | None
     last_time: int | None
-    missing: dict[str, int] | None  # of a truncated log: how many bytes or lines have not arrived
+    missing: dict[str, int] | None  # of a truncated log: bytes and lines that have not arrived
 
     @classmethod
     def of(cls, head: Head) -> "Certificate":
-        # The last line counts although it has no newline yet; the cursor remembers enough of it.
-        last = scan(b"\n", head.cursor).levels if head.cursor.open_line else Counter[str]()
+        # The last line counts even without a newline. The scan state holds enough of it to find its level.
+        last = scan(b"\n", head.scan_state).levels if head.scan_state.open_line else Counter[str]()
         levels = head.levels + last
-        lines = head.lines + bool(head.cursor.open_line)
         missing = None
         if head.state is State.TRUNCATED and head.expected:
-            told = (("bytes", head.expected.bytes, head.end), ("lines", head.expected.lines, lines))
-            missing = {name: max(0, want - have) for name, want, have in told if want is not None}
+            totals = (("bytes", head.expected.bytes, head.end), ("lines", head.expected.lines, head.all_lines))
+            missing = {name: max(0, expected - held) for name, expected, held in totals if expected is not None}
         return cls(
             log_id=str(head.log_id),
             state=head.state,
             bytes=head.end,
-            lines=lines,
+            lines=head.all_lines,
             crc32=f"{head.crc32:08x}",
             levels={level: levels[level] for level in LEVELS if levels[level]},
             first_time=head.first_time,
             last_time=head.last_time,
             missing=missing,
         )
+
+
+def joined(heads: Iterable[Head]) -> list[tuple[Head, bool]]:
+    """The logs that hold text, each with whether a newline must be put between it and the next one."""
+    filled = [head for head in heads if head.end]
+    return [(head, bool(head.scan_state.open_line) and number < len(filled)) for number, head in enumerate(filled, 1)]

@@ -1,7 +1,7 @@
-"""Heads and fragments as items of table Logs, and back.
+"""Heads and rows as items of table Logs, and back (docs/formats.md#table-logs).
 
-A head lies at pk={project}/{kind}/{first id}, sk=head/{rest}; its fragments at pk={project}/{log_id},
-sk=frag/{offset:016d}, each with its packed bytes (data) or where they are (key, start).
+A head is at pk={project}/{owner}, sk=head/{rest of the id}. Its rows are at pk={project}/{log_id},
+sk=frag/{offset:016d}, each with the packed bytes (`data`) or their place in the bucket (`key`, `start`).
 """
 
 from collections import Counter
@@ -11,12 +11,13 @@ from logkeep.extents import ObjectRange
 from logkeep.logid import LogId
 from logkeep.logs.fragment import Fragment
 from logkeep.logs.head import Head, State, Totals
-from logkeep.logs.levels import Cursor
+from logkeep.logs.levels import ScanState
 from logkeep.logs.reader import Row
 from logkeep.logs.registration import Registration
 
 
 def sort_key(offset: int) -> str:
+    """The sk of the row that begins at `offset`."""
     return f"frag/{offset:016d}"
 
 
@@ -30,7 +31,7 @@ def head_item(project: str, head: Head) -> dict[str, Any]:
         "project": project,
         "log_id": str(head.log_id),
         "end": head.end,
-        **_shared_item(head, head.cursor),
+        **_shared_item(head, head.scan_state),
         "fragments": head.fragments,
         "generation": head.generation,
         "version": head.version,
@@ -46,7 +47,7 @@ def head_of(item: dict[str, Any]) -> Head:
     return Head(
         log_id=LogId.parse(item["log_id"]),
         end=item["end"],
-        cursor=_cursor_of(item),
+        scan_state=_scan_state_of(item),
         **_shared(item),
         fragments=item["fragments"],
         generation=item["generation"],
@@ -73,29 +74,30 @@ def row_of(item: dict[str, Any]) -> Row:
     each = Fragment(
         offset=item["offset"],
         raw=item["raw"],
-        before=_cursor_of(item),
+        before=_scan_state_of(item),
         ends_line=item["ends_line"],
         **_shared(item),
     )
     return Row(each, item["data"] if "data" in item else ObjectRange(item["key"], item["start"], each.packed))
 
 
-def _shared_item(of: Head | Fragment, cursor: Cursor) -> dict[str, Any]:
-    """What a head says of the whole log and a row of its fragment."""
+def _shared_item(of: Head | Fragment, state: ScanState) -> dict[str, Any]:
+    """The attributes that a head has for the whole log, and a row for its fragment."""
     return {
         "packed": of.packed,
         "crc32": of.crc32,
         "packed_crc32": of.packed_crc32,
         "lines": of.lines,
         "levels": dict(of.levels),
-        "level": cursor.level,
-        "open_line": cursor.open_line or None,
+        "level": state.level,
+        "open_line": state.open_line or None,
         "first_time": of.first_time,
         "last_time": of.last_time,
     }
 
 
 def _shared(item: dict[str, Any]) -> dict[str, Any]:
+    """The fields that Head and Fragment share, except for the scan state."""
     return {
         "packed": item["packed"],
         "crc32": item["crc32"],
@@ -107,5 +109,5 @@ def _shared(item: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _cursor_of(item: dict[str, Any]) -> Cursor:
-    return Cursor(item.get("level"), item.get("open_line", b""))
+def _scan_state_of(item: dict[str, Any]) -> ScanState:
+    return ScanState(item.get("level"), item.get("open_line", b""))

@@ -1,8 +1,8 @@
-"""Records in text logs: where one begins, its level and its time.
+"""Log records in text: where one begins, its level and its time.
 
-A record is a line that begins with a timestamp, a level or a structured level field, and the lines that continue it
-(a stack trace, wrapped text). Only the first LINE_PREFIX bytes of a line decide, so that a line may be cut anywhere
-and is still understood from its remembered prefix. Levels are DEBUG (with TRACE), INFO, WARN and ERROR.
+A record is a line that begins with a timestamp, a level or a structured level field, together with the lines that
+continue it (a stack trace, wrapped text). The first LINE_PREFIX bytes of a line decide, so a line may be cut anywhere
+and can still be classified from its remembered beginning. Levels are DEBUG (with TRACE), INFO, WARN and ERROR.
 """
 
 import re
@@ -13,7 +13,8 @@ from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Final
 
-LINE_PREFIX: Final = 256
+LINE_PREFIX: Final = 256  # bytes
+LEVELS: Final = ("DEBUG", "INFO", "WARN", "ERROR")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 _LEVELS: Final = {
@@ -29,33 +30,32 @@ _LEVELS: Final = {
     b"CRITICAL": "ERROR",
     b"FATAL": "ERROR",
 }
-LEVELS: Final = ("DEBUG", "INFO", "WARN", "ERROR")
 
-# Every repetition is bounded, and their sum stays below LINE_PREFIX: a match never depends on bytes behind it.
-# The pattern starts with a literal newline because `re` then leaps from line to line with memchr. For its speed, too,
-# what is optional is written (?:…|), which `re` tries without the bookkeeping of a repetition, and a run that what
-# follows it could not share is possessive.
+# Every repetition is bounded and their sum is less than LINE_PREFIX, so no match depends on bytes after the prefix.
+# Three things make it fast. The pattern starts with a literal newline, so `re` finds lines with memchr. Optional parts
+# are written (?:…|), which `re` tries without the bookkeeping of a repetition. A run is possessive if the pattern after
+# it cannot match any of the run's characters.
 _CLOCK: Final = rb"\d\d:\d\d:\d\d(?:[.,]\d{1,9}|)"
 _TIME: Final = rb"\d{4}[-/]\d\d[-/]\d\d[T ]" + _CLOCK + rb"(?: ?(?:Z|[+-]\d\d:?\d\d)|)"
 _COLOUR: Final = rb"\x1b\[[\d;]{0,9}m"  # ECMA-48 SGR
 _WORD: Final = rb"(?:TRACE|DEBUG|INFO|NOTICE|WARN(?:ING|)|ERR(?:OR|)|SEVERE|CRITICAL|FATAL)"
 _OPENING: Final = rb"[\[(<]?+(?:" + _COLOUR + rb"[ \t]{0,4}+|)"  # of a level
-_BRACKET: Final = rb"\[(?:" + _COLOUR + rb"|)"  # of one in any case, which closes, too
+_BRACKET: Final = rb"\[(?:" + _COLOUR + rb"|)"  # of a level in any case, which needs a closing bracket
 _ANY_CASE: Final = rb"(?i:" + _WORD + rb")"
 _GAP: Final = rb"(?:[ \t]{1,4}+|(?=\[))"
 _FIELD: Final = _GAP + rb"(?:\[[^\]\n]{0,40}+\]|[-|]|[^\s\[]{1,40}+[ \t]{1,4}+[-|])"
 _RECORD: Final = re.compile(
     rb"\n(?:" + _COLOUR + rb"|)"
-    # What the alternatives begin with; most lines that continue a record are left here.
+    # The characters with which the alternatives begin. Most lines that continue a record fail here.
     rb"(?=[\d\[(<{\x1bTDINWESCFtml])(?:"
-    # 2026-01-31 08:00:00,123 [main] DEBUG …: between time and level stand at most two bracketed or dash-separated
+    # 2026-01-31 08:00:00,123 [main] DEBUG …: between time and level there are at most two bracketed or dash-separated
     # fields and a number (OpenStack's process id), or the stream and tag of a CRI log. A time with a date begins a
-    # record without a level, too; a bare clock does not.
+    # record even without a level; a time of day alone does not.
     rb"[\[(]?+(?:(?P<time>" + _TIME + rb")|" + _CLOCK + rb")"
     rb"(?:[\])]?+(?:" + _COLOUR + rb"|)"
     rb"(?:[ \t]{1,4}+std(?:out|err) [FP]|)"
     rb"(?:|" + _FIELD + rb"(?:|" + _FIELD + rb"))" + _GAP + rb"(?:\d\d{0,19}+" + _GAP + rb"|)"
-    rb"(?:" + _OPENING + rb"(?P<behind>" + _WORD + rb")\b"
+    rb"(?:" + _OPENING + rb"(?P<after_time>" + _WORD + rb")\b"
     rb"|" + _BRACKET + rb"(?P<bracketed>" + _ANY_CASE + rb")[ \t]{0,2}[\]\x1b])"
     rb"|(?(time)|(?!)))"
     rb"|" + _OPENING + rb"(?P<first>" + _WORD + rb")(?=[\]):>|\s\x1b-])"
@@ -66,30 +66,27 @@ _RECORD: Final = re.compile(
 )
 
 
-def _level(match: re.Match[bytes]) -> str | None:
-    # The last group that took part is the level, or else the time, which is no level.
-    return _LEVELS.get(match[match.lastindex or 0].upper())
+@dataclass(frozen=True, slots=True)
+class ScanState:
+    """What must be remembered of the text before a byte to count lines and levels from there."""
+
+    level: str | None = None  # of the record in force; None before the first and after one without a level
+    open_line: bytes = b""  # the first LINE_PREFIX bytes of the unfinished line
 
 
-def _epoch_ms(text: bytes | None) -> int | None:
-    """Epoch milliseconds of a timestamp, None where it is none; without a zone it is UTC."""
-    if not text:
-        return None
-    iso = text.decode("ascii").replace("/", "-").replace(",", ".")
-    try:
-        moment = datetime.fromisoformat(iso[:11] + iso[11:].replace(" ", ""))
-    except ValueError:  # 2026-02-31 and the like
-        return None
-    return ((moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - _EPOCH) // timedelta(milliseconds=1)
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """The counts of a stretch of text. A record counts in the stretch where its first line ends."""
 
-
-def _first_epoch_ms(records: Iterable[re.Match[bytes]]) -> int | None:
-    """The time of the first record that has one."""
-    return next((time for match in records if (time := _epoch_ms(match["time"])) is not None), None)
+    lines: int  # newlines
+    levels: Counter[str]
+    first_time: int | None  # epoch ms
+    last_time: int | None
+    after: ScanState
 
 
 class Start:
-    """Where a record begins: the place of the newline before it, and its level."""
+    """Where a record begins: the index of the newline before it, and its level."""
 
     __slots__ = ("_match", "level", "place")
 
@@ -100,36 +97,12 @@ class Start:
 
     @property
     def time(self) -> int | None:
-        """Epoch milliseconds of its own timestamp, worked out when it is asked for."""
+        """Epoch milliseconds of the record's own timestamp. Parsed on access, because few are needed."""
         return _epoch_ms(self._match["time"])
 
 
-def starts(lines: bytes, most: int | None = None) -> list[Start]:
-    """The first records that begin behind a newline of `lines`; what follows the last newline is no line yet."""
-    return [Start(match) for match in islice(_RECORD.finditer(lines, 0, lines.rfind(b"\n") + 1), most)]
-
-
-@dataclass(frozen=True, slots=True)
-class Cursor:
-    """What must be known at a byte of a log to understand the bytes after it."""
-
-    level: str | None = None  # of the record in force; None before the first and after one without a level
-    open_line: bytes = b""  # the first LINE_PREFIX bytes of the line that is not finished yet
-
-
-@dataclass(frozen=True, slots=True)
-class Scan:
-    """What a stretch of text holds; a record counts where its first line ends."""
-
-    lines: int  # newlines
-    levels: Counter[str]
-    first_time: int | None  # epoch ms
-    last_time: int | None
-    after: Cursor
-
-
-def scan(text: bytes, before: Cursor) -> Scan:
-    """Read a stretch that follows `before`; the sums over stretches do not depend on where the text was cut."""
+def scan(text: bytes, before: ScanState) -> Scan:
+    """Count a stretch of text that follows `before`. The sums over all stretches do not depend on the cuts."""
     line_starts = b"\n" + before.open_line + text
     end = line_starts.rfind(b"\n")
     records = list(_RECORD.finditer(line_starts, 0, end + 1))
@@ -143,37 +116,45 @@ def scan(text: bytes, before: Cursor) -> Scan:
         levels=Counter(level for level in levels if level),
         first_time=_first_epoch_ms(records),
         last_time=_first_epoch_ms(reversed(records)),
-        after=Cursor(levels[-1] if levels else before.level, open_line),
+        after=ScanState(levels[-1] if levels else before.level, open_line),
     )
 
 
+def starts(lines: bytes, most: int | None = None) -> list[Start]:
+    """The first `most` records (None: all) that begin after a newline of `lines`.
+
+    The text after the last newline is no line yet and is ignored.
+    """
+    return [Start(match) for match in islice(_RECORD.finditer(lines, 0, lines.rfind(b"\n") + 1), most)]
+
+
 class DebugFilter:
-    """Drops DEBUG records, with the lines that continue them, from a text that comes in stretches."""
+    """Drops DEBUG records, with the lines that continue them, from text that arrives in stretches."""
 
     def __init__(self) -> None:
         self._dropping = False
-        self._inside = False  # in a line whose record has been decided
-        self._undecided = b""  # the start of a line, shorter than LINE_PREFIX
+        self._inside = False  # in the middle of a line that has been classified
+        self._undecided = b""  # the beginning of a line, shorter than LINE_PREFIX
 
     @property
     def is_idle(self) -> bool:
-        """Whether the next byte begins a line and a continuation of what came before would be kept."""
+        """Whether the next byte begins a line, and would be kept if that line continues the last record."""
         return not (self._dropping or self._inside or self._undecided)
 
     def feed(self, text: bytes) -> bytes:
-        """What is kept of the text so far undecided and this stretch."""
+        """The kept part of this stretch and of the text that was undecided before it."""
         data = self._undecided + text
-        tail = data.rfind(b"\n") + 1
-        in_one_line = self._inside and not tail
-        open_line = len(data) - tail
-        decided = tail if open_line < LINE_PREFIX and not in_one_line else len(data)
+        last_line = data.rfind(b"\n") + 1  # where it begins
+        in_one_line = self._inside and not last_line
+        is_undecided = len(data) - last_line < LINE_PREFIX and not in_one_line
+        decided = last_line if is_undecided else len(data)
         self._undecided = data[decided:]
         kept = self._keep(data[:decided], at_line_start=not self._inside)
-        self._inside = decided > tail or in_one_line
+        self._inside = decided > last_line or in_one_line
         return kept
 
     def flush(self) -> bytes:
-        """What is kept of a last line without a newline."""
+        """The kept part of a last line without a newline. Call it once, at the end of the text."""
         rest, self._undecided = self._undecided, b""
         return self._keep(rest + b"\n", at_line_start=True)[: len(rest)] if rest else b""
 
@@ -187,3 +168,25 @@ class DebugFilter:
         if not self._dropping:
             kept.append(data[start:])
         return b"".join(kept)
+
+
+def _level(match: re.Match[bytes]) -> str | None:
+    # The last group that matched is the level, or the time, which is no key of _LEVELS.
+    return _LEVELS.get(match[match.lastindex or 0].upper())
+
+
+def _first_epoch_ms(records: Iterable[re.Match[bytes]]) -> int | None:
+    """The time of the first record that has one."""
+    return next((time for match in records if (time := _epoch_ms(match["time"])) is not None), None)
+
+
+def _epoch_ms(text: bytes | None) -> int | None:
+    """Epoch milliseconds of a timestamp, UTC if it names no zone. None if it is missing or no date."""
+    if not text:
+        return None
+    iso = text.decode("ascii").replace("/", "-").replace(",", ".")
+    try:
+        moment = datetime.fromisoformat(iso[:11] + iso[11:].replace(" ", ""))
+    except ValueError:  # 2026-02-31 and the like
+        return None
+    return ((moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - _EPOCH) // timedelta(milliseconds=1)

@@ -1,4 +1,4 @@
-"""What the readers of logs need of the store: rows, texts and heads."""
+"""The protocols through which logs are read, so that readers depend on no store."""
 
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple, Protocol
@@ -10,39 +10,54 @@ from logkeep.logs.head import Head
 
 
 class Row(NamedTuple):
-    """A fragment and where its packed bytes are."""
+    """A fragment and its packed bytes: inline, or the range of an object that holds them."""
 
     fragment: Fragment
     extent: Extent
 
 
 class LogReader(Protocol):
+    """Reads rows and text of logs whose heads are known. Offsets are bytes of text.
+
+    What a head covers never changes, so a reader may use one that was read long ago. The methods that read text raise
+    Corrupt if the stored bytes do not match their checksums.
+    """
+
     def rows(self, head: Head, start: int = 0) -> Iterator[Row]:
-        """The rows of a log from the one that holds byte `start` to the head's end, without gaps."""
+        """The rows from the one that holds byte `start` to the head's end, without gaps.
+
+        Raises Corrupt if one is missing.
+        """
         ...
 
     def rows_back(self, head: Head, end: int) -> Iterator[Row]:
-        """The rows that hold [0, end), the last one first; one may end behind where the one before it begins."""
+        """The rows that hold [0, end), the last one first, without gaps.
+
+        The first may end after `end`. If rows are merged meanwhile, a row may also hold bytes of the row yielded before
+        it. Raises Corrupt if one is missing.
+        """
         ...
 
     def texts_of(self, rows: Iterable[Row]) -> Iterator[bytes]:
-        """The texts of rows, in order."""
+        """The text of each row, in the order of the rows."""
         ...
 
     def texts(self, head: Head, start: int = 0, end: int | None = None) -> Iterator[bytes]:
-        """The text of [start, end), by default to the head's end, a fragment at a time."""
+        """The text of [start, end), a fragment at a time. Without `end`, to the head's end."""
         ...
 
     def text(self, row: Row) -> bytes:
-        """The text of one fragment."""
+        """The text of one row."""
         ...
 
 
 class LogSource(LogReader, Protocol):
+    """A reader that also finds the heads of a project's logs."""
+
     def head(self, log_id: LogId) -> Head:
-        """Raise LogNotFound where there is none."""
+        """The head of a log. Raises LogNotFound if nothing was ever appended to it and it was never sealed."""
         ...
 
     def heads(self, owner: str) -> Iterator[Head]:
-        """The logs of an owner such as `check/{sub_job_id}`."""
+        """The heads of all logs of an owner such as `check/{sub_job_id}`, in order of id."""
         ...

@@ -1,10 +1,13 @@
-"""Registrations as look-up rows of table Logs.
+"""Registrations as look-up items of table Logs (docs/formats.md#registrations).
 
-The records of a build lie at pk={project}/job/{job_id}/{build_no}, sk=build/{record_id}; the executions of a check task
-at pk={project}/execution/{task_id}, sk=execute/{execute_id}. Beside them, sk=latest names the one that was registered
-last for the first time. The sub-jobs of an execution lie at pk={project}/execution/{task_id}/{execute_id},
-sk=check/{sub_job_id}. Beside the heads of a record or sub-job, sk=registered says under what, since readers get all
-its logs at once. No kind of log is called job or execution.
+- pk={project}/job/{job_id}/{build_no}, sk=build/{record_id}: a build record of a build.
+- pk={project}/execution/{task_id}, sk=execute/{execute_id}: an execution of a check task.
+- sk=latest in both: the record, or execution, that appeared last.
+- pk={project}/execution/{task_id}/{execute_id}, sk=check/{sub_job_id}: a sub-job of an execution.
+- pk={project}/{owner}, sk=registered, beside the heads: the registration of all logs of a build record or sub-job,
+  because readers get these logs together.
+
+No kind of log is called job or execution, so these keys are never those of logs.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 from logkeep.aws.dynamo import decode, encode, query
 from logkeep.errors import Conflict, LogNotFound, TooLarge
+from logkeep.limits import SUB_JOBS_MAX
 from logkeep.logid import LogId
 from logkeep.logs.registration import Registration
 
@@ -21,7 +25,6 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
 
-SUB_JOBS_MAX: Final = 100  # of an execution, as many as a ZIP is asked for
 _LATEST: Final = "latest"
 _REGISTERED: Final = "registered"
 
@@ -35,19 +38,19 @@ class Registrations:
         self._project = project
 
     def puts(self, log_id: LogId, registration: Registration) -> list[TransactWriteItemTypeDef]:
-        """What registers a log, to be written with its head: at most four items.
+        """The writes that register a log, at most four, for the transaction that writes its head.
 
-        Raises Conflict where another log of the record or sub-job is registered under something else. A record or an
-        execution that is new becomes the latest, on the condition that no other writer registers it meanwhile: so the
-        latest is decided once, and by the order of the transactions instead of by clocks.
+        A new build record or execution becomes the latest, on the condition that no other writer registers it
+        meanwhile. So the latest is decided once, by the order of the transactions and not by clocks. Raises Conflict if
+        the build record or sub-job has another registration.
         """
         group, member = registration
         first, owner = log_id.segments[0], log_id.owner
-        under = self._get(owner, _REGISTERED)
-        if under == f"{group}/{member}":
+        registered = self._get(owner, _REGISTERED)
+        if registered == f"{group}/{member}":
             return []
-        if under is not None:
-            raise Conflict(f"{owner} is registered under {under.replace('/', ' ')}, not {group} {member}")
+        if registered is not None:
+            raise Conflict(f"{owner} is registered under {registered.replace('/', ' ')}, not {group} {member}")
         own = self._put(owner, _REGISTERED, f"{group}/{member}", once=True)
         if log_id.kind == "build":
             return [own, *self._first_puts(f"job/{group}/{member}", f"build/{first}", first)]
@@ -55,16 +58,16 @@ class Registrations:
         return [own, link, *self._first_puts(f"execution/{group}", f"execute/{member}", member)]
 
     def record(self, build: Registration) -> str:
-        """The record of a build, the newest if there are several; raise LogNotFound where none is registered."""
+        """The latest build record of a build. Raises LogNotFound if none is registered."""
         found = self._get(f"job/{build.group}/{build.member}", _LATEST)
         if found is None:
             raise LogNotFound(f"no log is registered for build {build.member} of job {build.group}")
         return found
 
     def sub_jobs(self, task_id: str, execute_id: str | None = None) -> list[str]:
-        """The sub-jobs of an execution, of the latest if none is named, in order.
+        """The sub-jobs of an execution (None: of the latest) in order of id.
 
-        Raises LogNotFound where none is registered, TooLarge where there are more than SUB_JOBS_MAX.
+        Raises LogNotFound if none is registered, and TooLarge if there are more than SUB_JOBS_MAX.
         """
         execute_id = execute_id or self._get(f"execution/{task_id}", _LATEST)
         if execute_id is None:
@@ -84,6 +87,7 @@ class Registrations:
         return found
 
     def _first_puts(self, partition: str, sk: str, names: str) -> list[TransactWriteItemTypeDef]:
+        """The writes of a new item, and of the latest; none if the item exists."""
         if self._get(partition, sk) is not None:
             return []
         return [self._put(partition, sk, names, once=True), self._put(partition, _LATEST, names)]

@@ -1,4 +1,4 @@
-"""Logs in DynamoDB and S3: rows are the commit, bytes lie in them or in objects written before them."""
+"""Logs in DynamoDB and S3. Objects are written first, then the rows and the head in one transaction: the commit."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
 
 BY_ID: Final = "by_id"  # keys-only index: project, log_id
-# Rows read at once from a log's end: few for who looks at the last lines, more for who goes on.
+# Rows in one query of `rows_back`: few at first, for readers of the last lines, then more.
 _FIRST_PAGE: Final = 8
 _PAGE_MAX: Final = 1024
 
 
 class LogStore:
-    """The logs of one project: no key of another can be made with it."""
+    """The logs of one project. It cannot make a key of another project."""
 
     def __init__(self, dynamodb: DynamoDBClient, bucket: Bucket, table: str, project: str) -> None:
         self._project = project
@@ -48,14 +48,14 @@ class LogStore:
     # Heads
 
     def head(self, log_id: LogId) -> Head:
-        """Raise LogNotFound where nothing was ever appended or sealed."""
+        """The head of a log. Raises LogNotFound if nothing was ever appended to it and it was never sealed."""
         head = self._head(log_id)
         if head is None:
             raise LogNotFound(f"no log {log_id}")
         return head
 
     def heads(self, owner: str, rest: str = "") -> Iterator[Head]:
-        """The logs of an owner such as `task/{task_id}`, the rest of whose ids begins so, in order of their ids."""
+        """The logs of an owner such as `task/{task_id}` whose ids continue with `rest`, in order of id."""
         items = query(
             self._dynamodb,
             TableName=self._table,
@@ -65,11 +65,13 @@ class LogStore:
         return map(head_of, items)
 
     def page(self, prefix: str, after: str, limit: int) -> list[Head]:
-        """At most `limit` logs whose id begins with prefix and sorts behind `after`, in order of id.
+        """At most `limit` logs whose id begins with `prefix` and sorts after `after`, in order of id.
 
-        The index is eventually consistent: a log appears in it within moments of its first append; the heads are not.
+        Ids come from an index that is eventually consistent: a new log is in it moments after its first append. The
+        heads are read consistently.
         """
-        # Ids are ASCII above the blank: with one, BETWEEN excludes `after` itself, and DEL ends what a prefix begins.
+        # Ids are printable ASCII without blanks. So `after` and a blank sorts right after `after`, which BETWEEN then
+        # excludes, and the prefix and DEL sorts after every id with the prefix.
         low = max(prefix, f"{after} ") if after else prefix
         high = f"{prefix}\x7f"
         if low > high:
@@ -113,10 +115,12 @@ class LogStore:
         registration: Registration | None = None,
         generation: int | None = None,
     ) -> tuple[Head, bool]:
-        """Make the log hold body at offset (None: at its end); the head after it, and whether anything was new.
+        """Make the log hold `body` at `offset` (None: at its end). Return the head then, and whether it has changed.
 
-        What the log already holds there must be equal, and so must its registration, else Conflict. Raises
-        OffsetBeyondEnd on a gap. A generation is told where the bytes are not packed as they were before.
+        `generation` replaces the log's; a restore sets it, because it packs the same text again.
+
+        Raises Conflict if the log holds other bytes there, has another registration, or has no room (Head.check_room),
+        OffsetBeyondEnd if there would be a gap, and Busy if other writers were faster on every attempt.
         """
         for _ in attempts():
             before = self._head(log_id)
@@ -124,34 +128,41 @@ class LogStore:
             start = head.end if offset is None else offset
             if start > head.end:
                 raise OffsetBeyondEnd(head.end)
-            new = self._beyond(head, start, body())
-            packed = list(fragment.pack(new, head.end, head.cursor))
+            new = self._new_bytes(head, start, body())
+            packed = list(fragment.pack(new, head.end, head.scan_state))
             if not packed and head == before:
                 return head, False
-            cursor = packed[-1][2] if packed else head.cursor
-            after = head.advance((each for each, _, _ in packed), cursor)
+            scan_state = packed[-1][2] if packed else head.scan_state
+            after = head.advance((each for each, _, _ in packed), scan_state)
             if generation is not None:
                 after = replace(after, generation=generation)
             head.check_room(after.end)
             if self._commit(before, after, [(each, data) for each, data, _ in packed]):
                 return after, True
-        raise Busy("too many writers append to this log", retry_after=1)
+        raise Busy("too many writers append to this log at once", retry_after=1)
 
     def seal(self, log_id: LogId, totals: Totals) -> Head:
-        """Seal a log; one that nothing was appended to can only be sealed with its totals."""
+        """Seal a log. Return the head then.
+
+        Raises LogNotFound if nothing was ever appended and the totals name no bytes, Conflict if the log contradicts
+        the totals, and Busy if other writers were faster on every attempt.
+        """
         for _ in attempts():
             before = self._head(log_id)
             if before is None and totals.bytes is None:
-                raise LogNotFound(f"no log {log_id}; to seal one that is empty or lost, tell its bytes")
+                raise LogNotFound(f"no log {log_id}; to seal one that is empty or lost, send its number of bytes")
             after = (before or Head(log_id=log_id)).seal(totals)
             if after == before or self._commit(before, after, []):
                 return after
-        raise Busy("too many writers seal this log", retry_after=1)
+        raise Busy("too many writers change this log at once", retry_after=1)
 
     def note_follower(self, log_id: LogId, until_ms: int) -> None:
-        """Tell the writers of a log that someone waits for more of it until then (epoch ms); never taken back."""
+        """Note in the head, for the log's writers, that a reader waits for more until `until_ms` (epoch milliseconds).
+
+        A later time that is noted already stays.
+        """
         later = "(attribute_not_exists(followed_until) OR followed_until < :until)"
-        with suppress(Busy):  # a note that is late costs a moment; followers make another soon
+        with suppress(Busy):  # without the note writers ship less often for a while; followers make another soon
             update(
                 self._dynamodb,
                 TableName=self._table,
@@ -161,8 +172,8 @@ class LogStore:
                 ExpressionAttributeValues=encode({":until": until_ms}),
             )
 
-    def _beyond(self, head: Head, offset: int, pieces: Iterator[bytes]) -> Iterator[bytes]:
-        """What of the pieces at offset lies beyond the head's end; raise Conflict if the rest differs from the log."""
+    def _new_bytes(self, head: Head, offset: int, pieces: Iterator[bytes]) -> Iterator[bytes]:
+        """The part of the pieces at `offset` after the head's end. Raises Conflict if the part before it differs."""
         stored = self.texts(head, offset) if offset < head.end else iter(())
         rest = b""
         for piece in pieces:
@@ -177,11 +188,11 @@ class LogStore:
                 yield piece[done:]
 
     def _commit(self, before: Head | None, after: Head, packed: Sequence[tuple[Fragment, bytes]]) -> bool:
-        """Write the bytes, then the rows and the head in one transaction; False if another writer was faster."""
+        """Write the object, then the rows and the head in one transaction. False if another writer was faster."""
         size = sum(len(data) for _, data in packed)
         key = None
         if size > INLINE_MAX:
-            # Each attempt has a key of its own: a late one can never overwrite what was committed.
+            # Each attempt has its own key, so a late one can never overwrite a committed object.
             key = f"logs/{self._project}/{after.log_id}/{packed[0][0].offset:016d}-{uuid.uuid4().hex}.gz"
             self._bucket.s3.put_object(Bucket=self._bucket.name, Key=key, Body=_gzip(packed))
         items: list[TransactWriteItemTypeDef] = []
@@ -202,7 +213,8 @@ class LogStore:
             items += self.registrations.puts(after.log_id, after.registration)
         if not transact(self._dynamodb, items).refused:
             return True
-        # Nothing was written, so nothing refers to the object. Were the answer only lost, it would be kept.
+        # The transaction was refused, so nothing refers to the object. (If only its answer is lost, transact raises and
+        # the object stays.)
         if key:
             self._bucket.delete(key)
         return False
@@ -212,7 +224,7 @@ class LogStore:
         put = {"TableName": self._table, "Item": encode(head_item(self._project, written))}
         if before is None:
             return put | {"ConditionExpression": "attribute_not_exists(pk)"}
-        # Followers do not count as writes. What they noted since the head was read would be lost all the same.
+        # A follower's note does not change the version, but this put would lose one made after the head was read.
         noted = before.followed_until is not None
         followed = "followed_until = :followed" if noted else "attribute_not_exists(followed_until)"
         return put | {
@@ -224,9 +236,10 @@ class LogStore:
     # Reading
 
     def rows(self, head: Head, start: int = 0, end: int | None = None) -> Iterator[Row]:
-        """The rows that hold [start, end), without gaps; the first may begin before start, the last end behind end.
+        """The rows that hold [start, end), without gaps. The first may begin before `start`, the last end after `end`.
 
-        Where rows were merged meanwhile, the row that covers the next byte is looked for.
+        If rows are merged meanwhile, it continues with the row that covers the next byte. Raises Corrupt if one is
+        missing.
         """
         partition = f"{self._project}/{head.log_id}"
         stop = head.end if end is None else end
@@ -243,7 +256,7 @@ class LogStore:
                 raise Corrupt(f"{head.log_id}: no row holds byte {position}")
 
     def _rows_from(self, partition: str, position: int, end: int) -> Iterator[dict[str, Any]]:
-        """The row that covers the position, and those behind it."""
+        """The items of the row that covers `position` and of the rows after it that begin before `end`."""
         begin = position
         if position:
             covering = self._dynamodb.query(
@@ -272,12 +285,13 @@ class LogStore:
             )
 
     def texts(self, head: Head, start: int = 0, end: int | None = None) -> Iterator[bytes]:
-        """The text of [start, end), by default to the head's end, a fragment at a time."""
+        """The text of [start, end), a fragment at a time. Without `end`, to the head's end."""
         stop = head.end if end is None else end
         for text, each in self._inflated(self.rows(head, start, stop)):
             yield text[max(0, start - each.offset) : stop - each.offset]
 
     def _inflated(self, rows: Iterable[Row]) -> Iterator[tuple[bytes, Fragment]]:
+        """The text and the fragment of each row. Rows that touch in one object are read with one request."""
         waiting: list[Fragment] = []
 
         def extents() -> Iterator[Extent]:
@@ -296,9 +310,10 @@ class LogStore:
             raise Corrupt(f"an object ends before the fragment at {waiting[0].offset}")
 
     def rows_back(self, head: Head, end: int) -> Iterator[Row]:
-        """The rows that hold [0, end), the last one first, without gaps; the first may end behind end.
+        """The rows that hold [0, end), the last one first, without gaps. The first may end after `end`.
 
-        Where rows were merged meanwhile, the row that covers the byte before is looked for, and may hold bytes again.
+        If rows are merged meanwhile, it continues with the row that covers the next byte down, which may also hold
+        bytes of the row yielded before it. Raises Corrupt if one is missing.
         """
         position, page = end, _FIRST_PAGE
         while position > 0:
@@ -328,20 +343,22 @@ class LogStore:
             page = min(page * 4, _PAGE_MAX)
 
     def texts_of(self, rows: Iterable[Row]) -> Iterator[bytes]:
-        """The texts of rows in order; those that touch in one object cost one request."""
+        """The text of each row, in the order of the rows. Rows that touch in one object are read with one request."""
         return (text for text, _ in self._inflated(rows))
 
     def text(self, row: Row) -> bytes:
+        """The text of one row."""
         return fragment.inflate(b"".join(self._bucket.read([row.extent])), row.fragment)
 
 
 def log_store(project: str) -> LogStore:
+    """The store of this deployment."""
     env = settings()
     return LogStore(clients.dynamodb(), Bucket(clients.s3(), env.bucket), env.logs_table, project)
 
 
 def _gzip(packed: Sequence[tuple[Fragment, bytes]]) -> bytes:
-    """The fragments as one .gz, so that what lies in the bucket opens with zcat."""
+    """The fragments as one .gz file, so that objects in the bucket can be read with zcat."""
     crc, raw = 0, 0
     for each, _ in packed:
         crc = fragment.combine_crc32(crc, each.crc32, each.raw)

@@ -122,7 +122,7 @@ def search(reader: LogReader, head: Head, asked: SearchRequest, is_late: Callabl
             break
     kept = page if rest is None else page[: _cut(page, rest)]
     completed = records.is_complete and rest is None
-    marker = kept[-1][0].start if rest is not None else records.begun
+    marker = kept[-1][0].start if rest is not None else records.reached
     newest = sorted(kept, key=lambda each: _order(each[0]), reverse=True)
     return SearchAnswer(
         logList=[item for _, item in newest],

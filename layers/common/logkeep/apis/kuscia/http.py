@@ -52,7 +52,7 @@ def _followed(app: App, logs: LogStore, head: Head) -> Iterator[bytes]:
     def line(log_id: LogId) -> list[Head]:
         return from_restart(log_id, logs.heads(log_id.owner, restarts_of(log_id)))
 
-    return messages(follower_of(app, logs, head, line=line).texts())
+    return messages(follower_of(app, logs, head, with_successors=line).texts())
 
 
 def _within(app: App, chunks: Iterator[bytes]) -> Iterator[bytes]:
