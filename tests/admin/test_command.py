@@ -28,8 +28,8 @@ HURRIED = 3.0
 _HURRY = f"""
 import sys
 if "forkserver" in " ".join(sys.orig_argv):
-    from logkeep.aws import credentials
-    credentials.CACHED_FOR = {HURRIED}
+    from logkeep.identity import credential_store
+    credential_store.CACHED_FOR = {HURRIED}
 """
 READ = "logs:read"
 

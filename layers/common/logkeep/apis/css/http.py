@@ -1,4 +1,4 @@
-"""CSS's log management: requests and answers of a cluster's backups."""
+"""Requests about a cluster's backups: switch them on and off, change their settings, back up now, hold a backup."""
 
 import uuid
 from http import HTTPStatus
@@ -26,12 +26,12 @@ from logkeep.logs.store import LogStore, log_store
 from logkeep.settings import settings
 from logkeep.web.app import Answer, App
 
-# Logs are in Logkeep as soon as they are appended: a collection that is switched on works.
+# The status of a collection that works. Ours always does: a log is in Logkeep as soon as it is appended.
 _REAL_TIME_WORKS: Final = "200"
 
 
 def cluster_of(app: App, cluster_id: str) -> tuple[BackupStore, LogStore]:
-    """The backups and the logs of a cluster; raise ClusterNotFound for what can be no id."""
+    """The backups and the logs of a cluster. Raises ClusterNotFound if the id is not a possible one."""
     if not is_segment(cluster_id):
         raise ClusterNotFound(cluster_id)
     project = app.caller.project
@@ -39,32 +39,36 @@ def cluster_of(app: App, cluster_id: str) -> tuple[BackupStore, LogStore]:
 
 
 def open_collection(app: App, cluster_id: str) -> Answer:
-    """Switch backup on, or the real-time collection; a cluster comes into being by it."""
-    action, told = app.query(ActionQuery), app.json_body(LogSettings)
-    told.check(*(REAL_TIME_FIELDS if action.real_time else BACKUP_FIELDS), bucket=settings().bucket)
+    """Switch on the collection named by `action`: backups, or the real-time collection. Creates the cluster if needed.
+
+    Raises Invalid if a field is missing, ForeignBucket for another bucket than ours.
+    """
+    action, body = app.query(ActionQuery), app.json_body(LogSettings)
+    body.check(*(REAL_TIME_FIELDS if action.real_time else BACKUP_FIELDS), bucket=settings().bucket)
     store, _ = cluster_of(app, cluster_id)
     if action.real_time:
-        store.collect_in_real_time(_real_time_record(cluster_id, told).model_dump())
+        store.collect_in_real_time(_real_time_record(cluster_id, body).model_dump())
     else:
-        store.open(told, now_ms())
+        store.open(body, now_ms())
     return _empty()
 
 
 def close_collection(app: App, cluster_id: str) -> Answer:
+    """Switch off the collection named by `action`. Raises ClusterNotFound, or NotEnabled if it is not switched on."""
     action = app.query(ActionQuery)
     store, logs = cluster_of(app, cluster_id)
     if not action.real_time:
         store.enabled(logs)
         store.close(now_ms())
-    elif store.cluster(logs).real_time is None:
-        raise NotEnabled("real-time collection is not enabled for the cluster")
-    else:
-        store.collect_in_real_time(None)
+        return _empty()
+    if store.cluster(logs).real_time is None:
+        raise _real_time_not_enabled()
+    store.collect_in_real_time(None)
     return _empty()
 
 
 def show_settings(app: App, cluster_id: str) -> Answer:
-    """Both configurations; the one that was never made is null."""
+    """The settings of both collections; null for one that was never switched on. Raises ClusterNotFound."""
     app.query(ActionQuery)
     store, logs = cluster_of(app, cluster_id)
     cluster = store.cluster(logs)
@@ -79,48 +83,37 @@ def show_settings(app: App, cluster_id: str) -> Answer:
 
 
 def change_settings(app: App, cluster_id: str) -> Answer:
-    """Of the collection that the query names, and of the other one too where the body tells something of it alone.
+    """Change the collection named by `action`.
 
-    The published client sends fields of both and no query.
+    A body with only real-time fields changes the real-time collection, because the published client sends no `action`.
+    A body with fields of both changes backups, and the real-time collection too if it is switched on.
+    Raises ClusterNotFound, NotEnabled if the collection is not switched on, ForeignBucket for another bucket than ours.
     """
-    action, told = app.query(ActionQuery), app.json_body(LogSettings)
-    told.check(bucket=settings().bucket)
+    action, body = app.query(ActionQuery), app.json_body(LogSettings)
+    body.check(bucket=settings().bucket)
     store, logs = cluster_of(app, cluster_id)
-    record, real_time = RealTimeLogCollectRecord.of(store.cluster(logs)), told.tells(*REAL_TIME_FIELDS)
-    if action.real_time or (real_time and not told.tells(*BACKUP_SETTINGS)):
-        _change_real_time(store, record, told)
+    record, has_real_time = RealTimeLogCollectRecord.of(store.cluster(logs)), body.tells(*REAL_TIME_FIELDS)
+    if action.real_time or (has_real_time and not body.tells(*BACKUP_SETTINGS)):
+        _change_real_time(store, record, body)
         return _empty()
     store.enabled(logs)
-    store.change(told, now_ms())
-    if real_time and record:
-        _change_real_time(store, record, told)
+    store.change(body, now_ms())
+    if has_real_time and record:
+        _change_real_time(store, record, body)
     return _empty()
 
 
-def _change_real_time(store: BackupStore, record: RealTimeLogCollectRecord | None, told: LogSettings) -> None:
-    if record is None:
-        raise NotEnabled("real-time collection is not enabled for the cluster")
-    changes = {
-        "indexPrefix": told.index_prefix,
-        "keepDays": told.keep_days,
-        "targetClusterId": told.target_cluster_id,
-        "updateAt": now_ms(),
-    }
-    store.collect_in_real_time(
-        record.model_dump() | {name: value for name, value in changes.items() if value is not None}
-    )
-
-
 def update_policy(app: App, cluster_id: str) -> Answer:
-    """Back up every day at that time."""
-    asked = app.json_body(PolicyRequest)
+    """Back up every day at a time. Raises ClusterNotFound, or NotEnabled if backups are not switched on."""
+    request = app.json_body(PolicyRequest)
     store, logs = cluster_of(app, cluster_id)
     store.enabled(logs)
-    store.change(LogSettings(auto_enable=True, period=asked.period), now_ms())
+    store.change(LogSettings(auto_enable=True, period=request.period), now_ms())
     return _empty()
 
 
 def close_policy(app: App, cluster_id: str) -> Answer:
+    """Stop backing up every day. Raises ClusterNotFound, or NotEnabled if backups are not switched on."""
     store, logs = cluster_of(app, cluster_id)
     store.enabled(logs)
     store.change(LogSettings(auto_enable=False), now_ms())
@@ -128,7 +121,7 @@ def close_policy(app: App, cluster_id: str) -> Answer:
 
 
 def start_backup(app: App, cluster_id: str) -> Answer:
-    """Begin a backup now; raise BackupRuns while one runs."""
+    """Start a backup now. Raises ClusterNotFound, NotEnabled, or BackupRuns while another one runs."""
     store, logs = cluster_of(app, cluster_id)
     cluster, now = store.enabled(logs), now_ms()
     store.start(cluster.new_record(str(uuid.uuid4()), now, "Manual"), now)
@@ -137,7 +130,7 @@ def start_backup(app: App, cluster_id: str) -> Answer:
 
 
 def hold_record(app: App, cluster_id: str, record_id: str, *, held: bool) -> Answer:
-    """Keep a record from expiring, or let it go; raise RecordNotFound, Conflict while it runs."""
+    """Place a hold on a backup, or lift it. Raises RecordNotFound, or Conflict while the backup runs."""
     if not is_segment(cluster_id):
         raise ClusterNotFound(cluster_id)
     if not is_segment(record_id):
@@ -147,28 +140,46 @@ def hold_record(app: App, cluster_id: str, record_id: str, *, held: bool) -> Ans
     return app.answer_json(HeldRecord(id=record_id, hold=held))
 
 
-def try_target(app: App, cluster_id: str) -> Answer:
-    """Whether logs could be collected into a cluster of the project; it must exist."""
-    asked = app.json_body(TargetRequest)
+def check_connectivity(app: App, cluster_id: str) -> Answer:
+    """Whether logs can be collected into the target cluster: it must exist. Raises ClusterNotFound."""
+    request = app.json_body(TargetRequest)
     store, logs = cluster_of(app, cluster_id)
     store.cluster(logs)
-    target, _ = cluster_of(app, asked.target_cluster_id)
+    target, _ = cluster_of(app, request.target_cluster_id)
     target.cluster(logs)
     return _empty()
 
 
-def _real_time_record(cluster_id: str, told: LogSettings) -> RealTimeLogCollectRecord:
+def _real_time_record(cluster_id: str, body: LogSettings) -> RealTimeLogCollectRecord:
     now = now_ms()
     return RealTimeLogCollectRecord(
         id=str(uuid.uuid5(uuid.NAMESPACE_URL, f"logkeep/real-time/{cluster_id}")),
         clusterId=cluster_id,
-        indexPrefix=told.index_prefix or "",
-        keepDays=told.keep_days or 1,
-        targetClusterId=told.target_cluster_id or "",
+        indexPrefix=body.index_prefix or "",
+        keepDays=body.keep_days or 1,
+        targetClusterId=body.target_cluster_id or "",
         status=_REAL_TIME_WORKS,
         createAt=now,
         updateAt=now,
     )
+
+
+def _change_real_time(store: BackupStore, record: RealTimeLogCollectRecord | None, body: LogSettings) -> None:
+    if record is None:
+        raise _real_time_not_enabled()
+    changes = {
+        "indexPrefix": body.index_prefix,
+        "keepDays": body.keep_days,
+        "targetClusterId": body.target_cluster_id,
+        "updateAt": now_ms(),
+    }
+    store.collect_in_real_time(
+        record.model_dump() | {name: value for name, value in changes.items() if value is not None}
+    )
+
+
+def _real_time_not_enabled() -> NotEnabled:
+    return NotEnabled("real-time collection is not enabled for the cluster")
 
 
 def _empty() -> Answer:
