@@ -43,7 +43,7 @@ class Rotation:
             self._replace([*gone, *opened])
 
     def since(self, time: int) -> bool:
-        """Open the files written after a time (epoch ns), for when the shipped file is gone. False if there are none."""
+        """Open the files written after a time (epoch ns), if the shipped file is gone. False if there are none."""
         self._replace(self._open(self._after(chain(self._path), time)[:_OPEN_MAX]) or [])
         return bool(self.waiting)
 

@@ -309,7 +309,7 @@ class Shipper:
         return waiting[0].size > 0 and self._clock.wall() - source.modified >= self._options.settle * 1e9
 
     def _is_same(self, reading: _Reading, packed: Source) -> bool:
-        """Whether a compressed file is the one that was just read. Not all programs keep its time, so that is no proof."""
+        """Whether a compressed file is the one just read. Its time is no proof, because not all programs keep it."""
         sent = reading.position
         return sent > 0 and packed.crc32(sent, reading.state.base.crc32) == self._end.crc32
 
