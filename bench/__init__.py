@@ -1,1 +1,1 @@
-"""`python -m bench`: what Logkeep costs in time, memory, requests and money, each beside a named alternative."""
+"""`python -m bench`: what Logkeep takes in time, memory, requests and money, compared with named alternatives."""

@@ -1,4 +1,4 @@
-"""Appending to a log and reading it back, or keeping one DynamoDB item per line."""
+"""Appending to a log and reading it back, compared with one DynamoDB item per line."""
 
 import itertools
 from typing import Any, Final
@@ -61,20 +61,20 @@ def appending(dynamodb: Any) -> None:
             )
         )
     show(
-        "One append: DynamoDB write units and list price, S3 included",
-        ("", "write units", "$ per million", "$ per GB", "item per line: units", "$ per GB", "price of item per line"),
+        "One append: DynamoDB write units, and list price with S3",
+        ("", "write units", "$ per million", "$ per GB", "item per line: units", "$ per GB", "its price"),
         appended,
     )
     show("One append: requests", ("", "Logkeep", "item per line"), requests)
     show(
-        "Reading a log in whole, before compaction",
+        "Reading a whole log, before compaction",
         ("", "requests", "read units", "$ per GB", "item per line: requests", "read units", "$ per GB"),
         read,
     )
 
 
 def _item_sizes(log_id: LogId, bodies: list[bytes]) -> list[int]:
-    """Bytes of the items, one for each line."""
+    """The size in bytes of an item for each line."""
     key = {"pk": f"{PROJECT}/{log_id}"}
     return [
         prices.item_size(encode({**key, "sk": f"{number:012d}", "text": line}))
