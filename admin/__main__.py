@@ -117,7 +117,7 @@ def _parser() -> argparse.ArgumentParser:
     delete = command("delete", _delete, "delete a credential for good; it stops working within a minute")
     delete.add_argument("id", metavar="ID")
     delete.add_argument("--yes", action="store_true", required=True, help="confirm; required")
-    command("rotate-token-key", _rotate_token_key, "sign new tokens with a new key", _KEY_TEXT)
+    command("rotate-token-key", rotate_token_key, "sign new tokens with a new key", _KEY_TEXT)
 
     cost = command("cost", _cost, "show what every project costs, by list prices", _COST)
     cost.add_argument("--days", type=_days, default=30, help="days up to now (default: 30, as long as logs are kept)")
@@ -187,7 +187,7 @@ def _delete(target: Target, arguments: argparse.Namespace) -> None:
     print(f"{arguments.id} is deleted; it stops working within a minute")
 
 
-def _rotate_token_key(target: Target, _: argparse.Namespace) -> None:
+def rotate_token_key(target: Target, _: argparse.Namespace) -> None:
     manager = target.session.client("secretsmanager", config=CONFIG)
     version = manager.put_secret_value(SecretId=target.token_keys, SecretString=secrets.token_urlsafe(48))["VersionId"]
     print(f"New tokens are signed with key {version} within five minutes; those of the previous key stay valid")

@@ -3,13 +3,12 @@
 import json
 import os
 from collections.abc import Iterator
-from pathlib import Path
 
 import boto3
 
 from admin import Refused
 from admin.target import Target
-from local import DATA
+from local import data_directory
 from local.emulator import leave_account, values_of, variables_of
 from local.function_log import files
 from local.template import Template
@@ -18,7 +17,7 @@ from local.template import Template
 def local_target() -> Target:
     """The local service, which the environment selects from now on. Raises Refused if none was ever started."""
     try:
-        endpoint = json.loads((_data_directory() / "demo.json").read_text())["emulator"]
+        endpoint = json.loads((data_directory() / "demo.json").read_text())["emulator"]
     except (OSError, ValueError, KeyError):
         raise Refused("no local service was found; start it with: make run") from None
     leave_account()
@@ -30,11 +29,7 @@ def local_target() -> Target:
 
 def printed_lines() -> Iterator[bytes]:
     """The lines that the functions have printed, of which requests are some."""
-    for path in files(_data_directory()):
+    for path in files(data_directory()):
         if path.exists():
             with path.open("rb") as lines:
                 yield from lines
-
-
-def _data_directory() -> Path:
-    return Path(os.environ.get("LOGKEEP_DATA", DATA))

@@ -13,7 +13,7 @@ from logkeep.identity.credential_store import CredentialStore
 
 CONFIG: Final = Config(connect_timeout=5, retries={"mode": "standard", "max_attempts": 3})
 _SAMCONFIG: Final = Path(__file__).parent.parent / "samconfig.toml"
-_OUTPUTS: Final = ("CredentialsTable", "CredentialsKey", "TokenKeys", "FunctionLogs", "Bucket")
+REQUIRED_OUTPUTS: Final = ("CredentialsTable", "CredentialsKey", "TokenKeys", "FunctionLogs", "Bucket")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +34,7 @@ class Target:
         session = boto3.Session(profile_name=profile, region_name=region)
         (found,) = session.client("cloudformation", config=CONFIG).describe_stacks(StackName=name)["Stacks"]
         outputs = {each["OutputKey"]: each["OutputValue"] for each in found.get("Outputs", [])}
-        if missing := [output for output in _OUTPUTS if output not in outputs]:
+        if missing := [output for output in REQUIRED_OUTPUTS if output not in outputs]:
             raise Refused(f"stack {name} has no output {', '.join(missing)}; is it Logkeep, in this version?")
         given = {each["ParameterKey"]: each.get("ParameterValue", "") for each in found.get("Parameters", [])}
         return cls.of(session, outputs, given)

@@ -3,7 +3,7 @@
 import itertools
 from typing import Any, Final
 
-from bench import prices
+from bench import PROJECT, prices
 from bench.measure import show, times
 from bench.meter import Meter
 from bench.texts import lines_of, log_text
@@ -11,7 +11,6 @@ from logkeep.aws.dynamo import encode
 from logkeep.logid import LogId
 from logkeep.logs.store import log_store
 
-PROJECT: Final = "0f5f3d6c1b6a4d5a8f4e1a2b3c4d5e6f"
 LINES: Final = (5, 50, 500, 5000, 30_000)
 APPENDS: Final = 6
 

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import boto3
 
-from bench import prices
+from bench import PROJECT, prices
 from bench.measure import show, times
 from bench.memory import peak
 from bench.meter import Meter
@@ -33,7 +33,6 @@ from logkeep.restores.plan import RestoreRequest
 from logkeep.restores.store import restores
 from logkeep.settings import settings
 
-PROJECT: Final = "0f5f3d6c1b6a4d5a8f4e1a2b3c4d5e6f"
 SMALL_LOGS: Final = 10_000
 FEW_LOGS: Final = 1_000  # small logs of the cluster that is restored
 SMALL_SIZE: Final = 3_000

@@ -5,7 +5,7 @@ import uuid
 from collections.abc import Sequence
 from typing import Any, Final
 
-from bench import prices
+from bench import PROJECT, prices
 from bench.measure import show, times
 from bench.meter import Meter
 from logkeep.apis.modelarts.events import EventQuery, page_of
@@ -14,7 +14,6 @@ from logkeep.clock import MINUTE
 from logkeep.events.segments import Event, EventBatch, EventType
 from logkeep.events.store import event_store
 
-PROJECT: Final = "0f5f3d6c1b6a4d5a8f4e1a2b3c4d5e6f"
 SERVICE: Final = "35de3ca9-1bca-4ae7-9cb0-914f30fa7d3e"
 NOON: Final = 1_795_348_800_000
 BATCH: Final = 50

@@ -16,7 +16,7 @@ from typing import Any, Final
 import httpx
 
 from admin.prices import LAMBDA_GB_SECOND
-from bench import prices
+from bench import PROJECT, prices
 from bench.measure import show, times
 from bench.meter import Meter
 from bench.texts import lines_of, log_text
@@ -30,7 +30,6 @@ from logkeep.logs.store import LogStore, log_store
 from logkeep.reading.follow import Follower
 from logkeep.settings import settings
 
-PROJECT: Final = "0f5f3d6c1b6a4d5a8f4e1a2b3c4d5e6f"
 FOLLOWERS: Final = 50
 APPENDS: Final = 30  # whose latency is measured
 BURST_LINES: Final = 2500

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from bench import PROJECT
 from bench.measure import show
 from bench.texts import log_text
 from logkeep.aws import clients
@@ -24,7 +25,6 @@ from logkeep.logs.head import Head
 from logkeep.logs.store import LogStore, log_store
 from logkeep.settings import settings
 
-PROJECT: Final = "0f5f3d6c1b6a4d5a8f4e1a2b3c4d5e6f"
 LOG: Final = LogId.parse("build/bench/large")
 SIZE: Final = 200_000_000
 APPEND: Final = 8 << 20

@@ -3,6 +3,7 @@
 import time
 from typing import Any, Final
 
+from bench import PROJECT
 from bench.measure import show
 from bench.meter import Meter
 from bench.texts import log_text
@@ -11,7 +12,6 @@ from logkeep.logid import LogId
 from logkeep.logs.reader import Row
 from logkeep.logs.store import LogStore, log_store
 
-PROJECT: Final = "0f5f3d6c1b6a4d5a8f4e1a2b3c4d5e6f"
 LOG: Final = LogId.parse("cluster/bench/node-1/instance")
 SIZE: Final = 20 << 20
 TIMES: Final = 10

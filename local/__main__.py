@@ -13,7 +13,7 @@ from typing import Any
 
 import uvicorn
 
-from local import DATA
+from local import data_directory
 from local.emulator import Emulator, EmulatorRuns, PortTaken, leave_account, values_of
 from local.function_log import FunctionLog
 from local.function_urls import FunctionUrls, Server
@@ -36,7 +36,7 @@ def main() -> None:
     logging.basicConfig(format="%(message)s")
     logging.getLogger("local").setLevel(logging.INFO)
     port, emulator_port = _port("PORT", PORT), _port("EMULATOR_PORT", EMULATOR_PORT)
-    directory = Path(os.environ.get("LOGKEEP_DATA", DATA))
+    directory = data_directory()
     with ExitStack() as running:
         try:
             listening = running.enter_context(listen(port))

@@ -14,7 +14,7 @@ import httpx
 from isal import igzip, isal_zlib
 from tqdm import tqdm
 
-from local import DATA
+from local import data_directory
 from logkeep.errors import Invalid
 from logkeep.logid import LogId
 
@@ -49,7 +49,7 @@ class Target:
             raise IngestFailed(f"{log_id} is not a log id: {error}") from error
         demo: dict[str, Any] = {}
         with suppress(FileNotFoundError):
-            demo = json.loads((Path(os.environ.get("LOGKEEP_DATA", DATA)) / "demo.json").read_text())
+            demo = json.loads((data_directory() / "demo.json").read_text())
         names = (("LOGKEEP_ENDPOINT", "endpoint"), ("LOGKEEP_TOKEN", "token"), ("LOGKEEP_PROJECT", "project_id"))
         endpoint, token, project = (os.environ.get(variable) or demo.get(name, "") for variable, name in names)
         if not (endpoint and token and project):

@@ -67,6 +67,17 @@ _REGISTERED: Final = {
     "check": Registration(CHECK_TASK, EXECUTION),
 }
 _FIRST_LOG: Final = LogId.parse(f"build/{RECORD}/stage1")
+_MODULES: Final = ["core", "store", "gateway", "client", "dist"]
+_TRACE: Final = """\
+java.net.SocketTimeoutException: Read timed out
+\tat java.base/sun.nio.ch.NioSocketImpl.timedRead(NioSocketImpl.java:283)
+\tat java.base/java.net.Socket$SocketInputStream.read(Socket.java:966)
+\tat org.apache.http.impl.io.SessionInputBufferImpl.fillBuffer(SessionInputBufferImpl.java:153)
+\tat org.eclipse.aether.transport.http.HttpTransporter.execute(HttpTransporter.java:341)
+\tat org.eclipse.aether.connector.basic.BasicRepositoryConnector.get(BasicRepositoryConnector.java:467)
+Caused by: java.io.IOException: connection reset by peer
+\t... 14 more
+"""
 
 
 def write_sample(kms_key: str) -> None:
@@ -190,19 +201,6 @@ def _logs(since: int) -> Iterator[tuple[str, str, bool]]:
     for node in (INSTANCE, INSTANCE.replace("1-1", "2-1")):
         for log_type in ("instance", "deprecation", "searchSlow", "indexingSlow"):
             yield f"cluster/{CLUSTER}/{node}/{log_type}", _opensearch(since, node, log_type), False
-
-
-_MODULES: Final = ["core", "store", "gateway", "client", "dist"]
-_TRACE: Final = """\
-java.net.SocketTimeoutException: Read timed out
-\tat java.base/sun.nio.ch.NioSocketImpl.timedRead(NioSocketImpl.java:283)
-\tat java.base/java.net.Socket$SocketInputStream.read(Socket.java:966)
-\tat org.apache.http.impl.io.SessionInputBufferImpl.fillBuffer(SessionInputBufferImpl.java:153)
-\tat org.eclipse.aether.transport.http.HttpTransporter.execute(HttpTransporter.java:341)
-\tat org.eclipse.aether.connector.basic.BasicRepositoryConnector.get(BasicRepositoryConnector.java:467)
-Caused by: java.io.IOException: connection reset by peer
-\t... 14 more
-"""
 
 
 def _compile(since: int) -> str:
