@@ -12,6 +12,8 @@ export ARCH
 ARCHITECTURE := $(if $(filter x86_64,$(ARCH)),x86_64,arm64)
 # uv uses the certificates of the machine, as pip does.
 export UV_SYSTEM_CERTS ?= true
+# Every process that a test starts would compile its imports anew.
+unexport PYTHONDONTWRITEBYTECODE
 PORT ?= 8787
 DAYS ?= 30
 # If make supports it, the output of each parallel target is printed in one piece.

@@ -14,7 +14,7 @@ from bench.texts import log_text
 from logkeep.downloads.archive import Entry, ZipLayout
 from logkeep.downloads.rendition import Rendition, log_file, zip_file
 from logkeep.logs.fragment import LEVEL
-from tests.unit.memory import MemoryLogs, content, made
+from tests.memory import MemoryLogs, content, made
 
 SIZE: Final = 64 << 20
 APPEND: Final = 1 << 20

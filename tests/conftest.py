@@ -1,12 +1,19 @@
 """The emulator, and an empty Logkeep in it for every test that asks; no test needs an account or Docker."""
 
 import os
+import sys
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import boto3
 import pytest
+
+if os.environ.pop("PYTHONDONTWRITEBYTECODE", None):
+    # The tests start hundreds of processes, each of which would compile every library that it imports: their bytecode
+    # is kept after all, outside the tree.
+    os.environ["PYTHONPYCACHEPREFIX"] = str(Path(__file__).parent.parent / ".pytest_cache" / "bytecode")
+    sys.dont_write_bytecode, sys.pycache_prefix = False, os.environ["PYTHONPYCACHEPREFIX"]
 
 os.environ.pop("AWS_PROFILE", None)  # a profile that is not there is an error
 os.environ |= {  # before any import of the code under test
@@ -21,11 +28,13 @@ os.environ |= {  # before any import of the code under test
 from local.template import Template
 from logkeep.identity.credential_store import credential_store
 from logkeep.identity.credentials import token_place
+from logkeep.web.app import logger
 from tests import examples  # noqa: F401 - sets Hypothesis up
 from tests.calls import OTHER_PROJECT, OTHER_TOKEN, TOKENS, HurriedClock, credential, forget_aws
 from tests.local.service import Service, running
 from tests.rewinding import Rewinding
 
+pytest_plugins = ["tests.cluster"]
 TEMPLATE = Template.load()
 
 
@@ -97,3 +106,14 @@ def a_log_id() -> str:
 @pytest.fixture(scope="session")
 def root() -> Path:
     return Path(__file__).parent.parent
+
+
+@pytest.fixture(autouse=True)
+def _quiet(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Functions that kill and race loops call write no lines."""
+    is_loop = request.node.get_closest_marker("soak") is not None
+    if is_loop:
+        logger.setLevel("ERROR")
+    yield
+    if is_loop:
+        logger.setLevel("INFO")

@@ -13,7 +13,7 @@ _handle_reset = app._handle_admin_reset
 def _mark() -> None:
     states = {name: module.get_state() for name, module in app._loaded_modules.items() if hasattr(module, "get_state")}
     _marked.clear()
-    _marked.update(states)
+    _marked.update(copy.deepcopy(states))  # some of it is what the module goes on to change
 
 
 def _rewind() -> None:

@@ -1,0 +1,132 @@
+"""Cuts: archives that are whole, and chains of them that lose nothing."""
+
+import io
+import json
+import zipfile
+import zlib
+from collections import defaultdict
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from logkeep.backups.cuts import Cut
+from logkeep.errors import Corrupt
+from logkeep.logs.head import Totals
+from tests.memory import MemoryLogs, content
+
+pytestmark = pytest.mark.unit
+
+NAMES = [f"cluster/c/{node}/{kind}" for node in ("node-1", "node-2") for kind in ("instance", "searchSlow")]
+TEXTS = st.one_of(st.binary(max_size=200), st.integers(1, 40).map(lambda n: b"2026-01-01 INFO the same line\n" * n))
+# What is appended, log by log, before each of some backups.
+ROUNDS = st.lists(st.lists(st.tuples(st.sampled_from(NAMES), TEXTS), max_size=6), min_size=1, max_size=4)
+
+
+def opened(cut: Cut, logs: MemoryLogs) -> zipfile.ZipFile:
+    """The archive of a cut, whose size and checksum are those that were known before."""
+    archive = cut.archive
+    extents = archive.make(logs)
+    data = content(extents)
+    assert (len(data), zlib.crc32(data)) == (archive.layout.size, archive.layout.crc32)
+    for index, each in enumerate(archive.slices):
+        start, size = archive.content_of(index)
+        assert (
+            zlib.decompress(data[start : start + size], -zlib.MAX_WBITS)
+            == _slice(logs, each.log_id)[each.begin.end : each.mark.end]
+        )
+    made = zipfile.ZipFile(io.BytesIO(data))
+    assert made.testzip() is None
+    return made
+
+
+def _slice(logs: MemoryLogs, log_id: str) -> bytes:
+    (head,) = [each for each in logs.heads("cluster/c") if str(each.log_id) == log_id]
+    return b"".join(logs.texts(head))
+
+
+@given(ROUNDS, st.integers(1, 3))
+def test_a_chain_of_backups_holds_every_byte_once(rounds: list[list[tuple[str, bytes]]], full_every: int) -> None:
+    logs, expected, base = MemoryLogs(), defaultdict[str, bytes](bytes), None
+    restored: dict[str, bytes] = defaultdict(bytes)
+    for number, appended in enumerate(rounds):
+        for name, text in appended:
+            logs.append(name, text)
+            expected[name] += text
+        if number % full_every == 0:
+            base = None
+            restored.clear()
+        cut = Cut.take(f"r{number}", "c", number, logs.heads("cluster/c"), base)
+        made = opened(cut, logs)
+        manifest = json.loads(made.read("manifest.json"))
+        assert manifest["continues"] == (base.record_id if base else None)
+        assert {each["id"] for each in manifest["logs"]} == expected.keys()
+        for each in manifest["logs"]:
+            text = made.read(each["entry"]) if each["entry"] else b""
+            assert len(restored[each["id"]]) == each["from"]
+            restored[each["id"]] += text
+            assert f"{zlib.crc32(restored[each['id']]):08x}" == each["crc32"]
+        assert restored == expected
+        base = Cut.model_validate_json(cut.model_dump_json())
+
+
+@given(ROUNDS)
+def test_an_archive_is_a_function_of_its_cut_however_the_logs_grow(rounds: list[list[tuple[str, bytes]]]) -> None:
+    logs = MemoryLogs()
+    for name, text in rounds[0]:
+        logs.append(name, text)
+    cut = Cut.take("r", "c", 1, logs.heads("cluster/c"), None)
+    first = content(cut.archive.make(logs))
+    for later in rounds[1:]:
+        for name, text in later:
+            logs.append(name, text)
+    assert content(Cut.model_validate_json(cut.model_dump_json()).archive.make(logs)) == first
+
+
+def test_names_of_a_chain_lie_in_order_in_one_folder() -> None:
+    logs = MemoryLogs()
+    logs.append(NAMES[0], b"one\n")
+    full = Cut.take("full", "c", 1, logs.heads("cluster/c"), None)
+    logs.append(NAMES[0], b"two\n")
+    more = Cut.take("more", "c", 2, logs.heads("cluster/c"), full)
+    names = [*full.archive.names, *more.archive.names]
+    assert names == [
+        "node-1/instance/0000000000000000-0000000000000004.log",
+        "node-1/instance/0000000000000004-0000000000000008.log",
+    ]
+    assert opened(more, logs).read(names[1]) == b"two\n"
+
+
+def test_a_log_that_was_packed_anew_is_taken_whole_and_its_old_cut_is_refused() -> None:
+    logs = MemoryLogs()
+    logs.append(NAMES[0], b"one\n", b"two\n")
+    (head,) = logs.heads("cluster/c")
+    full = Cut.take("full", "c", 1, [head], None)
+    anew = MemoryLogs()
+    anew.append(NAMES[0], b"one\ntwo\n")
+    (packed_anew,) = anew.heads("cluster/c")
+    with pytest.raises(Corrupt, match="packed anew"):
+        content(full.archive.make(anew))
+    later = Cut.take("later", "c", 2, [replace(packed_anew, generation=1)], full)
+    assert later.logs[0].begin.end == 0
+
+
+def test_an_empty_log_is_in_the_archive_and_one_without_news_in_the_manifest_alone() -> None:
+    logs = MemoryLogs()
+    logs.append(NAMES[0])
+    logs.append(NAMES[1], b"old\n")
+    full = Cut.take("full", "c", 1, logs.heads("cluster/c"), None)
+    assert len(full.archive.names) == 2
+    more = opened(Cut.take("more", "c", 2, logs.heads("cluster/c"), full), logs)
+    entries = {each["id"]: each["entry"] for each in json.loads(more.read("manifest.json"))["logs"]}
+    assert entries[NAMES[1]] is None
+    assert more.read(entries[NAMES[0]]) == b""
+
+
+def test_the_manifest_says_which_log_was_sealed() -> None:
+    logs = MemoryLogs()
+    head = logs.append(NAMES[0], b"one\n").seal(Totals(bytes=4))
+    made = opened(Cut.take("r", "c", 1, [head], None), logs)
+    (row,) = json.loads(made.read("manifest.json"))["logs"]
+    assert (row["state"], row["lines"], row["bytes"]) == ("sealed", 1, 4)
