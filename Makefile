@@ -1,21 +1,22 @@
-# `make run` and `make test` do all set-up. Python 3.13 is found, or fetched, by uv; uv itself is fetched with pip.
+# `make run` and `make test` set up everything they need. uv finds or downloads Python 3.13; pip installs uv itself.
 
 UV := $(shell uv --version >/dev/null 2>&1 && echo uv || echo .tools/bin/uv)
 PY := .venv/bin/python
 SAM := SAM_CLI_TELEMETRY=0 PATH="$(CURDIR)/.venv/bin:$$PATH" .venv-sam/bin/sam
-# sam validates for a region, whichever.
+# sam needs a region to validate; any will do.
 SOME_REGION := AWS_DEFAULT_REGION=$${AWS_DEFAULT_REGION:-us-east-1}
-# Of the layer's libraries, as pip names it: aarch64 or x86_64. SAM hands a layer's Makefile nothing but environment.
+# The processor that the layer's libraries are for, by pip's name: aarch64 or x86_64. It is exported, because SAM passes
+# only the environment to a layer's Makefile.
 ARCH ?= aarch64
 export ARCH
 ARCHITECTURE := $(if $(filter x86_64,$(ARCH)),x86_64,arm64)
-# uv trusts the certificates that the machine trusts, as pip does.
+# uv uses the certificates of the machine, as pip does.
 export UV_SYSTEM_CERTS ?= true
 # Every process that a test starts would compile its imports anew.
 unexport PYTHONDONTWRITEBYTECODE
 PORT ?= 8787
 DAYS ?= 30
-# Where make can, it prints what each of several commands printed at its end, in one piece.
+# If make supports it, the output of each parallel target is printed in one piece.
 TOGETHER := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 
 .PHONY: help install run ingest cost test quick check lint types unit format build validate bench soak deploy lock clean
@@ -28,17 +29,17 @@ install: .venv/.installed .venv-sam/.installed ## Set up everything that the oth
 run: .venv/.installed ## Start the service on http://127.0.0.1:8787 (PORT=… for another) with sample data
 	@PORT=$(PORT) $(PY) -m local
 
-ingest: .venv/.installed ## Send a text file through append and seal: make ingest FILE=build.log LOG=build/ID/stage1
+ingest: .venv/.installed ## Send a text file as a log and seal it: make ingest FILE=build.log LOG=build/ID/stage1
 	@test -n "$(FILE)" -a -n "$(LOG)" || { echo 'usage: make ingest FILE=build.log LOG=build/ID/stage1'; exit 2; }
 	@$(PY) -m local.ingest "$(FILE)" "$(LOG)"
 
-cost: .venv/.installed ## What every project costs by list prices, on AWS: make cost DAYS=7; LOCAL=1 for make run's
+cost: .venv/.installed ## Show what every project costs: make cost DAYS=7 (LOCAL=1 for the service of make run)
 	@./logkeep-admin cost --days $(DAYS) $(if $(LOCAL),--local)
 
-test: install check ## Linters, types and the whole suite, a process per processor
+test: install check ## Linters, types and the whole suite, in one process per processor
 	$(PY) -m pytest --numprocesses logical --maxprocesses 4 --dist worksteal --durations 25
 
-quick: .venv/.installed ## Linters, types and the tests of no process but their own, side by side
+quick: .venv/.installed ## Linters, types and pure tests, in parallel
 	@$(MAKE) --no-print-directory --keep-going --jobs 3 $(TOGETHER) types unit lint
 
 check: lint types ## Linters and types
@@ -50,7 +51,7 @@ lint: .venv/.installed
 types: .venv/.installed
 	$(PY) -m mypy
 
-# Only files that say so are looked at: some others import clients that take seconds.
+# Only files with the marker are collected, because importing the clients that others use takes seconds.
 unit: .venv/.installed
 	$(PY) -m pytest -m unit --durations 10 $$(grep -rl --include='test_*.py' pytest.mark.unit tests)
 
@@ -58,28 +59,28 @@ format: .venv/.installed ## Reformat the code
 	$(PY) -m ruff check --fix .
 	$(PY) -m ruff format .
 
-build: install ## sam build for arm64 (ARCH=x86_64 for the other)
+build: install ## sam build for arm64 (ARCH=x86_64 for the other processor)
 	$(SOME_REGION) $(SAM) build --parameter-overrides Architecture=$(ARCHITECTURE)
 
 validate: .venv-sam/.installed ## sam validate --lint
 	$(SOME_REGION) $(SAM) validate --lint
 
-bench: .venv/.installed ## Measure, against named alternatives in the same run
+bench: .venv/.installed ## Run the benchmarks, which compare Logkeep with named alternatives
 	$(PY) -m bench
 
-soak: install ## The long forms of loops, properties and tables, then the whole suite on other days (needs faketime)
+soak: install ## Run the long forms of the tests, then the whole suite on other days (needs faketime)
 	LOGKEEP_SOAK=1 $(PY) -m pytest -m "soak or hypothesis" -s
 	$(PY) -m tests.other_days -- --numprocesses logical --maxprocesses 4 --dist worksteal
 
 deploy: build ## Deploy to the AWS account of your environment
 	$(SAM) deploy --parameter-overrides Architecture=$(ARCHITECTURE)
 
-lock: $(UV) ## Resolve the pinned requirements anew
+lock: $(UV) ## Update the pinned requirements
 	for each in layers/common/requirements requirements-dev requirements-sam requirements-uv; do \
 	  $(UV) pip compile --quiet --upgrade --universal --python-version 3.13 --generate-hashes --no-emit-index-url \
 	    --custom-compile-command "make lock" $$each.in -o $$each.txt || exit 1; done
 
-clean: ## Remove what was installed and built; keeps .local, the service's data
+clean: ## Remove everything that was installed and built, but not .local, the service's data
 	rm -rf .venv .venv-sam .tools .aws-sam .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 .tools/bin/uv: requirements-uv.txt

@@ -1,5 +1,5 @@
-"""logkeep-admin: credentials and costs of a deployed or a local service, for who runs it. Never deployed."""
+"""logkeep-admin: credentials and costs of a service, on AWS or local, for those who operate it. Never deployed."""
 
 
 class Refused(Exception):
-    """What was asked cannot be done; the message is for the person at the terminal."""
+    """The command cannot be carried out; the message is for the person at the terminal."""

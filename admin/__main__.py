@@ -1,4 +1,4 @@
-"""Manages credentials of Logkeep, and tells what every project costs."""
+"""Manages credentials of Logkeep, and shows what every project costs."""
 
 import argparse
 import json
@@ -26,30 +26,30 @@ type _Run = Callable[[Target, argparse.Namespace], None]
 _SECONDS: Final = {"h": 3600, "d": 86400}
 _NAME_MAX: Final = 128
 _CREATE: Final = """\
-Makes a credential and prints it as JSON. Its secret is shown this once and never again: keep it.
+Makes a credential and prints it as JSON. Its secret is shown only now and never again, so keep it.
 
   access-key    an id and a secret to sign requests with (SDK-HMAC-SHA256)
   token         for the header X-Auth-Token
   kuscia-token  for the header Token of Kuscia's API
   user          a name and a password for POST /v3/auth/tokens
 
-Without --scope it may read and nothing else (logs:read). A producer needs --scope logs:write,events:write, and
-logs:read only if it reads back what it wrote.
+Without --scope it may only read (logs:read). A producer needs --scope logs:write,events:write, and logs:read only if
+it reads back what it wrote.
 """
 _ROTATE: Final = """\
-Makes a new secret of the same kind, name, project, scopes and lifetime beside the one that is there, and prints it as
-JSON. Both work until you disable or delete the old one; more than two never work at once.
+Makes a second credential of the same kind, name, project, scopes and lifetime, and prints it as JSON. Both work until
+you disable or delete the old one. More than two never work at the same time.
 """
 _KEY_TEXT: Final = """\
-Makes a new key that tokens of POST /v3/auth/tokens are signed with. Tokens of the key before stay good until they
-end by themselves, after a day at most; TOKENS OF THE KEY BEFORE THAT END, within five minutes. So two rotations within
-a day log users out, who then have to log in again.
+Makes a new key to sign the tokens of POST /v3/auth/tokens with. Tokens of the previous key stay valid until they
+expire, after a day at most. TOKENS OF THE KEY BEFORE THAT STOP WORKING within five minutes. So after two rotations
+within a day, users have to log in again.
 """
 _COST: Final = """\
-Tells what every project costs by list prices (us-east-1, arm64), from the line that every request leaves in the
-functions' logs, and what a month of its objects in the bucket costs. On AWS it runs one query of CloudWatch Logs
-Insights ($0.005 per GB of logs) and lists the bucket ($0.005 per million objects). Project - is who was not proved, or
-asked for what needs no proof.
+Shows what the requests of every project cost, and what a month of its objects in the bucket costs, by list prices
+(us-east-1, arm64). It adds up the line that every request leaves in the functions' logs. On AWS it runs one query of
+CloudWatch Logs Insights ($0.005 per GB of logs) and lists the bucket ($0.005 per million objects). Project - stands for
+requests without a valid credential, and for those that need none.
 """
 
 
@@ -58,9 +58,9 @@ def main() -> None:
     try:
         arguments.run(_target(arguments), arguments)
     except EndpointConnectionError as error:
-        sys.exit("the local service does not run; start it with: make run" if arguments.local else str(error))
+        sys.exit("the local service is not running; start it with: make run" if arguments.local else str(error))
     except NoRegionError:
-        sys.exit("no AWS region is configured: give --region, or --local for the service of make run")
+        sys.exit("no AWS region is configured: pass --region, or --local for the service of make run")
     except (Refused, Busy, BotoCoreError, ClientError) as error:
         sys.exit(str(error))
     except KeyboardInterrupt:
@@ -69,11 +69,11 @@ def main() -> None:
 
 def _parser() -> argparse.ArgumentParser:
     target = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
-    where = target.add_argument_group("where")
+    where = target.add_argument_group("service")
     where.add_argument("--local", action="store_true", help="the service of make run, not AWS")
     where.add_argument("--stack", help=f"name of the stack on AWS (default: {default_stack()})")
-    where.add_argument("--region", help="of the stack (default: your environment's)")
-    where.add_argument("--profile", help="of your AWS configuration (default: your environment's)")
+    where.add_argument("--region", help="region of the stack (default: your environment's)")
+    where.add_argument("--profile", help="profile of your AWS configuration (default: your environment's)")
 
     parser = argparse.ArgumentParser("logkeep-admin", description=__doc__, parents=[target])
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -91,34 +91,36 @@ def _parser() -> argparse.ArgumentParser:
 
     create = command("create", _create, "make a credential and print it", _CREATE)
     create.add_argument("kind", choices=list(Kind), type=Kind, metavar=f"{{{','.join(Kind)}}}")
-    create.add_argument("--project", required=True, type=_project, help="the one that it acts in")
-    create.add_argument("--name", type=_name, help="whose it is (default: its id); a user logs in by it")
+    create.add_argument("--project", required=True, type=_project, help="the project that it belongs to")
+    create.add_argument("--name", type=_name, help="the client's name (default: the id); a user logs in with it")
     create.add_argument(
         "--scope",
         action="extend",
         type=_scopes,
         metavar="SCOPE[,SCOPE…]",
-        help=f"of {', '.join(Scope)} (default: {Scope.LOGS_READ})",
+        help=f"one or more of {', '.join(Scope)} (default: {Scope.LOGS_READ})",
     )
-    create.add_argument("--expires", type=_lifetime, metavar="90d|24h|never", help="after which time (default: never)")
+    create.add_argument(
+        "--expires", type=_lifetime, metavar="90d|24h|never", help="time until it expires (default: never)"
+    )
 
-    listing = command("list", _list, "list credentials, never a secret")
-    listing.add_argument("--project", type=_project, help="only of this one")
+    listing = command("list", _list, "list credentials, without their secrets")
+    listing.add_argument("--project", type=_project, help="only those of this project")
     listing.add_argument("--json", action="store_true")
 
     for name, run, brief, text in (
-        ("rotate", _rotate, "make a second secret beside the one that is there", _ROTATE),
-        ("disable", _disable, "stop a credential, within a minute", ""),
+        ("rotate", _rotate, "make a second secret for the client of a credential", _ROTATE),
+        ("disable", _disable, "disable a credential; it stops working within a minute", ""),
         ("enable", _enable, "let a disabled credential work again", ""),
     ):
         command(name, run, brief, text).add_argument("id", metavar="ID")
-    delete = command("delete", _delete, "remove a credential for good; it stops within a minute")
+    delete = command("delete", _delete, "delete a credential for good; it stops working within a minute")
     delete.add_argument("id", metavar="ID")
-    delete.add_argument("--yes", action="store_true", required=True, help="without it nothing is deleted")
-    command("rotate-token-key", _rotate_token_key, "sign new tokens with a new key", _KEY_TEXT)
+    delete.add_argument("--yes", action="store_true", required=True, help="confirm; required")
+    command("rotate-token-key", rotate_token_key, "sign new tokens with a new key", _KEY_TEXT)
 
-    cost = command("cost", _cost, "what every project costs, by list prices", _COST)
-    cost.add_argument("--days", type=_days, default=30, help="of the past (default: 30, as long as logs are kept)")
+    cost = command("cost", _cost, "show what every project costs, by list prices", _COST)
+    cost.add_argument("--days", type=_days, default=30, help="days up to now (default: 30, as long as logs are kept)")
     cost.add_argument("--json", action="store_true")
     return parser
 
@@ -127,20 +129,22 @@ def _scopes(text: str) -> list[Scope]:
     try:
         return [Scope(each) for each in text.split(",")]
     except ValueError:
-        raise argparse.ArgumentTypeError(f"must be of {', '.join(Scope)}, joined by commas") from None
+        raise argparse.ArgumentTypeError(f"must be one or more of {', '.join(Scope)}, joined by commas") from None
 
 
 def _target(arguments: argparse.Namespace) -> Target:
     if not arguments.local:
         return Target.stack(arguments.stack or default_stack(), arguments.region, arguments.profile)
     if arguments.stack or arguments.region or arguments.profile:
-        arguments.wrong("--local goes with none of --stack, --region and --profile")
-    return Target.local()
+        arguments.wrong("--local cannot be combined with --stack, --region or --profile")
+    from admin.local_service import local_target  # here, because it loads the local service, which AWS does not need
+
+    return local_target()
 
 
 def _create(target: Target, arguments: argparse.Namespace) -> None:
     if arguments.kind is Kind.USER and not arguments.name:
-        arguments.wrong("a user needs a --name, which it logs in by")
+        arguments.wrong("a user needs a --name to log in with")
     now = int(time.time())
     wanted = Credential(
         id="",
@@ -170,7 +174,7 @@ def _rotate(target: Target, arguments: argparse.Namespace) -> None:
 
 def _disable(target: Target, arguments: argparse.Namespace) -> None:
     _credentials(target).disable(arguments.id)
-    print(f"{arguments.id} is disabled; it stops within a minute")
+    print(f"{arguments.id} is disabled; it stops working within a minute")
 
 
 def _enable(target: Target, arguments: argparse.Namespace) -> None:
@@ -180,13 +184,13 @@ def _enable(target: Target, arguments: argparse.Namespace) -> None:
 
 def _delete(target: Target, arguments: argparse.Namespace) -> None:
     _credentials(target).delete(arguments.id)
-    print(f"{arguments.id} is deleted; it stops within a minute")
+    print(f"{arguments.id} is deleted; it stops working within a minute")
 
 
-def _rotate_token_key(target: Target, _: argparse.Namespace) -> None:
+def rotate_token_key(target: Target, _: argparse.Namespace) -> None:
     manager = target.session.client("secretsmanager", config=CONFIG)
     version = manager.put_secret_value(SecretId=target.token_keys, SecretString=secrets.token_urlsafe(48))["VersionId"]
-    print(f"New tokens are signed with key {version} within five minutes; those of the key before stay good")
+    print(f"New tokens are signed with key {version} within five minutes; those of the previous key stay valid")
 
 
 def _cost(target: Target, arguments: argparse.Namespace) -> None:
@@ -194,11 +198,11 @@ def _cost(target: Target, arguments: argparse.Namespace) -> None:
     if arguments.json:
         _print_json({"days": arguments.days, "projects": [each.document() for each in costs]})
         return
-    print(f"Dollars of the last {arguments.days} days by list prices, and a month of what is stored now\n")
+    print(f"Dollars for the last {arguments.days} days by list prices, and for a month of what is stored now\n")
     heads = ["PROJECT", "REQUESTS", *map(str.upper, PARTS), "TOTAL", "STORED MB", "A MONTH"]
     _print_table([heads, *map(_cost_row, costs)], right_from=1)
     print(
-        "\nNot in it: cold starts, builds by the queue, DynamoDB's storage, backups of tables, the secret and the key"
+        "\nNot included: cold starts, renders by the queue, DynamoDB's storage, backups of tables, the secret, the key"
     )
 
 
@@ -221,22 +225,24 @@ def _credentials(target: Target) -> Credentials:
 def _project(text: str) -> str:
     # /v1/log/… are the paths of CodeArts Build.
     if not is_segment(text) or text in {NO_CALLER, "log"}:
-        raise argparse.ArgumentTypeError(f"{text!r} is not 1 to 128 of A-Z a-z 0-9 . _ -, or it is . or .. or - or log")
+        raise argparse.ArgumentTypeError(f"{text!r} is not 1 to 128 of A-Z a-z 0-9 . _ -, or it is one of . .. - log")
     return text
 
 
 def _name(text: str) -> str:
     if not 0 < len(text) <= _NAME_MAX or not text.isprintable() or text != text.strip():
-        raise argparse.ArgumentTypeError(f"{text!r} is not 1 to {_NAME_MAX} printable characters without outer blanks")
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not 1 to {_NAME_MAX} printable characters without blanks at its ends"
+        )
     return text
 
 
 def _lifetime(text: str) -> int | None:
-    """Seconds, None for ever."""
+    """Seconds, or None for ever."""
     if text == "never":
         return None
     if not (found := re.fullmatch(r"([1-9][0-9]{0,4})([hd])", text, re.ASCII)):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of days or hours such as 90d and 24h, nor never")
+        raise argparse.ArgumentTypeError(f"{text!r} is neither a number of days or hours such as 90d and 24h nor never")
     return int(found[1]) * _SECONDS[found[2]]
 
 
@@ -259,7 +265,7 @@ def _print_json(document: Any) -> None:
 
 
 def _print_table(rows: Sequence[Sequence[str]], right_from: int | None = None) -> None:
-    """Columns that stand to the left, or to the right from one of them on."""
+    """Print a table. Columns are aligned to the left, those from `right_from` on to the right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     right = len(widths) if right_from is None else right_from
     for row in rows:

@@ -1,4 +1,4 @@
-"""What projects cost, by what their requests used and by what is kept of them."""
+"""What projects cost, calculated from what their requests used and from what is stored for them."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -7,13 +7,13 @@ from typing import Any, Final
 
 from admin import prices
 
-METRICS: Final = 4  # that a request's line carries, for every function and project
+METRICS: Final = 4  # in a request's line, for every function and project
 PARTS: Final = ("api", "lambda", "dynamodb", "s3", "keys", "queues", "transfer", "logs", "metrics")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
-    """Sums over the lines of requests that one project sent to one function of one size."""
+    """What one project used of one function with one memory size: sums over the lines of its requests."""
 
     project: str
     function: str
@@ -26,13 +26,13 @@ class Usage:
     calls: Mapping[str, int] = field(default_factory=dict)  # by operation
     bytes_out: int = 0
     bytes_linked: int = 0
-    bytes_logged: int = 0  # of the lines themselves
-    hours: int = 1  # in which there was a request
+    bytes_logged: int = 0  # size of the lines themselves
+    hours: int = 1  # with at least one request
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
-    """Of a project: dollars by part for its requests, and by month for what is kept."""
+    """What a project costs: dollars for its requests, by part, and what it stores."""
 
     project: str
     requests: int
@@ -41,12 +41,12 @@ class Cost:
 
     @property
     def total(self) -> float:
-        """Of the requests."""
+        """Dollars for the requests."""
         return sum(self.parts.values())
 
     @property
     def storage(self) -> float:
-        """A month of what is stored now."""
+        """Dollars for a month of what is stored now."""
         return self.stored / prices.GB * prices.S3_GB_MONTH
 
     def document(self) -> dict[str, Any]:
@@ -61,12 +61,12 @@ class Cost:
 
 
 def steps(bytes_in: float, bytes_out: float) -> int:
-    """What the gateway counts a request as."""
+    """The number of requests that API Gateway charges for one request of this size, in bytes."""
     return max(1, -(-int(max(bytes_in, bytes_out)) // prices.API_STEP))
 
 
 def costs_of(used: Iterable[Usage], stored: Mapping[str, int], *, project_metrics: bool) -> list[Cost]:
-    """The costs of every project that used or keeps something, the dearest first; stored is in bytes."""
+    """The costs of every project that used or stores something, the highest first. `stored` is in bytes."""
     requests: dict[str, int] = defaultdict(int)
     parts: dict[str, dict[str, float]] = defaultdict(lambda: dict.fromkeys(PARTS, 0.0))
     for each in used:

@@ -1,7 +1,8 @@
-"""Credentials as an administrator handles them: made, rotated, disabled and enabled again, deleted.
+"""The administration of credentials: create, rotate, disable, enable, delete.
 
-Credentials of one kind, project and name stand for one client: one is what it uses, the other what it changes to, and
-more than two that work at once are refused. A user's name is its own over the whole stack.
+Credentials of one kind, project and name belong to one client. During a rotation there are two: the one in use and the
+one that the client changes to. More than two that work at the same time are refused. A user's name is unique in the
+whole stack, because a user logs in without a project.
 """
 
 import secrets
@@ -39,7 +40,7 @@ class Placed:
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """A new credential, whose secret is known here and nowhere else."""
+    """A new credential with its secrets, which are not stored anywhere in readable form."""
 
     place: str
     credential: Credential
@@ -50,6 +51,8 @@ class Made:
 
 
 class Credentials:
+    """The credentials of a service."""
+
     def __init__(self, store: CredentialStore, kms_key: str) -> None:
         self._store = store
         self._kms_key = kms_key
@@ -58,14 +61,17 @@ class Credentials:
         return sorted((each for _, each in self._store.all()), key=lambda it: (it.project, it.kind, it.name, it.id))
 
     def create(self, wanted: Credential) -> Made:
-        """Make a credential like this one, which has no id yet; without a name it is called by its id."""
+        """Make a credential like `wanted`, which has no id yet. Without a name, the id is its name.
+
+        Raises Refused if the client has a credential already.
+        """
         made = self._make(wanted)
 
         def add(group: "_Group") -> bool:
             if group.members:
-                there = group.members[0].credential
+                other = group.members[0].credential
                 raise Refused(
-                    f"{there.id} is the {there.kind} {there.name!r} of project {there.project}; "
+                    f"{other.id} is the {other.kind} {other.name!r} of project {other.project}; "
                     "rotate it, or choose another name"
                 )
             return self._store.add(made.place, made.credential, None, group.guard)
@@ -74,7 +80,10 @@ class Credentials:
         return made
 
     def rotate(self, id: str) -> Made:
-        """A new secret for the client of a credential; both work until one is disabled or deleted."""
+        """Make a second credential for the client of one. Both work until one is disabled or deleted.
+
+        Raises Refused if there is no credential with the id, or if two of its client work already.
+        """
         rotated = self._find(id)
         made = self._make(_renewed(rotated.credential))
 
@@ -87,11 +96,13 @@ class Credentials:
         return made
 
     def disable(self, id: str) -> None:
+        """Raises Refused if there is no credential with the id."""
         found = self._find(id)
         if not self._store.disable(found.place, id):
             raise _unknown(id)
 
     def enable(self, id: str) -> None:
+        """Raises Refused if there is no credential with the id, or if two others of its client work already."""
         found = self._find(id)
         if not found.credential.disabled:
             return
@@ -103,6 +114,7 @@ class Credentials:
         self._under_guard(found.credential, enable)
 
     def delete(self, id: str) -> None:
+        """Raises Refused if there is no credential with the id."""
         found = self._find(id)
         if not self._store.delete(found.place, id):
             raise _unknown(id)
@@ -116,14 +128,17 @@ class Credentials:
         return found[0]
 
     def _under_guard(self, credential: Credential, change: Callable[["_Group"], bool]) -> None:
-        """Make a change of a credential's group that holds for what is there when it is made."""
+        """Make a change that depends on all credentials of a client; retry it if others change them meanwhile.
+
+        `change` returns whether it was made. Raises Refused if every try fails.
+        """
         name = _group_of(credential)
         for _ in attempts():
             guard = name, self._store.guard(name)
             members = [Placed(place, each) for place, each in self._store.all() if _group_of(each) == name]
             if change(_Group(guard, members)):
                 return
-        raise Refused(f"others change {credential.name!r} at the same time; try again")
+        raise Refused(f"others are changing {credential.name!r} at the same time; try again")
 
     def _make(self, like: Credential) -> Made:
         kept: bytes | None = None
@@ -146,32 +161,33 @@ class Credentials:
 
 @dataclass(frozen=True, slots=True)
 class _Group:
-    """What is there of one kind, project and name."""
+    """All credentials of one client: of one kind, project and name."""
 
     guard: tuple[str, int]
     members: Sequence[Placed]
 
     def need_room(self) -> None:
-        """Raise Refused where as many work as may."""
+        """Raise Refused if ACTIVE_MAX of them work already."""
         active = [each.credential for each in self.members if is_active(each.credential)]
         if len(active) >= ACTIVE_MAX:
             ids = " and ".join(each.id for each in active)
             raise Refused(f"{ids} both work already; disable or delete one of them first")
 
     def slot(self, rotated: Placed) -> tuple[str, Credential | None]:
-        """The place of a user's next password, and what does not work there any more."""
+        """The place for a user's next password, and the credential there that no longer works, if any."""
         taken = {each.place: each.credential for each in self.members}
         free = [
             place
             for place in (user_place(user_id(rotated.credential.name), slot) for slot in USER_SLOTS)
             if place not in taken or not is_active(taken[place])
         ]
-        # An empty one if there is; of two that do not work, not the one that is rotated.
+        # Prefer an empty place. Of two that no longer work, do not replace the one that is rotated.
         place = min(free, key=lambda place: (place in taken, place == rotated.place))
         return place, taken.get(place)
 
 
 def state(credential: Credential) -> str:
+    """`active`, `disabled` or `expired`."""
     try:
         credential.check(time.time())
     except TokenInvalid:
@@ -186,7 +202,7 @@ def is_active(credential: Credential) -> bool:
 
 
 def document(credential: Credential) -> dict[str, Any]:
-    """What may be shown of a credential: no secret, hash or ciphertext, and no place, which holds a hash."""
+    """What may be shown of a credential: no secret, hash or ciphertext, and no place, which contains a hash."""
     return {
         "id": credential.id,
         "kind": credential.kind.value,
@@ -200,7 +216,7 @@ def document(credential: Credential) -> dict[str, Any]:
 
 
 def _renewed(credential: Credential) -> Credential:
-    """As if made now, to last as long as the one before was to."""
+    """The same credential as if made now, with the same lifetime."""
     now, expires_at = int(time.time()), credential.expires_at
     if expires_at is not None and credential.created_at:
         expires_at = now + expires_at - credential.created_at
@@ -208,7 +224,7 @@ def _renewed(credential: Credential) -> Credential:
 
 
 def _group_of(credential: Credential) -> str:
-    """A user logs in by its name alone."""
+    """The name of the client's group. A user logs in with the name alone, so its project is not in it."""
     scope = "" if credential.kind is Kind.USER else f"{credential.project}/"
     return f"{credential.kind}/{scope}{credential.name}"
 

@@ -1,6 +1,6 @@
 """List prices of AWS in us-east-1, on demand, in dollars, without free tiers and discounts for volume.
 
-Of the pages that are named beside them, as known on 2026-11-22; look there before you rely on one. Functions run on
+They are from the pages named in the comments, as of 2026-11-22; check there before you rely on one. Functions run on
 arm64.
 """
 
@@ -20,7 +20,7 @@ LAMBDA_GB_SECOND: Final = 0.0000133334
 # aws.amazon.com/dynamodb/pricing/on-demand: table class Standard
 WRITE_UNIT: Final = 0.625 / 1e6
 READ_UNIT: Final = 0.125 / 1e6
-# aws.amazon.com/s3/pricing: S3 Standard, the first 50 TB a month; lists cost what puts do, deletes nothing
+# aws.amazon.com/s3/pricing: S3 Standard, the first 50 TB a month; a list costs as much as a put, a delete nothing
 S3_PUT: Final = 5 / 1e6
 S3_GET: Final = 0.4 / 1e6
 S3_GB_MONTH: Final = 0.023
@@ -31,12 +31,12 @@ SECRETS_CALL: Final = 0.05 / 1e4
 SQS_CALL: Final = 0.40 / 1e6
 # aws.amazon.com/ec2/pricing/on-demand, "Data transfer": to the internet, the first 10 TB a month
 GB_OUT: Final = 0.09
-# aws.amazon.com/cloudwatch/pricing: logs taken in; a metric, of which every hour counts in which it is sent
+# aws.amazon.com/cloudwatch/pricing: ingested logs; a metric, charged for every hour in which it is sent
 LOG_GB: Final = 0.50
 METRIC_HOUR: Final = 0.30 / MONTH_HOURS
 
-# The operations that a function may call, by the part of the report that they belong to. Not here: DynamoDB, which
-# charges for units, and STS, which is free.
+# The prices of the operations that a function may call, by the part of the report that they belong to. DynamoDB is not
+# here, because it charges for units, and STS is not, because it is free.
 CALLS: Final[Mapping[str, Mapping[str, float]]] = {
     "s3": {
         "AbortMultipartUpload": 0.0,

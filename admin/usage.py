@@ -1,20 +1,18 @@
-"""What requests used, read from the line that each of them leaves; and what is stored.
+"""What requests used, according to the line that each of them leaves in the functions' logs, and what is stored.
 
-On AWS the lines are in a log group, and one CloudWatch Logs Insights query adds them up. Locally they are in a file.
+On AWS the lines are in a log group, and one query of CloudWatch Logs Insights adds them up. Locally they are in files.
 """
 
 import json
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from admin import Refused
 from admin.cost import Usage, steps
 from admin.prices import API_STEP, CALLS
-from admin.target import CONFIG, Target, data_directory
-from local.function_log import files
+from admin.target import CONFIG, Target
 from logkeep.aws.clients import s3_config
 
 if TYPE_CHECKING:
@@ -22,8 +20,8 @@ if TYPE_CHECKING:
 
 type _Key = tuple[str, str, int]  # project, function, its memory in MiB
 
-KEPT_UNDER: Final = ("logs/", "renders/", "backups/")  # what follows is the project
-ROWS_MAX: Final = 10_000  # that Insights gives
+KEPT_UNDER: Final = ("logs/", "renders/", "backups/")  # prefixes of keys; the project follows
+ROWS_MAX: Final = 10_000  # that a query of Insights returns
 _WAIT_MAX: Final = 300.0  # seconds
 _POLL: Final = 1.0
 _HOUR: Final = 3600 * 1000
@@ -31,8 +29,9 @@ _OPERATIONS: Final = sorted(
     operation for operations in CALLS.values() for operation, price in operations.items() if price
 )
 
-# A list is a field for each of its elements, and what a field is made of is parted by dots: docs.aws.amazon.com,
-# "Supported logs and discovered fields". The call of a function that never made it has no field: its sum is empty.
+# In Insights each element of a list is a field of its own, and the parts of a nested field's name are joined by dots
+# (docs.aws.amazon.com, "Supported logs and discovered fields"). A call that a function never made has no field, and its
+# sum is empty.
 QUERY: Final = f"""\
 fields ceil(greatest(`BytesIn.0`, `BytesOut.0`, 1) / {API_STEP}) as steps, strlen(@message) as size,
   datefloor(@timestamp, 1h) as hour
@@ -46,16 +45,18 @@ fields ceil(greatest(`BytesIn.0`, `BytesOut.0`, 1) / {API_STEP}) as steps, strle
 
 
 def used(target: Target, days: int) -> list[Usage]:
-    """What the requests of the last days used."""
+    """What the requests of the last `days` used. Raises Refused if the query on AWS fails."""
     until = time.time()
     since = until - days * 86400
     if target.function_logs:
         return from_insights(target.session.client("logs", config=CONFIG), target.function_logs, since, until)
-    return from_lines(_lines_of(files(data_directory())), since)
+    from admin.local_service import printed_lines  # here, because it loads the local service, which AWS does not need
+
+    return from_lines(printed_lines(), since)
 
 
 def stored(target: Target) -> dict[str, int]:
-    """Bytes of objects by project."""
+    """The bytes of all objects in the bucket, by project."""
     sizes: Counter[str] = Counter()
     pages = target.session.client("s3", config=s3_config()).get_paginator("list_objects_v2")
     for prefix in KEPT_UNDER:
@@ -66,7 +67,10 @@ def stored(target: Target) -> dict[str, int]:
 
 
 def from_insights(logs: "CloudWatchLogsClient", group: str, since: float, until: float) -> list[Usage]:
-    """Add up the lines of a log group; raise Refused where that fails, takes too long, or has too many rows."""
+    """Add up the lines of a log group between two times, in epoch seconds.
+
+    Raises Refused if the query fails, takes too long, or has too many rows.
+    """
     query = logs.start_query(
         logGroupName=group, startTime=int(since), endTime=int(until), queryString=QUERY, limit=ROWS_MAX
     )["queryId"]
@@ -79,41 +83,41 @@ def from_insights(logs: "CloudWatchLogsClient", group: str, since: float, until:
     if found["status"] != "Complete":
         raise Refused(f"the query ended as {found['status']}; ask for fewer --days")
     if len(found["results"]) >= ROWS_MAX:
-        raise Refused(f"there are {ROWS_MAX} or more pairs of project and function, more than a query gives")
+        raise Refused(f"there are {ROWS_MAX} or more pairs of project and function, more than a query returns")
     return [_row({each["field"]: each["value"] for each in row}) for row in found["results"]]
 
 
 def from_lines(lines: Iterable[bytes], since: float) -> list[Usage]:
-    """Add up lines; those that are not of requests, or older than since (epoch seconds), count nothing."""
+    """Add up the lines of requests since a time, in epoch seconds. All other lines are ignored."""
     sums: dict[_Key, defaultdict[str, float]] = defaultdict(lambda: defaultdict(float))
     hours: dict[_Key, set[int]] = defaultdict(set)
     for line in lines:
         try:
-            told = json.loads(line)
-            if told["message"] != "request" or told["_aws"]["Timestamp"] < since * 1000:
+            entry = json.loads(line)
+            if entry["message"] != "request" or entry["_aws"]["Timestamp"] < since * 1000:
                 continue
-            key = told["project"], told["function"], int(told["function_memory_size"])
-            values = _values_of(told, len(line.rstrip(b"\n")))
+            key = entry["project"], entry["function"], int(entry["function_memory_size"])
+            values = _values_of(entry, len(line.rstrip(b"\n")))
         except (ValueError, KeyError, TypeError):
             continue
         for name, value in values.items():
             sums[key][name] += value
-        hours[key].add(told["_aws"]["Timestamp"] // _HOUR)
+        hours[key].add(entry["_aws"]["Timestamp"] // _HOUR)
     return [_usage(key, {**values, "hours": len(hours[key])}) for key, values in sums.items()]
 
 
-def _values_of(told: Mapping[str, Any], size: int) -> dict[str, float]:
-    """What the query adds up, of one line."""
-    bytes_out = told["BytesOut"][0]
+def _values_of(entry: Mapping[str, Any], size: int) -> dict[str, float]:
+    """The values of one line that the query on AWS would add up; `size` is the line's, in bytes."""
+    bytes_out = entry["BytesOut"][0]
     return {
-        **told["used"]["calls"],
-        "requests": told["Requests"][0],
-        "api_steps": steps(told["BytesIn"][0], bytes_out),
-        "milliseconds": told["duration_ms"],
-        "read_units": told["used"]["read_units"],
-        "write_units": told["used"]["write_units"],
+        **entry["used"]["calls"],
+        "requests": entry["Requests"][0],
+        "api_steps": steps(entry["BytesIn"][0], bytes_out),
+        "milliseconds": entry["duration_ms"],
+        "read_units": entry["used"]["read_units"],
+        "write_units": entry["used"]["write_units"],
         "bytes_out": bytes_out,
-        "linked": told["bytes_linked"],
+        "linked": entry["bytes_linked"],
         "bytes_logged": size,
     }
 
@@ -141,10 +145,3 @@ def _usage(key: _Key, sums: Mapping[str, float]) -> Usage:
         bytes_logged=round(sums["bytes_logged"]),
         hours=round(sums["hours"]),
     )
-
-
-def _lines_of(paths: Iterable[Path]) -> Iterator[bytes]:
-    for path in paths:
-        if path.exists():
-            with path.open("rb") as lines:
-                yield from lines

@@ -1,4 +1,4 @@
-"""Everything, in one run of a few minutes, on loopback and in a temporary directory."""
+"""Runs all benchmarks in a few minutes, on loopback and in a temporary directory."""
 
 import os
 import platform
@@ -23,11 +23,11 @@ from local.template import Template
 def main() -> None:
     started = time.monotonic()
     print(f"Python {platform.python_version()}, {platform.machine()}, {os.cpu_count()} CPUs")
-    print("Ratios and counts are what to look at; seconds are this machine's.")
+    print("Compare ratios and counts. Seconds depend on the machine.")
     splicing()
     packing()
     print(f"\n{prices.ASSUMED}")
-    leave_account()  # which this has nothing to do with
+    leave_account()
     with tempfile.TemporaryDirectory(prefix="logkeep-bench-") as directory, Emulator(Path(directory)) as emulator:
         template = Template.load()
         os.environ |= emulator.create(template)

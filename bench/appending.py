@@ -1,9 +1,9 @@
-"""Appending to a log and reading it back, or keeping one DynamoDB item per line."""
+"""Appending to a log and reading it back, compared with one DynamoDB item per line."""
 
 import itertools
 from typing import Any, Final
 
-from bench import prices
+from bench import PROJECT, prices
 from bench.measure import show, times
 from bench.meter import Meter
 from bench.texts import lines_of, log_text
@@ -11,7 +11,6 @@ from logkeep.aws.dynamo import encode
 from logkeep.logid import LogId
 from logkeep.logs.store import log_store
 
-PROJECT: Final = "0f5f3d6c1b6a4d5a8f4e1a2b3c4d5e6f"
 LINES: Final = (5, 50, 500, 5000, 30_000)
 APPENDS: Final = 6
 
@@ -61,20 +60,20 @@ def appending(dynamodb: Any) -> None:
             )
         )
     show(
-        "One append: DynamoDB write units and list price, S3 included",
-        ("", "write units", "$ per million", "$ per GB", "item per line: units", "$ per GB", "price of item per line"),
+        "One append: DynamoDB write units, and list price with S3",
+        ("", "write units", "$ per million", "$ per GB", "item per line: units", "$ per GB", "its price"),
         appended,
     )
     show("One append: requests", ("", "Logkeep", "item per line"), requests)
     show(
-        "Reading a log in whole, before compaction",
+        "Reading a whole log, before compaction",
         ("", "requests", "read units", "$ per GB", "item per line: requests", "read units", "$ per GB"),
         read,
     )
 
 
 def _item_sizes(log_id: LogId, bodies: list[bytes]) -> list[int]:
-    """Bytes of the items, one for each line."""
+    """The size in bytes of an item for each line."""
     key = {"pk": f"{PROJECT}/{log_id}"}
     return [
         prices.item_size(encode({**key, "sk": f"{number:012d}", "text": line}))

@@ -1,4 +1,7 @@
-"""A cluster's backup, or downloading its logs and zipping them: each case is a process, `-m bench.backing_up CASE`."""
+"""Backing up a cluster, compared with downloading and zipping its logs; and restoring it.
+
+Each case runs in a process of its own, `python -m bench.backing_up CASE`.
+"""
 
 import json
 import subprocess
@@ -13,7 +16,7 @@ from typing import Any, Final
 
 import boto3
 
-from bench import prices
+from bench import PROJECT, prices
 from bench.measure import show, times
 from bench.memory import peak
 from bench.meter import Meter
@@ -31,9 +34,8 @@ from logkeep.restores.plan import RestoreRequest
 from logkeep.restores.store import restores
 from logkeep.settings import settings
 
-PROJECT: Final = "0f5f3d6c1b6a4d5a8f4e1a2b3c4d5e6f"
 SMALL_LOGS: Final = 10_000
-FEW_LOGS: Final = 1_000  # small ones, to be restored
+FEW_LOGS: Final = 1_000  # small logs of the cluster that is restored
 SMALL_SIZE: Final = 3_000
 LARGE_LOGS: Final = 4
 LARGE_SIZE: Final = 500_000_000
@@ -43,6 +45,10 @@ SMALL: Final = "small"
 FEW: Final = "few"
 LARGE: Final = "large"
 _FOREVER: Final = 1e6  # seconds
+_LARGE_NAME: Final = f"{LARGE_LOGS} logs of {LARGE_SIZE // 10**6} MB"
+_WRITES: Final = ("PutObject", "UploadPart", "UploadPartCopy")
+
+type Made = tuple[int, int, int]  # bytes of the file that a case makes, of its text, and of disk used
 
 
 def backing_up() -> None:
@@ -52,30 +58,30 @@ def backing_up() -> None:
     _append_small(store, FEW, FEW_LOGS)
     _append_large(store)
     prepared = time.monotonic() - started
-    base = _told("nothing")["peak"]
+    base = _measured("nothing")["peak"]
     rows: list[tuple[object, ...]] = []
     costs: list[tuple[object, ...]] = []
 
-    def tell(name: str, case: str) -> float:
-        """Run a case; bytes of text a second."""
-        told = _told(case)
-        speed: float = told["text"] / told["seconds"]
-        memory, disk = (told["peak"] - base) / 1e6, told["disk"] / 1e6
-        cpu = told["cpu"] / (told["text"] / prices.GB)
-        rows.append((name, told["text"] / 1e6, told["size"] / 1e6, speed / 1e6, cpu, memory, disk))
-        costs.append(_cost(name, told))
+    def run(name: str, case: str) -> float:
+        """Run a case and add its rows. Returns its speed in bytes of text per second."""
+        measured = _measured(case)
+        speed: float = measured["text"] / measured["seconds"]
+        memory, disk = (measured["peak"] - base) / 1e6, measured["disk"] / 1e6
+        cpu = measured["cpu"] / (measured["text"] / prices.GB)
+        rows.append((name, measured["text"] / 1e6, measured["size"] / 1e6, speed / 1e6, cpu, memory, disk))
+        costs.append(_cost(name, measured))
         return speed
 
     for name, cluster in ((_small(SMALL_LOGS), SMALL), (_LARGE_NAME, LARGE)):
-        ratio = tell(f"{name}: backup", f"backup {cluster}") / tell(f"{name}: download and zip", f"zip {cluster}")
-        rows.append((f"{name}: backup's speed of that", "", "", times(ratio), "", "", ""))
-    _told(f"backup {FEW}")
+        ratio = run(f"{name}: backup", f"backup {cluster}") / run(f"{name}: download and zip", f"zip {cluster}")
+        rows.append((f"{name}: speed of the backup by comparison", "", "", times(ratio), "", "", ""))
+    _measured(f"backup {FEW}")
     for name, cluster in ((_small(FEW_LOGS), FEW), (_LARGE_NAME, LARGE)):
-        tell(f"{name}: restore", f"restore {cluster}")
+        run(f"{name}: restore", f"restore {cluster}")
     show(
-        f"Backing a cluster up, verified; downloading every log and zipping it by zipfile -6, not verified; restoring "
-        f"(it took {prepared:.0f} s to append them)",
-        ("", "MB of text", "MB of the archive", "MB/s of text", "CPU s per GB", "MB of memory", "MB of disk"),
+        f"Backing up a cluster, with verification; downloading every log and zipping it with zipfile -6, without; "
+        f"restoring (appending the logs took {prepared:.0f} s)",
+        ("", "MB of text", "MB of archive", "MB/s of text", "CPU s per GB", "MB of memory", "MB of disk"),
         rows,
     )
     show(
@@ -84,8 +90,8 @@ def backing_up() -> None:
         costs,
     )
     print(
-        "  Of the large logs one is downloaded and zipped. The emulator tells no checksum of an archive in parts,\n"
-        "  which is therefore read back; S3 tells it: the requests for that are left out here, the time is not."
+        "  Only one of the large logs is downloaded and zipped. S3 reports the checksum of an archive in parts. The\n"
+        "  emulator does not, so the archive is read back here: these requests are not counted, but the time is."
     )
 
 
@@ -93,24 +99,18 @@ def _small(logs: int) -> str:
     return f"{logs:,} logs of {SMALL_SIZE / 1000:g} kB"
 
 
-_LARGE_NAME: Final = f"{LARGE_LOGS} logs of {LARGE_SIZE // 10**6} MB"
-
-
-def _cost(name: str, told: dict[str, Any]) -> tuple[object, ...]:
-    requests: Counter[str] = Counter(told["requests"])
+def _cost(name: str, measured: dict[str, Any]) -> tuple[object, ...]:
+    requests: Counter[str] = Counter(measured["requests"])
     read, written = requests["GetObject"], sum(requests[each] for each in _WRITES)
     return (
         name,
         read,
         written,
         sum(requests[each] for each in prices.S3_CALLS) - read - written,
-        told["read_units"],
-        told["write_units"],
-        100 * told["dollars"] / (told["text"] / prices.GB),
+        measured["read_units"],
+        measured["write_units"],
+        100 * measured["dollars"] / (measured["text"] / prices.GB),
     )
-
-
-_WRITES: Final = ("PutObject", "UploadPart", "UploadPartCopy")
 
 
 def _append_small(store: LogStore, cluster: str, logs: int) -> None:
@@ -138,15 +138,14 @@ def _append(store: LogStore, log_id: LogId, piece: bytes, offset: int) -> int:
     return store.append(log_id, lambda: iter((piece,)), offset)[0].end
 
 
-def _told(case: str) -> dict[str, Any]:
+def _measured(case: str) -> dict[str, Any]:
+    """Run a case in a process of its own."""
     done = subprocess.run([sys.executable, "-m", "bench.backing_up", *case.split()], check=True, stdout=subprocess.PIPE)  # noqa: S603 - ourselves
-    told: dict[str, Any] = json.loads(done.stdout)
-    return told
+    measured: dict[str, Any] = json.loads(done.stdout)
+    return measured
 
 
-# In a process of its own: what a case makes, its size in bytes, and how much text and disk that took.
-
-type Made = tuple[int, int, int]
+# The cases, each in a process of its own
 
 
 def _nothing() -> Made:
@@ -228,8 +227,8 @@ def _main(case: str, *arguments: str) -> None:
     meter.requests["GetObject"] -= read_back[0]
     sums = {"requests": meter.requests, "dollars": meter.dollars}
     units = {"read_units": meter.read_units, "write_units": meter.write_units}
-    told = {"size": size, "text": text, "disk": disk, "seconds": seconds, "cpu": cpu, "peak": peak()}
-    print(json.dumps(told | sums | units))
+    measured = {"size": size, "text": text, "disk": disk, "seconds": seconds, "cpu": cpu, "peak": peak()}
+    print(json.dumps(measured | sums | units))
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
-"""Service events in segments and cards, or one DynamoDB item per event."""
+"""Events of a service in segments and cards, compared with one DynamoDB item per event."""
 
 import random
 import uuid
 from collections.abc import Sequence
 from typing import Any, Final
 
-from bench import prices
+from bench import PROJECT, prices
 from bench.measure import show, times
 from bench.meter import Meter
 from logkeep.apis.modelarts.events import EventQuery, page_of
@@ -14,14 +14,13 @@ from logkeep.clock import MINUTE
 from logkeep.events.segments import Event, EventBatch, EventType
 from logkeep.events.store import event_store
 
-PROJECT: Final = "0f5f3d6c1b6a4d5a8f4e1a2b3c4d5e6f"
 SERVICE: Final = "35de3ca9-1bca-4ae7-9cb0-914f30fa7d3e"
 NOON: Final = 1_795_348_800_000
 BATCH: Final = 50
 BATCHES: Final = 30
 TOTAL: Final = 100_000
 PAGE: Final = 1000
-_COUNTERS: Final = 2  # the items of an hour and a day; each of them counts both types
+_COUNTERS: Final = 2  # items that count events, of the hour and of the day; each counts both types
 _INFO: Final = (
     "[model 0.0.1] [image] image pulled in {} s",
     "[model 0.0.1] [pod] container {} started",
@@ -46,14 +45,14 @@ def _writing(dynamodb: Any, chance: random.Random) -> None:
     exact = prices.TRANSACTIONAL * (plain + _COUNTERS)
     ours = meter.write_units / BATCHES
     show(
-        f"{BATCH} events of a minute in one request, both types (means of {BATCHES})",
-        ("", "requests", "write units", "$ per million events", "of Logkeep"),
+        f"One request with {BATCH} events of a minute, of both types (means of {BATCHES})",
+        ("", "requests", "write units", "$ per million events", "compared with Logkeep"),
         [
             (name, requests, units, units * prices.WRITE_UNIT / BATCH * 1e6, times(units / ours))
             for name, requests, units in (
                 ("segments and cards", meter.per(BATCHES), ours),
-                ("item per event, counted in its transaction", "1 TransactWriteItems", exact),
-                ("item per event, not counted", f"{-(-BATCH // prices.BATCH_WRITE)} BatchWriteItem", plain),
+                ("an item per event, counted in the same transaction", "1 TransactWriteItems", exact),
+                ("an item per event, not counted", f"{-(-BATCH // prices.BATCH_WRITE)} BatchWriteItem", plain),
             )
         ],
     )
@@ -76,17 +75,17 @@ def _paging(dynamodb: Any, chance: random.Random) -> None:
         skipped = sum(sizes[: (page + 1) * PAGE])
         units = prices.read_units([skipped])
         rows += [
-            (f"page {page}, cards: with the exact total", meter.per(1), meter.read_units, ""),
+            (f"page {page}, from cards, with the exact total", meter.per(1), meter.read_units, ""),
             (
-                f"page {page}, Query with Limit, skipping: without a total",
+                f"page {page}, skipped to by Query, without a total",
                 f"{-(-skipped // prices.QUERY_PAGE)} Query",
                 units,
                 times(units / meter.read_units),
             ),
         ]
     show(
-        f"A page of {PAGE} of a service's {TOTAL:,} events",
-        ("", "requests", "read units", "of Logkeep"),
+        f"A page of {PAGE} events of a service with {TOTAL:,}",
+        ("", "requests", "read units", "compared with Logkeep"),
         rows,
     )
 
@@ -103,7 +102,7 @@ def _events(chance: random.Random, number: int, start: int, spread: int) -> list
 
 
 def _item_sizes(events: Sequence[Event]) -> list[int]:
-    """Bytes of the items, one for each event, in order of time."""
+    """The size in bytes of an item for each event, in order of time."""
     name = str(uuid.UUID(int=0))
     return [
         prices.item_size(

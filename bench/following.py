@@ -1,4 +1,4 @@
-"""Following a log that grows over HTTP, and what it costs, or reading the whole object again and again."""
+"""Following a log that grows, compared with reading the whole object again and again: latency and cost."""
 
 import json
 import os
@@ -16,7 +16,7 @@ from typing import Any, Final
 import httpx
 
 from admin.prices import LAMBDA_GB_SECOND
-from bench import prices
+from bench import PROJECT, prices
 from bench.measure import show, times
 from bench.meter import Meter
 from bench.texts import lines_of, log_text
@@ -30,13 +30,12 @@ from logkeep.logs.store import LogStore, log_store
 from logkeep.reading.follow import Follower
 from logkeep.settings import settings
 
-PROJECT: Final = "0f5f3d6c1b6a4d5a8f4e1a2b3c4d5e6f"
 FOLLOWERS: Final = 50
-APPENDS: Final = 30  # of which the latency is measured
+APPENDS: Final = 30  # whose latency is measured
 BURST_LINES: Final = 2500
 _WARM: Final = b"warm\n"
 _MEMORY_GB: Final = 0.5
-_SMALL, _LARGE = 100_000, 10_000_000  # bytes of a log that is followed
+_SMALL, _LARGE = 100_000, 10_000_000  # bytes of the followed log
 
 
 def following(emulator: Any) -> None:
@@ -49,17 +48,17 @@ def following(emulator: Any) -> None:
 
 def _latency() -> None:
     rows: list[tuple[object, ...]] = []
-    with tempfile.TemporaryDirectory(prefix="logkeep-bench-") as directory, _service(Path(directory)) as told:
-        path = f"/v1/{told['project_id']}/logs/build/bench-follow/one"
-        with _client(told["endpoint"], told) as writer:
+    with tempfile.TemporaryDirectory(prefix="logkeep-bench-") as directory, _service(Path(directory)) as demo:
+        path = f"/v1/{demo['project_id']}/logs/build/bench-follow/one"
+        with _client(demo["endpoint"], demo) as writer:
 
             def append(body: bytes) -> None:
                 writer.patch(path, content=body).raise_for_status()
 
             append(_WARM)
-            one = _Reader(_streamed(_client(told["streams"], told), f"{path}?follow=true"))
+            one = _Reader(_streamed(_client(demo["streams"], demo), f"{path}?follow=true"))
             rows.append(_row("one follower, over HTTP", *_followed([one], append, lambda: writer.put(path), 40)))
-        rows.append(_row("one that polls the whole log every second, over HTTP", _polled(told), None))
+        rows.append(_row("one reader that gets the whole log every second, over HTTP", _polled(demo), None))
     store, log_id = log_store(PROJECT), LogId.parse("build/bench-follow/fifty")
 
     def append_directly(body: bytes) -> None:
@@ -68,10 +67,10 @@ def _latency() -> None:
     append_directly(_WARM)
     fifty = [_Reader(Follower(store, store.head(log_id), 120, Clock()).texts()) for _ in range(FOLLOWERS)]
     followed = _followed(fifty, append_directly, lambda: store.seal(log_id, Totals()), 8)
-    rows.append(_row(f"{FOLLOWERS} followers, in one process over the stores", *followed))
+    rows.append(_row(f"{FOLLOWERS} followers, in one process, directly from the stores", *followed))
     show(
-        f"From the start of an append to the line at its reader, {APPENDS} appends, on this machine",
-        ("", "p50, seconds", "p95", "slowest", "lines read a second"),
+        f"Time from the start of an append until a reader has the line, {APPENDS} appends, on this machine",
+        ("", "p50, seconds", "p95", "slowest", "lines read per second"),
         rows,
     )
 
@@ -83,7 +82,7 @@ def _row(name: str, delays: list[float], rate: float | None) -> tuple[object, ..
 
 @contextmanager
 def _service(directory: Path) -> Iterator[dict[str, Any]]:
-    """make run, with room for all of a burst's requests; what it tells of itself."""
+    """Run the local service, with limits that allow all requests. Gives the content of its demo.json."""
     port = free_port()
     environment = os.environ | {
         "PORT": str(port),
@@ -109,7 +108,7 @@ def _service(directory: Path) -> Iterator[dict[str, Any]]:
 
 
 class _Reader(threading.Thread):
-    """Follows a log until it is sealed; notes when each line came."""
+    """Reads the texts of a log until it is sealed, and remembers when each line arrived."""
 
     def __init__(self, texts: Iterator[bytes]) -> None:
         super().__init__(daemon=True)
@@ -133,7 +132,7 @@ def _streamed(client: httpx.Client, path: str) -> Iterator[bytes]:
 def _followed(
     readers: Sequence[_Reader], append: Callable[[bytes], None], seal: Callable[[], object], appends: int
 ) -> tuple[list[float], float]:
-    """The delays of single lines; and how many lines the readers together get in a second of large appends."""
+    """The delays of single lines in seconds, and the lines per second that all readers get of large appends."""
     burst = list(lines_of(log_text(24 << 20), BURST_LINES))[:appends]
     for reader in readers:
         reader.start()
@@ -159,11 +158,11 @@ def _followed(
     return [reader.arrived[line] - at for reader in readers for line, at in sent.items()], lines / seconds
 
 
-def _polled(told: dict[str, Any]) -> list[float]:
-    """The delays of one who gets the log in whole, and again."""
-    url = f"/v1/{told['project_id']}/logs/build/bench-follow/polled"
+def _polled(demo: dict[str, Any]) -> list[float]:
+    """The delays in seconds of a reader that gets the whole log again and again."""
+    url = f"/v1/{demo['project_id']}/logs/build/bench-follow/polled"
     sent, arrived = dict[str, float](), dict[str, float]()
-    with _client(told["endpoint"], told) as writer, _client(told["endpoint"], told) as reader:
+    with _client(demo["endpoint"], demo) as writer, _client(demo["endpoint"], demo) as reader:
 
         def poll() -> None:
             while len(arrived) < APPENDS:
@@ -186,12 +185,12 @@ def _polled(told: dict[str, Any]) -> list[float]:
 
 
 def _gap(number: int) -> float:
-    """Seconds to the next line: not in step with a reader's looks, and too few for it to become idle."""
+    """Seconds to the next line. They do not match a reader's interval, and are too few for the log to become idle."""
     return 0.05 + 0.55 * (number * 0.618 % 1)
 
 
-def _client(endpoint: str, told: dict[str, Any]) -> httpx.Client:
-    headers = {"X-Auth-Token": told["token"], "Content-Type": "application/octet-stream"}
+def _client(endpoint: str, demo: dict[str, Any]) -> httpx.Client:
+    headers = {"X-Auth-Token": demo["token"], "Content-Type": "application/octet-stream"}
     return httpx.Client(base_url=endpoint, headers=headers, trust_env=False, follow_redirects=True, timeout=60)
 
 
@@ -199,18 +198,18 @@ def _until(holds: Callable[[], bool]) -> None:
     end = time.monotonic() + 60
     while not holds():
         if time.monotonic() > end:
-            raise RuntimeError("a line did not come")
+            raise RuntimeError("a line did not arrive")
         time.sleep(0.05)
 
 
-# What a minute costs, in time that passes at once
+# The cost of a minute, with a clock that does not wait
 
 
 def _costs(emulator: Any) -> None:
     rows = []
     for name, size, gaps in (
         ("a line every second", _SMALL, [1.0]),
-        ("the same, of a log of 10 MB", _LARGE, [1.0]),
+        ("the same, in a log of 10 MB", _LARGE, [1.0]),
         ("a line every 10 seconds", _SMALL, [10.0]),
         ("no lines", _SMALL, []),
     ):
@@ -227,21 +226,24 @@ def _costs(emulator: Any) -> None:
             )
         )
     show(
-        "One follower for a minute: requests and list price, notes to the producer included; polling looks as often",
-        ("", "Logkeep", "$ per million", "whole object polled", "$ per million", "price"),
+        "One follower for a minute: requests and list price, with its notes to the producer. Polling looks as often.",
+        ("", "Logkeep", "$ per million", "polling the whole object", "$ per million", "its price"),
         rows,
     )
     print(
-        f"  Besides, for both, a function of {_MEMORY_GB:g} GB that runs for the minute: "
+        f"  Both also need a function of {_MEMORY_GB:g} GB that runs for the minute: "
         f"${60 * _MEMORY_GB * LAMBDA_GB_SECOND * 1e6:,.0f} per million"
     )
 
 
 def _minute(emulator: Any, size: int, gaps: Sequence[float]) -> tuple[Meter, int]:
-    """What a follower of a log of this size asks for in a minute, and how often it looked."""
+    """The requests of a follower in a minute, and how often it looked.
+
+    The log has `size` bytes, and a line is appended every `gaps[0]` seconds, or never.
+    """
     log_id = LogId.parse(f"build/bench-minute/{size}-{len(gaps)}-{sum(gaps):g}")
     env = settings()
-    # The writer's requests are not counted: it has clients of its own.
+    # The writer has clients of its own, so that its requests are not counted.
     writer = LogStore(emulator.client("dynamodb"), Bucket(emulator.client("s3"), env.bucket), env.logs_table, PROJECT)
     writer.append(log_id, lambda: iter((log_text(size),)), 0)
     now, due, looks = 0.0, gaps[0] if gaps else 1e9, 0

@@ -1,4 +1,4 @@
-"""What it takes to know who asks: a signature proved, a request counted against its project's limit, a line written."""
+"""Identifying callers: verifying a signature, counting a request against its project's limit, writing its line."""
 
 import importlib
 import io
@@ -26,28 +26,28 @@ _SIGNED: Final = "content-type;host;user-agent;x-project-id;x-sdk-date"
 
 def identifying(kms_key: str) -> None:
     write_credentials(kms_key)
-    # More than any limit, so that nothing is refused and each request is still counted.
+    # High limits, so that no request is refused but each one is counted.
     os.environ |= {"PROJECT_RATE": "1000000", "PROJECT_BURST": "1000000"}
     settings.cache_clear()
     project_limiter.cache_clear()
     handler = importlib.import_module("functions.list_projects.app").lambda_handler
     event = _signed_event()
     lines = io.StringIO()
-    logger.registered_handler.setStream(lines)  # type: ignore[attr-defined]  # a StreamHandler, unless one was given
+    logger.registered_handler.setStream(lines)  # type: ignore[attr-defined]  # it is a StreamHandler
     answers = Counter(handler(event, _context())["statusCode"] for _ in range(REQUESTS))
     if answers != {200: REQUESTS}:
-        raise RuntimeError(f"not all were answered: {answers}")
+        raise RuntimeError(f"not all requests were answered with 200: {answers}")
     used = [json.loads(line)["used"] for line in lines.getvalue().splitlines()]
     calls = sum((Counter(each["calls"]) for each in used), Counter[str]())
     ours = _dollars(calls["GetItem"], calls["Decrypt"], calls["UpdateItem"])
     naive = _dollars(REQUESTS, REQUESTS, REQUESTS)
     million = 1e6 / REQUESTS
     show(
-        f"Proving and limiting {REQUESTS:,} signed requests that one process gets at once",
+        f"Verifying and limiting {REQUESTS:,} signed requests that one process gets in a row",
         ("", "GetItem", "KMS Decrypt", "UpdateItem", "$ per million", "price"),
         [
             ("Logkeep", calls["GetItem"], calls["Decrypt"], calls["UpdateItem"], ours * million, times(1)),
-            ("looked up, decrypted and counted each time", *[REQUESTS] * 3, naive * million, times(naive / ours)),
+            ("lookup, decryption and count for each request", *[REQUESTS] * 3, naive * million, times(naive / ours)),
         ],
     )
     request, given = _request(event)
@@ -59,12 +59,15 @@ def identifying(kms_key: str) -> None:
     seconds = cpu_seconds({"verify": verified})
     size = len(lines.getvalue().encode()) / REQUESTS
     show(
-        "Of one request",
+        "One request",
         ("", ""),
         [
-            ("CPU of a signature, microseconds", seconds["verify"] / VERIFIED * 1e6),
-            ("line with audit and metrics, bytes", size),
-            ("its ingestion by CloudWatch Logs, $ per million requests", size * prices.LOG_GB / prices.GB * 1e6),
+            ("CPU time to verify a signature, microseconds", seconds["verify"] / VERIFIED * 1e6),
+            ("its line with audit and metrics, bytes", size),
+            (
+                "ingestion of that line by CloudWatch Logs, $ per million requests",
+                size * prices.LOG_GB / prices.GB * 1e6,
+            ),
         ],
     )
 

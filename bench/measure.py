@@ -1,4 +1,4 @@
-"""Timing of alternatives side by side, and the plain tables in which everything is printed."""
+"""Measures alternatives side by side, and prints tables."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -9,7 +9,7 @@ ROUNDS: Final = 5
 
 
 def cpu_seconds[T](work: Mapping[str, Callable[[], T]], rounds: int = ROUNDS) -> dict[str, float]:
-    """The median CPU seconds of each alternative; they take turns, so that a busy machine is busy for all of them."""
+    """The median CPU seconds of each alternative. They take turns, so that other load affects all of them equally."""
     taken: dict[str, list[float]] = {name: [] for name in work}
     for _ in range(rounds):
         for name, each in work.items():
@@ -20,7 +20,7 @@ def cpu_seconds[T](work: Mapping[str, Callable[[], T]], rounds: int = ROUNDS) ->
 
 
 def show(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Print a table; its first column is text, the others stand to the right."""
+    """Print a table. The first column is aligned to the left, the others to the right."""
     cells = [list(columns), *([_text(value) for value in row] for row in rows)]
     widths = [max(len(row[index]) for row in cells) for index in range(len(columns))]
     print(f"\n{title}")

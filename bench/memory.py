@@ -1,4 +1,7 @@
-"""The memory that building a large download takes: each case is a process, `python -m bench.memory CASE`."""
+"""The memory needed to build a large download.
+
+Each case runs in a process of its own, `python -m bench.memory CASE`.
+"""
 
 import io
 import json
@@ -10,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from bench import PROJECT
 from bench.measure import show
 from bench.texts import log_text
 from logkeep.aws import clients
@@ -21,7 +25,6 @@ from logkeep.logs.head import Head
 from logkeep.logs.store import LogStore, log_store
 from logkeep.settings import settings
 
-PROJECT: Final = "0f5f3d6c1b6a4d5a8f4e1a2b3c4d5e6f"
 LOG: Final = LogId.parse("build/bench/large")
 SIZE: Final = 200_000_000
 APPEND: Final = 8 << 20
@@ -37,14 +40,14 @@ def memory() -> None:
     rows = []
     base = 0
     for case in CASES:
-        told = json.loads(
+        measured = json.loads(
             subprocess.run([sys.executable, "-m", "bench.memory", case], check=True, stdout=subprocess.PIPE).stdout  # noqa: S603 - ourselves
         )
-        base = base or told["peak"]
-        rows.append((case, told["size"] / 1e6, told["peak"] / 1e6, (told["peak"] - base) / 1e6))
+        base = base or measured["peak"]
+        rows.append((case, measured["size"] / 1e6, measured["peak"] / 1e6, (measured["peak"] - base) / 1e6))
     show(
         f"Building a download of a log of {SIZE // 10**6} MB in S3, parts of 16 MiB: peak resident memory",
-        ("", "MB of the file", "MB in all", "MB more than nothing"),
+        ("", "MB of the file", "MB in total", "MB more than the first case"),
         rows,
     )
 
@@ -58,7 +61,7 @@ def _rendered(rendition: Callable[[LogStore, Head], Rendition]) -> Callable[[Log
     def build(store: LogStore, head: Head) -> int:
         facts = renders(PROJECT).build(rendition(store, head), _FOREVER)
         if isinstance(facts, Unfinished):
-            raise AssertionError("it was not built")
+            raise AssertionError("the file was not built")
         return facts.size
 
     return build
@@ -80,19 +83,19 @@ def _zip_in_memory(store: LogStore, head: Head) -> int:
 
 
 CASES: Final[dict[str, Callable[[LogStore, Head], int]]] = {
-    "nothing: imports, clients": _nothing,
+    "no file, only imports and clients": _nothing,
     "gzip": _rendered(lambda store, head: log_file(store, [head], "large.log", "text/plain", gzip=True)),
     "identity": _rendered(lambda store, head: log_file(store, [head], "large.log", "text/plain", gzip=False)),
     "zip": _rendered(lambda store, head: zip_file(store, [head], ["large.log"], "large.zip")),
-    "identity, joined and put at once": _text_in_memory,
-    "zip, by zipfile and put at once": _zip_in_memory,
+    "identity, joined in memory": _text_in_memory,
+    "zip, made by zipfile in memory": _zip_in_memory,
 }
 
 
 def peak() -> int:
-    """Bytes that this process has held at most.
+    """The peak resident memory of this process, in bytes.
 
-    Linux starts ru_maxrss with what the parent had when it started us (exec keeps it), VmHWM with zero.
+    On Linux ru_maxrss begins with the memory of the parent, because exec keeps it. VmHWM begins with zero.
     """
     status = Path("/proc/self/status")
     if status.exists():

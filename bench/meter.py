@@ -1,4 +1,4 @@
-"""Requests of the layer to AWS, and the capacity units that they would cost, counted where boto3 sends them."""
+"""Counts the requests that the layer sends to AWS through boto3, and the capacity units that they would use."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -10,10 +10,10 @@ from logkeep.aws import clients
 
 
 class Meter:
-    """Counts while it is entered."""
+    """Sums of requests and capacity units, counted inside of `counting()`."""
 
     def __init__(self, dynamodb: Any) -> None:
-        """`dynamodb` reads back what was written, itself uncounted."""
+        """`dynamodb` is a client to read back what was written. Its own requests are not counted."""
         self._dynamodb: Final = dynamodb
         self.requests: Counter[str] = Counter()
         self.write_units = 0.0
@@ -41,7 +41,7 @@ class Meter:
         )
 
     def per(self, number: int) -> str:
-        """Requests for one of `number` equal things."""
+        """The requests for one of `number` equal operations, as text."""
         return ", ".join(f"{count / number:g} {name}" for name, count in sorted(self.requests.items()))
 
     def _count(self, model: Any, parsed: Mapping[str, Any], context: Mapping[str, Any], **_: Any) -> None:
@@ -65,10 +65,10 @@ class Meter:
                 raise LookupError(other)
 
     def _written(self, write: Mapping[str, Any]) -> int:
-        """Units of one write; what is updated here only grows, so its size is the one it has now; what is deleted
-        is small.
+        """The units of one write.
 
-        The index of logs holds nothing but keys: it is written once for a log, which is left out.
+        An update counts the size that the item has now, because updated items only grow here. Deleted items are small.
+        The index of logs has only keys and is written once per log; that is left out.
         """
         table, key = write["TableName"], write.get("Key")
         item = self._dynamodb.get_item(TableName=table, Key=key).get("Item", {}) if key else write["Item"]

@@ -1,4 +1,4 @@
-"""Text packed into fragments as an append does it, or compressed by gzip -6."""
+"""Packing text into fragments as an append does, compared with gzip -6."""
 
 import zlib
 from collections.abc import Iterable
@@ -11,7 +11,7 @@ from logkeep.logs.levels import ScanState, scan
 
 SIZE: Final = 16 << 20
 APPEND: Final = 1 << 20
-SAMPLE: Final = 4 << 20  # of which the ratios of small appends are taken
+SAMPLE: Final = 4 << 20  # bytes of text for the ratios of small appends
 
 
 def packing() -> None:
@@ -27,14 +27,14 @@ def packing() -> None:
     )
     sizes = {"pack": _packed(bodies), "gzip": _gzipped([text])}
     names = {
-        "pack": f"pack: scan, isal -{COMPRESSION_LEVEL}, checksums",
-        "scan": "  of it the scan of lines, levels, times",
-        "deflate": f"  of it isal -{COMPRESSION_LEVEL}",
-        "gzip": "gzip -6 of the whole",
+        "pack": f"pack: scan, isal -{COMPRESSION_LEVEL} and checksums",
+        "scan": "  the scan of lines, levels and times alone",
+        "deflate": f"  isal -{COMPRESSION_LEVEL} alone",
+        "gzip": "gzip -6 of the whole text",
     }
     show(
-        f"Packing {SIZE >> 20} MiB of appends of {APPEND >> 20} MiB (CPU, medians of {ROUNDS} rounds)",
-        ("", "MB/s", "of pack", "compression"),
+        f"Packing {SIZE >> 20} MiB in appends of {APPEND >> 20} MiB (CPU time, medians of {ROUNDS} rounds)",
+        ("", "MB/s", "compared with pack", "compression"),
         [
             (
                 names[name],
@@ -53,8 +53,8 @@ def packing() -> None:
         packed, zipped = _packed(appends), sum(_gzipped([each]) for each in appends)
         rows.append((f"{number} lines", SAMPLE // len(appends), SAMPLE / packed, SAMPLE / zipped))
     show(
-        "Compression by lines per append, before compaction",
-        ("", "bytes per append", "fragments", "a gzip -6 object each"),
+        "Compression ratio by lines per append, before compaction",
+        ("", "bytes per append", "fragments", "a gzip -6 object per append"),
         rows,
     )
 

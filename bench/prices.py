@@ -1,7 +1,7 @@
-"""What DynamoDB and S3 charge for: list prices, and capacity units as they follow from sizes.
+"""List prices of DynamoDB and S3, and the capacity units that follow from sizes.
 
 Units and sizes: docs.aws.amazon.com/amazondynamodb, "DynamoDB Item sizes and formats" and "Read and write operations".
-The units that an emulator reports are not used.
+The units that the emulator reports are not used.
 """
 
 from collections.abc import Iterable, Mapping
@@ -17,18 +17,18 @@ from admin.prices import S3_PUT as S3_PUT
 from admin.prices import WRITE_UNIT as WRITE_UNIT
 
 S3_CALLS: Final = CALLS["s3"]
-TRANSACTIONAL: Final = 2  # units of a transactional write for one of a plain write
-QUERY_PAGE: Final = 1 << 20  # bytes of items after which a query answers
-BATCH_WRITE: Final = 25  # items
+TRANSACTIONAL: Final = 2  # units of a transactional write per unit of a plain write
+QUERY_PAGE: Final = 1 << 20  # bytes of items at which a page of a query ends
+BATCH_WRITE: Final = 25  # items of a BatchWriteItem
 ASSUMED: Final = (
     f"List prices, us-east-1, on demand: DynamoDB ${WRITE_UNIT * 1e6:g} per million write units, "
     f"${READ_UNIT * 1e6:g} per million read units;\nS3 ${S3_PUT * 1e6:g} per million PUT, "
-    f"${S3_GET * 1e6:g} per million GET. Not in them: Lambda, API Gateway, storage."
+    f"${S3_GET * 1e6:g} per million GET. Not included: Lambda, API Gateway, storage."
 )
 
 
 def item_size(item: Mapping[str, Any]) -> int:
-    """Bytes of an item in DynamoDB's typed form."""
+    """The size in bytes of an item in DynamoDB's typed form."""
     return sum(len(name.encode()) + _value_size(value) for name, value in item.items())
 
 
@@ -53,10 +53,10 @@ def _value_size(value: Mapping[str, Any]) -> int:
 
 
 def write_units(size: int) -> int:
-    """Of one plain write of an item; an update counts the larger of the item before and after."""
+    """The units of one plain write of an item of this size. An update counts the larger size, before or after."""
     return max(1, -(-size // 1024))
 
 
 def read_units(sizes: Iterable[int], *, consistent: bool = True) -> float:
-    """Of one request: a GetItem of one item, or a Query, which sums its items before it rounds."""
+    """The units of one GetItem, or of one Query, which sums the sizes of its items before it rounds."""
     return max(1, -(-sum(sizes) // 4096)) * (1 if consistent else 0.5)

@@ -1,8 +1,9 @@
-"""Searching a log of 200 MB from its end: by a rare level, by a word, before a time."""
+"""Searching a log of 200 MB backwards: by a rare level, by a word, before a time."""
 
 import time
 from typing import Any, Final
 
+from bench import PROJECT
 from bench.measure import show
 from bench.meter import Meter
 from bench.texts import log_text
@@ -11,7 +12,6 @@ from logkeep.logid import LogId
 from logkeep.logs.reader import Row
 from logkeep.logs.store import LogStore, log_store
 
-PROJECT: Final = "0f5f3d6c1b6a4d5a8f4e1a2b3c4d5e6f"
 LOG: Final = LogId.parse("cluster/bench/node-1/instance")
 SIZE: Final = 20 << 20
 TIMES: Final = 10
@@ -26,19 +26,19 @@ def searching(dynamodb: Any) -> None:
     head = store.head(LOG)
     past = time.strftime("%Y-%m-%dT%H:%M:%S,000", time.gmtime((head.first_time or 0) / 1000 + 600))
     rows = []
-    for name, asked in (
+    for name, fields in (
         (f"the last {LIMIT} records", {}),
         (f"ERROR, {ERRORS} in the log", {"level": "ERROR"}),
-        ("WARN, one of twenty", {"level": "WARN"}),
-        ("a word that is not there", {"keyword": "nowhere"}),
-        ("before ten minutes after its beginning", {"time_index": past}),
+        ("WARN, one record in twenty", {"level": "WARN"}),
+        ("a word that does not occur", {"keyword": "nowhere"}),
+        ("before a time ten minutes after the beginning", {"time_index": past}),
     ):
-        request = SearchRequest.model_validate({"instance_name": "node-1", "log_type": "instance", **asked})
+        request = SearchRequest.model_validate({"instance_name": "node-1", "log_type": "instance", **fields})
         counted = _Counted(store)
-        begun = time.perf_counter()
+        started = time.perf_counter()
         with Meter(dynamodb).counting() as meter:
             answer = search(counted, head, request, lambda: False)
-        seconds = time.perf_counter() - begun
+        seconds = time.perf_counter() - started
         found = f"{len(answer.logList)}{'' if answer.completed else ', more'}"
         rows.append((name, found, meter.per(1), meter.read_units, counted.raw / 1e6, seconds, meter.dollars * 1e6))
     show(
@@ -50,7 +50,7 @@ def searching(dynamodb: Any) -> None:
 
 
 class _Counted:
-    """The store, counting the raw bytes that are read of it."""
+    """A store that counts the raw bytes that are read from it."""
 
     def __init__(self, store: LogStore) -> None:
         self._store = store

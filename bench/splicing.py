@@ -1,4 +1,4 @@
-"""A stored log handed out as ZIP and .gz: splicing fragments, or inflating what is stored and compressing it again."""
+"""Making a ZIP or .gz of a stored log: splicing its fragments, compared with inflating and recompressing it."""
 
 import gzip
 import io
@@ -19,6 +19,11 @@ from tests.memory import MemoryLogs, content, made
 SIZE: Final = 64 << 20
 APPEND: Final = 1 << 20
 NAME: Final = "stage1.log"
+_NAMES: Final = {
+    "splice": "fragments spliced",
+    "zlib -6": "gzip objects recompressed by zlib -6",
+    "isal": f"gzip objects recompressed by isal -{COMPRESSION_LEVEL}",
+}
 
 
 def splicing() -> None:
@@ -58,25 +63,18 @@ def splicing() -> None:
     for kind, ways, opened in files:
         for name, make in ways.items():
             if opened(make()) != text:
-                raise AssertionError(f"{kind} by {name} does not hold the text")
+                raise AssertionError(f"the {kind} made by {name} does not hold the text")
         taken = cpu_seconds(ways)
         rows += [
             (f"{kind}, {_NAMES[name]}", seconds * 1000, SIZE / 1e6 / seconds, times(seconds / taken["splice"]))
             for name, seconds in taken.items()
         ]
     show(
-        f"Handing out a log of {SIZE >> 20} MiB that is stored in appends of {APPEND >> 20} MiB "
-        f"(CPU, medians of {ROUNDS} rounds)",
-        ("", "ms", "MB/s of text", "of splice"),
+        f"Making a file of a log of {SIZE >> 20} MiB that is stored in appends of {APPEND >> 20} MiB "
+        f"(CPU time, medians of {ROUNDS} rounds)",
+        ("", "ms", "MB/s of text", "compared with splicing"),
         rows,
     )
-
-
-_NAMES: Final = {
-    "splice": "fragments spliced",
-    "zlib -6": "gzip objects recompressed by zlib -6",
-    "isal": f"gzip objects recompressed by isal -{COMPRESSION_LEVEL}",
-}
 
 
 def _spliced(rendition: Rendition) -> bytes:

@@ -1,4 +1,4 @@
-"""A log as a build writes it: known messages with ids, numbers and paths that vary, now and then a stack trace."""
+"""The text of a log like a build's: messages with varying ids, numbers and paths, and now and then a stack trace."""
 
 import itertools
 import random
@@ -19,7 +19,7 @@ _TRACE: Final = (
 
 
 def log_text(size: int) -> bytes:
-    """The first bytes of the log, always the same."""
+    """The first `size` bytes of the log, which are always the same."""
     chance = random.Random(2026)  # noqa: S311 - the same text every time
     pieces, length = [], 0
     for piece in _records(chance):
@@ -31,7 +31,7 @@ def log_text(size: int) -> bytes:
 
 
 def lines_of(text: bytes, number: int) -> Iterator[bytes]:
-    """The text in stretches of so many lines."""
+    """The text in pieces of `number` lines."""
     lines = text.splitlines(keepends=True)
     return (b"".join(batch) for batch in itertools.batched(lines, number, strict=False))
 

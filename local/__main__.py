@@ -13,7 +13,7 @@ from typing import Any
 
 import uvicorn
 
-from local import DATA
+from local import data_directory
 from local.emulator import Emulator, EmulatorRuns, PortTaken, leave_account, values_of
 from local.function_log import FunctionLog
 from local.function_urls import FunctionUrls, Server
@@ -29,14 +29,14 @@ EMULATOR_PORT = 4566
 
 
 def main() -> None:
-    # Raised wherever the program is, so that everything started so far is stopped in order.
+    # Exit by an exception, so that everything that was started is stopped in order.
     for each in (signal.SIGINT, signal.SIGTERM):
         signal.signal(each, lambda *_: sys.exit(0))
-    leave_account()  # which this has nothing to do with
+    leave_account()
     logging.basicConfig(format="%(message)s")
     logging.getLogger("local").setLevel(logging.INFO)
     port, emulator_port = _port("PORT", PORT), _port("EMULATOR_PORT", EMULATOR_PORT)
-    directory = Path(os.environ.get("LOGKEEP_DATA", DATA))
+    directory = data_directory()
     with ExitStack() as running:
         try:
             listening = running.enter_context(listen(port))
@@ -48,7 +48,7 @@ def main() -> None:
             sys.exit(f"Port {error.port} is taken. Choose another: {name}={error.port + 1} make run")
         except EmulatorRuns as error:
             sys.exit(
-                f"Another make run, or an emulator that one left, uses {directory} (pid {error.pid}). "
+                f"Another make run, or an emulator that it left running, uses {directory} (pid {error.pid}). "
                 f"Stop it, or end it with: kill {error.pid}"
             )
         try:
@@ -61,21 +61,21 @@ def main() -> None:
 def _serve(
     running: ExitStack, emulator: Emulator, sockets: tuple[socket.socket, socket.socket], directory: Path
 ) -> None:
-    """The API on the first socket, the function URLs on the second."""
+    """Serve the API on the first socket and the function URLs on the second, until a signal."""
     template = Template.load(overrides=os.environ.get("LOGKEEP_PARAMETERS", ""))
     environment = os.environ | emulator.create(template)
     os.environ |= environment
     _say("Writing sample data")
     write_sample(values_of(template, emulator.endpoint)["CredentialsKey"])
     endpoint, streams = ("http://{}:{}".format(*each.getsockname()) for each in sockets)
-    told = demo(endpoint) | {"emulator": emulator.endpoint, "streams": streams}
-    (directory / "demo.json").write_text(json.dumps(told, indent=2) + "\n")
+    values = demo(endpoint) | {"emulator": emulator.endpoint, "streams": streams}
+    (directory / "demo.json").write_text(json.dumps(values, indent=2) + "\n")
 
     sandboxes = Sandboxes(environment, FunctionLog(directory))
     running.enter_context(Queues(template, sandboxes, emulator))
     running.enter_context(Schedules(template, sandboxes))
     running.enter_context(Server(FunctionUrls(template, sandboxes), sockets[1]))
-    running.enter_context(sandboxes)  # left before the queues and schedules, whose calls it cuts off
+    running.enter_context(sandboxes)  # closed before the queues and schedules, so that their calls end
     config = uvicorn.Config(
         Gateway(template, sandboxes),
         log_config=None,
@@ -85,12 +85,13 @@ def _serve(
         server_header=False,
         timeout_graceful_shutdown=2,
     )
-    _say(_examples(told))
+    _say(_examples(values))
     _say("Ready")
     uvicorn.Server(config).run(sockets=[sockets[0]])
 
 
 def listen(port: int) -> socket.socket:
+    """A socket that listens on 127.0.0.1. Raises PortTaken."""
     listening = socket.socket()
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
@@ -102,32 +103,32 @@ def listen(port: int) -> socket.socket:
     return listening
 
 
-def _examples(told: Mapping[str, Any]) -> str:
-    """A command for each of the five APIs, to be pasted into a shell."""
-    url, project = told["endpoint"], told["project_id"]
-    get = f"curl -sSL --compressed -H 'X-Auth-Token: {told['token']}'"
-    post = f"curl -sS -H 'Token: {told['kuscia_token']}' -H 'Content-Type: application/json'"
-    task = json.dumps({"task_id": told["task_id"], "container": told["container"]})
-    cluster = f"/v1.0/{project}/clusters/{told['cluster_id']}/logs/records"
+def _examples(values: Mapping[str, Any]) -> str:
+    """A shell command for each of the five APIs."""
+    url, project = values["endpoint"], values["project_id"]
+    get = f"curl -sSL --compressed -H 'X-Auth-Token: {values['token']}'"
+    post = f"curl -sS -H 'Token: {values['kuscia_token']}' -H 'Content-Type: application/json'"
+    task = json.dumps({"task_id": values["task_id"], "container": values["container"]})
+    cluster = f"/v1.0/{project}/clusters/{values['cluster_id']}/logs/records"
     return f"""
 Kuscia task log
   {post} -d '{task}' {url}/api/v1/log/task/query
 Service events
-  {get} '{url}/v1/{project}/services/{told["service_id"]}/events?limit=5'
+  {get} '{url}/v1/{project}/services/{values["service_id"]}/events?limit=5'
 Build log
-  {get} '{url}/v1/log/{told["record_id"]}/task-log?task_name={told["task_name"]}'
+  {get} '{url}/v1/log/{values["record_id"]}/task-log?task_name={values["task_name"]}'
 Check logs
-  {get} -o check-logs.zip '{url}/v1/log-file?sub_job_id={",".join(told["sub_job_ids"])}'
+  {get} -o check-logs.zip '{url}/v1/log-file?sub_job_id={",".join(values["sub_job_ids"])}'
 Backup records
   {get} '{url}{cluster}?limit=5'
 Streaming, on a port of its own
-  curl -N{post.removeprefix("curl")} -d '{task}' {told["streams"]}/api/v1/log/task/query
+  curl -N{post.removeprefix("curl")} -d '{task}' {values["streams"]}/api/v1/log/task/query
 """
 
 
 def _port(name: str, default: int) -> int:
     value = os.environ.get(name, str(default))
-    if not value.isdecimal() or not 0 < int(value) < (1 << 16) - 1:  # streams are served on the port behind
+    if not value.isdecimal() or not 0 < int(value) < (1 << 16) - 1:  # streams are on the next port
         sys.exit(f"{name}={value} is not a port")
     return int(value)
 

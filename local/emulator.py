@@ -1,4 +1,4 @@
-"""The AWS emulator (ministack) as a subprocess on loopback, with the resources of the template in it."""
+"""Runs the AWS emulator (ministack) as a subprocess on loopback, and creates the template's resources in it."""
 
 import fcntl
 import json
@@ -26,7 +26,7 @@ BUCKET: Final = "logkeep-local"
 _QUEUE_ATTRIBUTES: Final = ("VisibilityTimeout", "MessageRetentionPeriod", "ReceiveMessageWaitTimeSeconds")
 _START_SECONDS: Final = 20.0
 _STOP_SECONDS: Final = 20.0
-_LEAVING_SECONDS: Final = 3.0  # an emulator whose parent was killed saves its data and goes
+_LEAVING_SECONDS: Final = 3.0  # in which an emulator whose parent was killed saves its data and ends
 
 
 class PortTaken(Exception):
@@ -36,7 +36,7 @@ class PortTaken(Exception):
 
 
 class EmulatorRuns(Exception):
-    """An emulator that we did not start holds the data directory; `pid` is of what to end."""
+    """An emulator that we did not start uses the data directory; `pid` is the process to end."""
 
     def __init__(self, pid: str) -> None:
         super().__init__(f"pid {pid}")
@@ -64,15 +64,15 @@ class Emulator:
         self.stop()
 
     def start(self) -> None:
-        """Start it and wait until it answers. Raise PortTaken, EmulatorRuns, or RuntimeError with what it printed."""
+        """Start it and wait until it answers. Raises PortTaken, EmulatorRuns, or RuntimeError with its output."""
         for name in ("state", "s3", "tmp"):
             (self._directory / name).mkdir(parents=True, exist_ok=True)
         output = self._directory / "emulator.log"
         with _locked(self._directory / "emulator.pid") as lock, output.open("wb") as log:
             if not is_free(self.port):
                 raise PortTaken(self.port)
-            # It inherits the lock, which so lives as long as it does, and stays out of the terminal's group, so that a
-            # Ctrl-C does not stop it before those who write to it.
+            # It inherits the lock, so that the lock is held as long as it lives. It has its own session, so that Ctrl-C
+            # does not stop it before the processes that write to it.
             self._process = subprocess.Popen(  # noqa: S603 - our own file
                 [sys.executable, "-P", str(Path(__file__).with_name("leash.py")), self.program],
                 env=os.environ | self.settings(),
@@ -91,7 +91,7 @@ class Emulator:
             raise
 
     def stop(self) -> None:
-        """Stop it, its data saved."""
+        """Stop it. It saves its data first."""
         process, self._process = self._process, None
         if process is None:
             return
@@ -105,23 +105,23 @@ class Emulator:
             process.stdin.close()
 
     def create(self, template: Template) -> dict[str, str]:
-        """Create what is missing of the template's resources; the environment in which its functions use them."""
+        """Create the template's resources that are missing. Returns the environment that its functions need."""
         values = values_of(template, self.endpoint)
         self._create_tables(template, values)
         self._create_queues(template, values)
         arns = self._create_keys(template, values) | self._create_secrets(template, values)
-        if self._enforce_iam:  # else any role can be assumed, and none is looked at
+        if self._enforce_iam:  # otherwise any role can be assumed, and policies are ignored
             self._create_roles(template, values | arns)
         for name, declared in template.resources("AWS::S3::Bucket").items():
-            # In us-east-1 one's own bucket is no error.
+            # In us-east-1 it is no error if the bucket exists and is one's own.
             locked = "ObjectLockEnabled" in chosen(declared, template.conditions)
             self.client("s3").create_bucket(Bucket=values[name], ObjectLockEnabledForBucket=locked)
         for name in template.resources("AWS::SNS::Topic"):
-            self.client("sns").create_topic(Name=physical_name(name))  # one that is there is no error
+            self.client("sns").create_topic(Name=physical_name(name))  # no error if it exists
         return template.environment(values) | variables_of(self.endpoint)
 
     def settings(self) -> dict[str, str]:
-        """The environment that the program reads."""
+        """The environment that configures the emulator."""
         settings = {
             "BIND_HOST": "127.0.0.1",
             "GATEWAY_PORT": str(self.port),
@@ -144,9 +144,9 @@ class Emulator:
 
     def _create_tables(self, template: Template, values: Values) -> None:
         dynamodb = self.client("dynamodb")
-        there = {name for page in dynamodb.get_paginator("list_tables").paginate() for name in page["TableNames"]}
+        existing = {name for page in dynamodb.get_paginator("list_tables").paginate() for name in page["TableNames"]}
         for name, declared in template.resources("AWS::DynamoDB::Table").items():
-            if values[name] in there:
+            if values[name] in existing:
                 continue
             keys = ("AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes", "BillingMode")
             dynamodb.create_table(TableName=values[name], **{key: declared[key] for key in keys if key in declared})
@@ -156,7 +156,7 @@ class Emulator:
     def _create_queues(self, template: Template, values: Values) -> None:
         sqs = self.client("sqs")
         declared = template.resources("AWS::SQS::Queue")
-        # A queue comes after the one that takes its dead letters.
+        # Dead-letter queues come first, because the others refer to them.
         for name in sorted(declared, key=lambda name: "RedrivePolicy" in declared[name]):
             properties = resolve(declared[name], values)
             attributes = {key: str(properties[key]) for key in _QUEUE_ATTRIBUTES if key in properties}
@@ -165,7 +165,7 @@ class Emulator:
             sqs.create_queue(QueueName=physical_name(name), Attributes=attributes)
 
     def _create_keys(self, template: Template, values: Values) -> dict[str, str]:
-        """The ARNs of the keys, which the emulator chooses."""
+        """The ARNs of the keys. The emulator chooses them, so they are found by alias."""
         kms, arns = self.client("kms"), {}
         for name in template.resources("AWS::KMS::Key"):
             try:
@@ -236,7 +236,7 @@ def physical_name(name: str) -> str:
 
 
 def variables_of(endpoint: str) -> dict[str, str]:
-    """What a client of AWS needs in its environment to reach an emulator, whatever its user has configured."""
+    """The environment in which a client of AWS reaches an emulator, whatever its user has configured."""
     return {
         "AWS_ENDPOINT_URL": endpoint,
         "AWS_DEFAULT_REGION": REGION,
@@ -252,13 +252,13 @@ def variables_of(endpoint: str) -> dict[str, str]:
 
 
 def leave_account() -> None:
-    """Take what names an AWS account out of the environment: profile, token, region, endpoints."""
+    """Remove from the environment everything that selects an AWS account: profile, token, region, endpoints."""
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         del os.environ[name]
 
 
 def values_of(template: Template, endpoint: str) -> dict[str, str]:
-    """What Ref and GetAtt of the template's resources give in an emulator: the same names every time."""
+    """The values of Ref and GetAtt for the template's resources in an emulator. They are always the same."""
     values = {
         **template.parameters,
         "EndpointUrl": endpoint,
@@ -294,7 +294,7 @@ def values_of(template: Template, endpoint: str) -> dict[str, str]:
 
 def is_free(port: int) -> bool:
     with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a port that was just left counts as free
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a port that was just closed counts as free
         try:
             probe.bind(("127.0.0.1", port))
         except OSError:
@@ -309,13 +309,13 @@ def free_port() -> int:
 
 
 def _to_end(emulator: str, parent: str) -> str:
-    """Which process to end, so that the emulator goes with it: its parent, unless that has left it behind."""
+    """The pid to end so that the emulator ends too: its parent's, or its own if the parent is gone."""
     return parent if psutil.pid_exists(int(parent)) else emulator
 
 
 @contextmanager
 def _locked(path: Path) -> Iterator[IO[str]]:
-    """The file, locked for as long as it or an inherited copy of its descriptor is open."""
+    """The file, locked as long as it or an inherited copy of its descriptor is open. Raises EmulatorRuns."""
     until = time.monotonic() + _LEAVING_SECONDS
     with path.open("a+") as file:
         while True:

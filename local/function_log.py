@@ -1,4 +1,4 @@
-"""What functions print: functions.log in the data directory, which stands for the log group that they have on AWS."""
+"""functions.log in the data directory: what the functions print. It stands for their log group on AWS."""
 
 import json
 import sys
@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 NAME: Final = "functions.log"
-SIZE_MAX: Final = 16 << 20  # bytes, after which a new file is begun; one old is kept
+SIZE_MAX: Final = 16 << 20  # bytes, after which a new file begins; one old file is kept
 _QUIET: Final = {"DEBUG", "INFO"}
 
 
 class FunctionLog:
-    """Takes lines of all sandboxes; what is a warning or worse is shown on the terminal as well."""
+    """Writes the lines of all sandboxes to the file. Warnings and errors also go to the terminal."""
 
     def __init__(self, directory: Path, size_max: int = SIZE_MAX) -> None:
         self._path, self._old = files(directory)
@@ -20,7 +20,7 @@ class FunctionLog:
         self._lock = threading.Lock()
 
     def take(self, lines: BinaryIO) -> None:
-        """Take lines until there are no more."""
+        """Write the lines of a sandbox until there are no more."""
         for line in lines:
             with self._lock:
                 self._write(line)
@@ -36,7 +36,7 @@ class FunctionLog:
 
 
 def files(directory: Path) -> tuple[Path, Path]:
-    """The present file and the old one, either of which may not be there."""
+    """The paths of the current and the old file. Either may not exist."""
     return directory / NAME, directory / f"{NAME}.1"
 
 

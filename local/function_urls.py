@@ -1,6 +1,6 @@
-"""The function URLs of the streaming functions, on one port: the path tells the function.
+"""The function URLs of the streaming functions. All are on one port, and the path selects the function.
 
-A function runs in the very runtime that it has on AWS, a process per stream, against a Runtime API of its own.
+A function runs in the same runtime as on AWS: one process per stream, each with a Runtime API of its own.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ from local.sandbox import ANSWER_MAX, Child, Sandboxes
 from local.template import Function, Route, Template
 from logkeep_runtime import loop
 
-STREAMS_AT_ONCE: Final = 64  # also those that a client has left and that have not noticed yet
+STREAMS_AT_ONCE: Final = 64  # including those whose client has left, until they notice
 _PRELUDE_END: Final = bytes(8)
 _PRELUDE_MAX: Final = 16 * 1024  # bytes
 _BODILESS: Final = {204, 304}
@@ -34,7 +34,7 @@ logger = logging.getLogger(__name__)
 
 
 class _Runtime:
-    """A process that serves one stream at a time."""
+    """A process that runs one function, one stream at a time."""
 
     def __init__(self, function: Function) -> None:
         self.function = function
@@ -43,7 +43,7 @@ class _Runtime:
 
     @property
     def lives(self) -> bool:
-        """Also while it starts."""
+        """Whether the process runs or is about to start."""
         return self._child is None or self._child.process.is_alive()
 
     async def start(self, sandboxes: Sandboxes) -> None:
@@ -101,7 +101,7 @@ class FunctionUrls:
             runtime.kill()
 
     async def _free(self, function: Function) -> _Runtime | None:
-        """A runtime of the function that waits, or a new one; None where there are too many."""
+        """An idle runtime of the function, or a new one; None if there are too many."""
         self._runtimes = [each for each in self._runtimes if each.lives]
         for runtime in self._runtimes:
             if runtime.function is function and runtime.api.waits:
@@ -113,7 +113,7 @@ class FunctionUrls:
             idle.kill()
             self._runtimes.remove(idle)
         runtime = _Runtime(function)
-        self._runtimes.append(runtime)  # it counts before it is there
+        self._runtimes.append(runtime)  # counted before it has started, because others may come meanwhile
         try:
             await runtime.start(self._sandboxes)
         except BaseException:
@@ -136,8 +136,8 @@ class Server:
             server_header=False,
             timeout_graceful_shutdown=1,
         )
-        # What they import is there before there are two threads: a signal in the midst of an import that another thread
-        # is at as well leaves that one waiting for ever.
+        # Do uvicorn's imports before there are two threads. If a signal interrupts an import that another thread is
+        # waiting for, that thread waits for ever.
         config.load()
         config.get_loop_factory()
         self._server = uvicorn.Server(config)
@@ -151,19 +151,19 @@ class Server:
         self._server.should_exit = True
         self._app.kill()
         self._thread.join()
-        self._app.kill()  # what was started in the meantime
+        self._app.kill()  # those that were started in the meantime
 
 
 async def _stream(runtime: _Runtime, event: Mapping[str, Any], receive: Receive, send: Send) -> int:
-    """The bytes that were sent; what breaks off in the middle, breaks off at the client."""
+    """Stream an answer to the client; return the bytes sent. If the function fails midway, the answer breaks off."""
     invocation = runtime.api.invoke(event, runtime.function.timeout)
     leaving = asyncio.create_task(_leave_with_client(receive, invocation))
-    sent, begun = 0, False
+    sent, started = 0, False
     try:
         async with asyncio.timeout(runtime.function.timeout):
             chunks = invocation.chunks()
             status, headers, rest = await _prelude(chunks)
-            begun = True
+            started = True
             await send({"type": "http.response.start", "status": status, "headers": headers})
             if status not in _BODILESS:
                 await send({"type": "http.response.body", "body": rest, "more_body": True})
@@ -177,7 +177,7 @@ async def _stream(runtime: _Runtime, event: Mapping[str, Any], receive: Receive,
     except (InvocationFailed, ValueError) as error:
         if not invocation.left:
             logger.warning("%s failed: %s", runtime.function.name, error)
-        if not begun:
+        if not started:
             await send_answer(send, Answer.refusal(502, "Internal Server Error"))
     finally:
         leaving.cancel()
@@ -191,24 +191,24 @@ async def _leave_with_client(receive: Receive, invocation: Invocation) -> None:
 
 
 async def _prelude(chunks: AsyncIterator[bytes]) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
-    """Status, headers, and what came of the body with them; raise ValueError where the function told none."""
-    begun = b""
+    """Status, headers, and the first bytes of the body. Raises ValueError if the answer has no prelude."""
+    received = b""
     async for chunk in chunks:
-        begun += chunk
-        head, found, rest = begun.partition(_PRELUDE_END)
+        received += chunk
+        head, found, rest = received.partition(_PRELUDE_END)
         if found:
-            told = json.loads(head)
+            prelude = json.loads(head)
             headers = [
-                (name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in told["headers"].items()
+                (name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in prelude["headers"].items()
             ]
-            return told["statusCode"], headers, rest
-        if len(begun) > _PRELUDE_MAX:
+            return prelude["statusCode"], headers, rest
+        if len(received) > _PRELUDE_MAX:
             break
     raise ValueError("no prelude")
 
 
 def event_for_url(scope: Scope, body: bytes) -> dict[str, Any]:
-    """The event that a function URL hands its function: payload 2.0, the path as it was sent, and no route."""
+    """The event that a function URL passes to its function: payload 2.0, the undecoded path, and no route."""
     event = event_of(scope, body, Route("", "", ""), {}, str(uuid.uuid4()))
     path = scope["raw_path"].decode("ascii")
     event["rawPath"] = event["requestContext"]["http"]["path"] = path
@@ -217,7 +217,7 @@ def event_for_url(scope: Scope, body: bytes) -> dict[str, Any]:
 
 
 def _run(environment: Mapping[str, str], function: Function, address: str) -> None:
-    """The runtime, until its Runtime API is gone: with our parent, whatever becomes of it."""
+    """Run the runtime until its Runtime API is gone. It is a thread of our parent, so it ends however that ends."""
     os.environ |= {
         **environment,
         "AWS_LAMBDA_RUNTIME_API": address,

@@ -1,4 +1,4 @@
-"""An API Gateway HTTP API on its $default stage, as an ASGI app: payload 2.0 in, a Lambda's answer out."""
+"""An API Gateway HTTP API on its $default stage, as an ASGI app that calls functions with payload 2.0."""
 
 import asyncio
 import base64
@@ -40,12 +40,12 @@ class Answer:
 
     @classmethod
     def refusal(cls, status: int, message: str) -> "Answer":
-        """What the gateway says by itself."""
+        """An answer of the gateway itself."""
         return cls(status, json.dumps({"message": message}).encode(), [("content-type", "application/json")])
 
     @classmethod
     def of(cls, returned: Any) -> "Answer":
-        """What a function's return value means in payload 2.0; raise ValueError where it means nothing."""
+        """What a function's return value means in payload 2.0. Raises ValueError if its body is not base64."""
         if not isinstance(returned, dict) or "statusCode" not in returned:
             return cls(200, json.dumps(returned).encode(), [("content-type", "application/json")])
         headers = [(str(name).lower(), str(value)) for name, value in (returned.get("headers") or {}).items()]
@@ -62,7 +62,7 @@ _TIMED_OUT: Final = Answer.refusal(503, "Service Unavailable")
 
 
 class Gateway:
-    """Serves the routes of a template with its functions."""
+    """Serves the routes of a template by calling its functions."""
 
     def __init__(self, template: Template, sandboxes: Sandboxes) -> None:
         self._routes = template.routes
@@ -114,7 +114,7 @@ class Gateway:
 
 
 def event_of(scope: Scope, body: bytes, route: Route, parameters: Mapping[str, str], request_id: str) -> Event:
-    """The event that an HTTP API hands a function for a request."""
+    """The event with which an HTTP API calls a function for a request."""
     headers, cookies = _headers_of(scope)
     path = unquote(scope["raw_path"].decode("ascii"))
     query = scope["query_string"].decode("ascii", "surrogateescape")
@@ -148,7 +148,7 @@ def event_of(scope: Scope, body: bytes, route: Route, parameters: Mapping[str, s
         },
         "isBase64Encoded": bool(body) and not _is_text(headers.get("content-type", "")),
     }
-    # What is empty is left out.
+    # Empty fields are left out.
     if cookies:
         event["cookies"] = cookies
     if query:
@@ -162,13 +162,14 @@ def event_of(scope: Scope, body: bytes, route: Route, parameters: Mapping[str, s
 
 
 def _headers_of(scope: Scope) -> tuple[dict[str, str], list[str]]:
-    """Header names in lower case, repeated ones joined; and the cookies, which have a field of their own."""
+    """The headers, with names in lower case and repeated ones joined, and the cookies."""
     pairs = [(name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in scope["headers"]]
     headers = _joined([(name, value) for name, value in pairs if name != "cookie" and name not in _HOP_BY_HOP])
     return headers, [each.strip() for name, value in pairs if name == "cookie" for each in value.split(";")]
 
 
 def _joined(pairs: list[tuple[str, str]]) -> dict[str, str]:
+    """The values of each name, joined by commas."""
     joined: dict[str, str] = {}
     for name, value in pairs:
         joined[name] = f"{joined[name]},{value}" if name in joined else value
@@ -176,15 +177,16 @@ def _joined(pairs: list[tuple[str, str]]) -> dict[str, str]:
 
 
 def _is_text(content_type: str) -> bool:
-    """Whether a body is handed over as a string; every other comes in base64."""
+    """Whether a body is passed as a string. All others are passed in base64."""
     kind = content_type.partition(";")[0].strip().lower()
     return kind.startswith("text/") or kind in _TEXT_TYPES
 
 
 async def read_body(receive: Receive) -> bytes | None:
-    """The body, or None where it is more than a gateway takes; it is read to its end, so that the client hears why.
+    """The body, or None if it is larger than BODY_MAX.
 
-    Raises ConnectionResetError if the client leaves before.
+    It is read to its end in any case, so that the client gets an answer. Raises ConnectionResetError if the client
+    leaves earlier.
     """
     body = bytearray()
     too_large = False
@@ -201,6 +203,7 @@ async def read_body(receive: Receive) -> bytes | None:
 
 
 async def send_answer(send: Send, answer: Answer, *added: tuple[bytes, bytes]) -> None:
+    """Send an answer with some headers added."""
     headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in answer.headers]
     if not any(name == b"content-length" for name, _ in headers):
         headers.append((b"content-length", str(len(answer.body)).encode()))

@@ -1,4 +1,4 @@
-"""`python -m local.ingest FILE LOG`: sends a file as a log and seals it; run again, it goes on where it was."""
+"""`python -m local.ingest FILE LOG`: sends a file as a log and seals it. Run again, it continues where it stopped."""
 
 import json
 import os
@@ -14,23 +14,23 @@ import httpx
 from isal import igzip, isal_zlib
 from tqdm import tqdm
 
-from local import DATA
+from local import data_directory
 from logkeep.errors import Invalid
 from logkeep.logid import LogId
 
-# A body of the append may have 4 MB; gzip makes text that cannot be compressed a little longer.
+# Bytes of text per request. A body may have 4 MiB, and gzip makes text that cannot be compressed a little longer.
 PIECE: Final = 4_000_000
 _ATTEMPTS: Final = 8
 _WAIT_MAX: Final = 15.0  # seconds between two tries
 
 
 class IngestFailed(Exception):
-    """The message is for the person at the terminal."""
+    """The file cannot be sent; the message is for the person at the terminal."""
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A log on a server, and who writes it."""
+    """A log on a server, and the credential to write it with."""
 
     endpoint: str
     token: str
@@ -39,20 +39,23 @@ class Target:
 
     @classmethod
     def of(cls, log_id: str) -> Self:
-        """The local service's, unless LOGKEEP_ENDPOINT, LOGKEEP_TOKEN and LOGKEEP_PROJECT say otherwise."""
+        """A log of the local service, unless LOGKEEP_ENDPOINT, LOGKEEP_TOKEN and LOGKEEP_PROJECT are set.
+
+        Raises IngestFailed for a malformed id, or if none of them is known.
+        """
         try:
             parsed = LogId.parse(log_id)
         except Invalid as error:
-            raise IngestFailed(f"{log_id} is no log id; {error}") from error
-        told: dict[str, Any] = {}
+            raise IngestFailed(f"{log_id} is not a log id: {error}") from error
+        demo: dict[str, Any] = {}
         with suppress(FileNotFoundError):
-            told = json.loads((Path(os.environ.get("LOGKEEP_DATA", DATA)) / "demo.json").read_text())
+            demo = json.loads((data_directory() / "demo.json").read_text())
         names = (("LOGKEEP_ENDPOINT", "endpoint"), ("LOGKEEP_TOKEN", "token"), ("LOGKEEP_PROJECT", "project_id"))
-        endpoint, token, project = (os.environ.get(variable) or told.get(name, "") for variable, name in names)
+        endpoint, token, project = (os.environ.get(variable) or demo.get(name, "") for variable, name in names)
         if not (endpoint and token and project):
             raise IngestFailed(
-                "where to? Start the local service (make run; with a LOGKEEP_DATA, set it here too), or set "
-                + ", ".join(v for v, _ in names)
+                "no service is known. Start the local one (make run; if it runs with LOGKEEP_DATA, set that here too), "
+                f"or set {', '.join(variable for variable, _ in names)}"
             )
         return cls(endpoint.rstrip("/"), token, project, parsed)
 
@@ -62,9 +65,9 @@ class Target:
 
 
 def ingest(file: BinaryIO, size: int, target: Target) -> dict[str, Any]:
-    """Make the log hold the first `size` bytes of a file, and seal it; return its certificate."""
+    """Make the log hold the first `size` bytes of a file, and seal it. Returns its certificate; raises IngestFailed."""
     with httpx.Client(headers={"X-Auth-Token": target.token}, timeout=60) as client:
-        # Nothing at the start of the log changes nothing, and says where it ends.
+        # An append of nothing at offset 0 changes nothing, and is answered with the log's certificate.
         held = _send(client, "PATCH", target.url, params={"offset": 0}, attempts=3)
         offset, crc32 = held["bytes"], 0
         with tqdm(total=size, unit="B", unit_scale=True, unit_divisor=1024, desc=str(target.log_id)) as progress:
@@ -72,14 +75,16 @@ def ingest(file: BinaryIO, size: int, target: Target) -> dict[str, Any]:
                 crc32 = isal_zlib.crc32(piece, crc32)
                 progress.update(len(piece))
             if offset > size or f"{crc32:08x}" != held["crc32"]:
-                raise IngestFailed(f"{target.log_id} holds {offset} bytes already, and this file begins otherwise")
+                raise IngestFailed(
+                    f"{target.log_id} already holds {offset} bytes, and this file does not begin with them"
+                )
             for piece in _pieces(file, size - offset):
                 _append(client, target, offset, piece)
                 crc32 = isal_zlib.crc32(piece, crc32)
                 offset += len(piece)
                 progress.update(len(piece))
         if offset < size:
-            raise IngestFailed(f"the file shrank to {offset} bytes while it was read")
+            raise IngestFailed(f"the file shrank to {offset} bytes while it was being read")
         return _send(client, "PUT", target.url, json={"bytes": size, "crc32": f"{crc32:08x}"})
 
 
@@ -90,7 +95,7 @@ def _append(client: httpx.Client, target: Target, offset: int, piece: bytes) -> 
 
 
 def _send(client: httpx.Client, method: str, url: str, *, attempts: int = _ATTEMPTS, **request: Any) -> dict[str, Any]:
-    """The JSON of a request that is tried again while that can help, for with its offset it is idempotent."""
+    """The JSON answer to a request. It is repeated as long as that can help, which is safe because of its offset."""
     wait = 0.5
     for attempt in range(1, attempts + 1):
         try:
@@ -98,7 +103,7 @@ def _send(client: httpx.Client, method: str, url: str, *, attempts: int = _ATTEM
         except httpx.TransportError as error:
             if attempt == attempts:
                 raise IngestFailed(
-                    f"no service answers at {url.partition('/v1/')[0]}: {error}; is it running?"
+                    f"no service answers at {url.partition('/v1/')[0]}: {error}. Is it running?"
                 ) from error
         else:
             if answer.is_success:
@@ -113,8 +118,8 @@ def _send(client: httpx.Client, method: str, url: str, *, attempts: int = _ATTEM
 
 def _reason(answer: httpx.Response) -> str:
     try:
-        told = answer.json()
-        return str(told.get("error_msg") or told.get("message"))
+        document = answer.json()
+        return str(document.get("error_msg") or document.get("message"))
     except (ValueError, AttributeError):
         return answer.text[:200]
 
@@ -139,7 +144,7 @@ def main() -> None:
     except IngestFailed as error:
         sys.exit(str(error))
     except KeyboardInterrupt:
-        sys.exit("\nInterrupted; the same command goes on from here")
+        sys.exit("\nInterrupted. The same command continues from here")
     print(json.dumps(certificate, indent=2))
     print(f"\nRead it back:\n  curl -sSL --compressed -H 'X-Auth-Token: {target.token}' '{target.url}'")
 

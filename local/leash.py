@@ -1,4 +1,4 @@
-"""Runs a module as a program that ends when its parent does, however that ends: `python leash.py MODULE`."""
+"""`python leash.py MODULE`: runs a module as a program that ends with its parent, however the parent ends."""
 
 import os
 import runpy
@@ -8,8 +8,8 @@ import threading
 
 
 def _leave_with_parent() -> None:
-    # Nothing is ever written: the pipe ends when the parent is gone. Not by sys.stdin, whose lock a thread may not hold
-    # while the interpreter ends.
+    # Standard input is a pipe to which nothing is ever written; it ends when the parent is gone. It is not read through
+    # sys.stdin, because a thread must not hold the lock of that while the interpreter ends.
     os.read(0, 1)
     os.kill(os.getpid(), signal.SIGTERM)
 

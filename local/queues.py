@@ -1,11 +1,9 @@
-"""Queues that call functions: what an SQS event source mapping does."""
+"""Queues that call functions, as SQS event source mappings do on AWS."""
 
 import logging
-import threading
 import time
 import uuid
-from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -13,40 +11,29 @@ from local import REGION
 from local.emulator import Emulator, values_of
 from local.sandbox import FunctionFailed, FunctionTimedOut, Sandboxes
 from local.template import Function, Template
+from local.threads import Threads
 
-_WAIT_SECONDS: Final = 1  # of a poll, after which the end of the service is noticed
+_WAIT_SECONDS: Final = 1  # for which a poll waits; only then is the end of the service noticed
 
 logger = logging.getLogger(__name__)
 
 
-class Queues:
+class Queues(Threads):
     """Polls every queue of the template's SQS events, in a thread each, and calls its function."""
 
     def __init__(self, template: Template, sandboxes: Sandboxes, emulator: Emulator) -> None:
+        super().__init__()
         self._sandboxes = sandboxes
         self._emulator = emulator
         self._values = values_of(template, emulator.endpoint)
-        self._ended = threading.Event()
-        self._threads = [
-            threading.Thread(target=self._poll, args=(function, queue), name=queue)
-            for function in template.functions.values()
-            for queue in function.queues
-        ]
-
-    def __enter__(self) -> Self:
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._ended.set()
-        for thread in self._threads:
-            thread.join()
+        for function in template.functions.values():
+            for queue in function.queues:
+                self.add(queue, self._poll, function, queue)
 
     def _poll(self, function: Function, queue: str) -> None:
         sqs = self._emulator.client("sqs")
         url = self._values[queue]
-        while not self._ended.is_set():
+        while not self.ended.is_set():
             try:
                 messages = sqs.receive_message(
                     QueueUrl=url,
@@ -59,10 +46,10 @@ class Queues:
                         sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
             except (BotoCoreError, ClientError) as error:
                 logger.warning("queue %s: %s", queue, error)
-                self._ended.wait(_WAIT_SECONDS)
+                self.ended.wait(_WAIT_SECONDS)
 
     def _call(self, function: Function, queue: str, message: Any) -> bool:
-        """Whether the function succeeded; a message that is left comes again, and at last to the dead letters."""
+        """Whether the function succeeded. If not, the message comes again, and in the end goes to the dead letters."""
         event = {"Records": [record_of(message, self._values[f"{queue}.Arn"])]}
         started = time.monotonic()
         try:
@@ -75,7 +62,7 @@ class Queues:
 
 
 def record_of(message: Any, arn: str) -> dict[str, Any]:
-    """A received message as a function sees it."""
+    """The record of an SQS event for a received message; `arn` is the queue's."""
     return {
         "messageId": message["MessageId"],
         "receiptHandle": message["ReceiptHandle"],

@@ -1,4 +1,4 @@
-"""Lambda's Runtime API, for one runtime: hands it invocations, one at a time, and takes each chunk of its answers."""
+"""Lambda's Runtime API for one runtime: gives it one invocation at a time and takes its answer chunk by chunk."""
 
 import asyncio
 import base64
@@ -12,22 +12,22 @@ from local import ACCOUNT, REGION
 
 _PATH: Final = "/2018-06-01/runtime/"
 _HEAD_MAX: Final = 1 << 20  # bytes of a line
-_AHEAD: Final = 4  # chunks that the runtime may be ahead of who takes them
+_AHEAD: Final = 4  # chunks by which the runtime may be ahead of the reader
 _ERROR_BODY: Final = "lambda-runtime-function-error-body"
 
 type Headers = dict[str, str]
 
 
 class InvocationFailed(Exception):
-    """What the runtime told of it, or that it broke off; `told` is the runtime's JSON."""
+    """The function failed, or its answer broke off; `error` is the runtime's JSON."""
 
-    def __init__(self, told: Mapping[str, Any]) -> None:
-        super().__init__(f"{told.get('errorType')}: {told.get('errorMessage')}")
-        self.told = told
+    def __init__(self, error: Mapping[str, Any]) -> None:
+        super().__init__(f"{error.get('errorType')}: {error.get('errorMessage')}")
+        self.error = error
 
 
 class Invocation:
-    """One call; its answer is taken chunk by chunk, as the runtime sends it."""
+    """One call of the function, whose answer is read chunk by chunk as the runtime sends it."""
 
     def __init__(self, event: Mapping[str, Any], seconds: float) -> None:
         self.id = str(uuid.uuid4())
@@ -39,14 +39,14 @@ class Invocation:
         self.left = False
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        """Raise InvocationFailed behind what was sent before the failure."""
+        """The chunks of the answer. Raises InvocationFailed after those that were sent before a failure."""
         while (each := await self._chunks.get()) is not None:
             if isinstance(each, InvocationFailed):
                 raise each
             yield each
 
     def leave(self, reason: str = "its client has left") -> None:
-        """Take no more: the runtime's request breaks, and so does who takes the chunks."""
+        """Take no more chunks: the runtime's request breaks off, and chunks() raises InvocationFailed."""
         self.left = True
         if self._sender:
             self._sender.transport.abort()
@@ -55,7 +55,7 @@ class Invocation:
         self._chunks.put_nowait(InvocationFailed({"errorType": "Runtime.ExitError", "errorMessage": reason}))
 
     async def take(self, headers: Headers, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Read the request that the answer comes with."""
+        """Read the request in which the runtime sends the answer."""
         self.headers, self._sender = headers, writer
         if self.left:
             raise ConnectionAbortedError
@@ -64,13 +64,14 @@ class Invocation:
         except (asyncio.IncompleteReadError, ConnectionError):
             await self.fail({"errorType": "Runtime.TruncatedResponse", "errorMessage": "the answer broke off"})
             raise
-        if told := trailers.get(_ERROR_BODY):
-            await self.fail(json.loads(base64.b64decode(told)))
+        if error := trailers.get(_ERROR_BODY):
+            await self.fail(json.loads(base64.b64decode(error)))
         else:
             await self._put(None)
 
-    async def fail(self, told: Mapping[str, Any]) -> None:
-        await self._put(InvocationFailed(told))
+    async def fail(self, error: Mapping[str, Any]) -> None:
+        """Let chunks() raise InvocationFailed with the runtime's JSON."""
+        await self._put(InvocationFailed(error))
 
     async def _put(self, each: bytes | InvocationFailed | None) -> None:
         if not self.left:
@@ -94,11 +95,11 @@ class RuntimeApi:
         self._next: asyncio.Queue[Invocation] = asyncio.Queue()
         self._current: Invocation | None = None
         self._server: asyncio.Server | None = None
-        self.waits = False  # whether the runtime has asked for an invocation
+        self.waits = False  # whether the runtime waits for an invocation
         self.init_error: dict[str, Any] | None = None
 
     async def start(self) -> str:
-        """Its address."""
+        """Start to listen. Returns the address."""
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, limit=_HEAD_MAX)
         return "127.0.0.1:{1}".format(*self._server.sockets[0].getsockname())
 
@@ -130,13 +131,13 @@ class RuntimeApi:
             writer.close()
 
     async def _answer(
-        self, asked: str, headers: Headers, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+        self, request: str, headers: Headers, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> bytes:
-        if asked == "GET invocation/next":
+        if request == "GET invocation/next":
             self.waits = self._next.empty()
             return _next_of(await self._next.get(), self._function)
         current = self._current
-        match asked.split("/"):
+        match request.split("/"):
             case ["POST init", "error"]:
                 self.init_error = json.loads(await reader.readexactly(int(headers["content-length"])))
             case ["POST invocation", id_, "response"] if current and current.id == id_:

@@ -1,7 +1,7 @@
-"""Sample data of the local service, written through the layer's stores.
+"""The sample data of the local service, written through the layer's stores.
 
-All of it is a function of one moment, the first start, which is read back from the first log: to write it again changes
-nothing.
+All of it depends on one time, that of the first start, which is read back from the first log. So writing it again
+changes nothing.
 """
 
 import random
@@ -33,7 +33,7 @@ from logkeep.logs.store import LogStore, log_store
 
 PROJECT: Final = "0f5f3d6c1b6a4d5a8f4e1a2b3c4d5e6f"
 OTHER_PROJECT: Final = "f" * 32
-# Known to everyone, and good for nothing but a service on loopback.
+# Everyone knows these, so they are only for a service on loopback.
 TOKEN: Final = "logkeep-demo-token"  # noqa: S105 - of the local service only
 KUSCIA_TOKEN: Final = "logkeep-demo-kuscia-token-000001"  # noqa: S105 - of the local service only
 OTHER_TOKEN: Final = "logkeep-other-token"  # noqa: S105 - of the local service only
@@ -58,20 +58,31 @@ INSTANCE: Final = "css-logs-ess-esn-1-1"
 LOG_PATH: Final = "css-backup-1610678043608/css/log"
 BACKUP: Final = str(uuid.uuid5(uuid.NAMESPACE_URL, f"{CLUSTER} archive"))
 
-_AGE_SECONDS: Final = 7200  # nothing in it lies in the future
+_AGE_SECONDS: Final = 7200  # by which the sample begins in the past, so that nothing in it is in the future
 _EVENT_DAYS: Final = 6
 _BACKUP_DAYS: Final = 22
-_BACKUP_SECONDS: Final = 120  # less is left of it, as of a Lambda
-# What the logs of a kind are registered under.
+_BACKUP_SECONDS: Final = 120  # for the worker of the backup
+# The registration of the logs of a kind.
 _REGISTERED: Final = {
     "build": Registration(JOB, str(BUILD_NO)),
     "check": Registration(CHECK_TASK, EXECUTION),
 }
 _FIRST_LOG: Final = LogId.parse(f"build/{RECORD}/stage1")
+_MODULES: Final = ["core", "store", "gateway", "client", "dist"]
+_TRACE: Final = """\
+java.net.SocketTimeoutException: Read timed out
+\tat java.base/sun.nio.ch.NioSocketImpl.timedRead(NioSocketImpl.java:283)
+\tat java.base/java.net.Socket$SocketInputStream.read(Socket.java:966)
+\tat org.apache.http.impl.io.SessionInputBufferImpl.fillBuffer(SessionInputBufferImpl.java:153)
+\tat org.eclipse.aether.transport.http.HttpTransporter.execute(HttpTransporter.java:341)
+\tat org.eclipse.aether.connector.basic.BasicRepositoryConnector.get(BasicRepositoryConnector.java:467)
+Caused by: java.io.IOException: connection reset by peer
+\t... 14 more
+"""
 
 
 def write_sample(kms_key: str) -> None:
-    """Write what is missing of the sample data; kms_key encrypts the access key's secret."""
+    """Write the sample data that is missing. `kms_key` encrypts the access key's secret."""
     write_credentials(kms_key)
     logs = log_store(PROJECT)
     try:
@@ -94,7 +105,7 @@ def write_sample(kms_key: str) -> None:
 
 
 def demo(endpoint: str) -> dict[str, Any]:
-    """What a client needs to try every API: the content of .local/demo.json."""
+    """The ids and credentials that a client needs to try every API: the content of .local/demo.json."""
     return {
         "endpoint": endpoint,
         "project_id": PROJECT,
@@ -123,7 +134,10 @@ def demo(endpoint: str) -> dict[str, Any]:
 
 
 def write_credentials(kms_key: str) -> None:
-    """Those that are not there: a password's hash has a salt, and what was disabled stays so."""
+    """Write the credentials that are missing.
+
+    Existing ones stay as they are: a new hash of the password would differ, and a disabled credential stays disabled.
+    """
     store = credential_store()
     for project, kind, token in (
         (PROJECT, Kind.TOKEN, TOKEN),
@@ -146,7 +160,7 @@ def _credential(project: str, id: str, kind: Kind, secret: bytes | None = None) 
 
 
 def _append(logs: LogStore, log_id: LogId, text: bytes) -> None:
-    """Append a text as a shipper would: a buffer at a time, without regard to lines."""
+    """Append a text as a shipper does, in pieces that do not end with a line."""
     chance = random.Random(str(log_id))  # noqa: S311 - the same cuts every time
     offset, registration = 0, _REGISTERED.get(log_id.kind)
     while offset < len(text):
@@ -157,7 +171,7 @@ def _append(logs: LogStore, log_id: LogId, text: bytes) -> None:
 
 @dataclass
 class _Clock:
-    """Moves on with every line that is written."""
+    """A clock that advances with every line."""
 
     now: int  # epoch ms
     chance: random.Random
@@ -173,7 +187,7 @@ def _clock(since: int, name: str) -> _Clock:
 
 
 def _logs(since: int) -> Iterator[tuple[str, str, bool]]:
-    """Ids and texts of all logs, and whether they are sealed; the first one begins at `since`."""
+    """The id and text of every log, and whether it is sealed. The first one begins at `since`, epoch ms."""
     for stage, text in (("stage1", _compile(since)), ("stage2", _test(since)), ("stage3", _upload(since))):
         yield f"build/{RECORD}/{stage}", text, True
     for replica in (0, 1):
@@ -188,19 +202,6 @@ def _logs(since: int) -> Iterator[tuple[str, str, bool]]:
     for node in (INSTANCE, INSTANCE.replace("1-1", "2-1")):
         for log_type in ("instance", "deprecation", "searchSlow", "indexingSlow"):
             yield f"cluster/{CLUSTER}/{node}/{log_type}", _opensearch(since, node, log_type), False
-
-
-_MODULES: Final = ["core", "store", "gateway", "client", "dist"]
-_TRACE: Final = """\
-java.net.SocketTimeoutException: Read timed out
-\tat java.base/sun.nio.ch.NioSocketImpl.timedRead(NioSocketImpl.java:283)
-\tat java.base/java.net.Socket$SocketInputStream.read(Socket.java:966)
-\tat org.apache.http.impl.io.SessionInputBufferImpl.fillBuffer(SessionInputBufferImpl.java:153)
-\tat org.eclipse.aether.transport.http.HttpTransporter.execute(HttpTransporter.java:341)
-\tat org.eclipse.aether.connector.basic.BasicRepositoryConnector.get(BasicRepositoryConnector.java:467)
-Caused by: java.io.IOException: connection reset by peer
-\t... 14 more
-"""
 
 
 def _compile(since: int) -> str:
@@ -329,7 +330,7 @@ def _event_batches(since: int) -> Iterator[EventBatch]:
 
 
 def _backups(since: int) -> Iterator[BackupRecord]:
-    """A run a day, every seventh of which failed; three manual ones; and one that runs. None has an archive."""
+    """One record a day, every seventh failed, and three manual ones, one of them running. None has an archive."""
     for day in range(_BACKUP_DAYS, 0, -1):
         failed = day % 7 == 3
         yield _backup(since - day * DAY, "Auto", Status.FAIL if failed else Status.SUCCESS)
@@ -338,10 +339,10 @@ def _backups(since: int) -> Iterator[BackupRecord]:
 
 
 def _back_up(logs: LogStore, created_at: int) -> None:
-    """Make the backup that has an archive."""
+    """Make the one backup that has an archive."""
     backups = backup_store(PROJECT, CLUSTER)
     record = backups.cluster(logs).new_record(BACKUP, created_at, "Manual")
-    with suppress(BackupInProgress):  # one of the user's
+    with suppress(BackupInProgress):  # if the user has started one
         if Leases(backups).start(record, now_ms()) or backups.record(BACKUP).status is Status.RUNNING:
             backup_runs(PROJECT, CLUSTER).resume(_BACKUP_SECONDS)
 

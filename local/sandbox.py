@@ -1,6 +1,6 @@
 """Processes in which functions run, one call at a time each, as on Lambda.
 
-Threads would not do: powertools keeps the event of the running call in a class attribute.
+They are not threads, because powertools keeps the event of the current call in a class attribute.
 """
 
 import importlib
@@ -24,10 +24,10 @@ from local import ACCOUNT, REGION
 from local.function_log import FunctionLog
 from local.template import Function
 
-ANSWER_MAX: Final = 6 * 1024 * 1024  # bytes of JSON that a Lambda takes or gives
+ANSWER_MAX: Final = 6 * 1024 * 1024  # bytes of JSON of a Lambda's event or answer
 
-# Forked out of a server that has these loaded, a sandbox starts in milliseconds. logkeep.web is not among them: its
-# logger reads the environment at import, which a sandbox gets later.
+# A sandbox is forked from a server that has these loaded, so it starts in milliseconds. logkeep.web.app is not among
+# them: its logger reads the environment when it is imported, and a sandbox gets its environment later.
 _PRELOADED: Final = [
     "aws_lambda_powertools.event_handler",
     "aws_lambda_powertools.logging",
@@ -40,11 +40,11 @@ _PRELOADED: Final = [
 
 
 class FunctionFailed(Exception):
-    """The function raised, or its answer is no JSON or more than ANSWER_MAX."""
+    """The function raised, or its answer is not JSON or larger than ANSWER_MAX."""
 
 
 class FunctionTimedOut(Exception):
-    pass
+    """The function did not answer in time; its sandbox was killed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,22 +53,22 @@ class LambdaContext:
     memory_limit_in_mb: int
     invoked_function_arn: str
     aws_request_id: str
-    deadline: float  # time.monotonic(), which all processes of a machine share
+    deadline: float  # in terms of time.monotonic(), which all processes of a machine share
 
     def get_remaining_time_in_millis(self) -> int:
         return max(0, int((self.deadline - time.monotonic()) * 1000))
 
 
 class Sandboxes:
-    """As many sandboxes as there were ever calls at once; each can run every function."""
+    """The sandboxes: as many as there ever were concurrent calls. Each can run every function."""
 
     def __init__(self, environment: Mapping[str, str], log: FunctionLog | None = None) -> None:
-        """What functions print goes to the log, if there is one; what they write to stderr, to ours."""
+        """The functions' standard output goes to the log, if there is one, their stderr to ours."""
         self._environment = dict(environment)
         self._log = log
         self._processes = multiprocessing.get_context("forkserver")
         self._processes.set_forkserver_preload(_PRELOADED)
-        # Ctrl-C reaches every process of the terminal. What is ignored here, the server and its forks ignore.
+        # Ctrl-C reaches every process of the terminal. The server and its forks inherit that it is ignored.
         handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
         forkserver.ensure_running()
         signal.signal(signal.SIGINT, handler)
@@ -83,7 +83,7 @@ class Sandboxes:
         self.close()
 
     def invoke(self, function: Function, event: Mapping[str, Any], request_id: str, seconds: float) -> Any:
-        """Call a function and wait for what it returns. Raise FunctionFailed or FunctionTimedOut."""
+        """Call a function, and return its answer. Raises FunctionFailed, or FunctionTimedOut after `seconds`."""
         text = json.dumps(event)
         try:
             sandbox = self._idle.pop()
@@ -106,11 +106,11 @@ class Sandboxes:
         return json.loads(answer)
 
     def start(self, work: Callable[..., None], *arguments: Any) -> "Child":
-        """A process that does the work, which is told the functions' environment before the arguments."""
+        """A process that calls `work` with the functions' environment and the arguments."""
         return Child(self._processes, self._log, work, self._environment, *arguments)
 
     def close(self) -> None:
-        """End all sandboxes; calls that are under way fail."""
+        """End all sandboxes. Calls that are in progress fail."""
         self._closed = True
         for sandbox in list(self._busy):
             sandbox.kill()
@@ -119,7 +119,7 @@ class Sandboxes:
 
 
 class Child:
-    """A process out of the server; what it prints goes to the log, if there is one."""
+    """A process forked from the server. Its standard output goes to the log, if there is one."""
 
     def __init__(
         self,
@@ -138,10 +138,11 @@ class Child:
             self._printing.start()
 
     def kill(self) -> None:
-        """End the process; who waits for its answer hears of it."""
+        """Kill the process. A call that waits for its answer fails."""
         self.process.kill()
 
     def end(self) -> None:
+        """Kill the process and wait until it is gone and its output is written."""
         self.kill()
         self.process.join()
         if self._printing:
@@ -149,6 +150,8 @@ class Child:
 
 
 class _Sandbox:
+    """A process that runs functions, and the pipe to it."""
+
     def __init__(self, start: Callable[..., Child]) -> None:
         self._ours, theirs = multiprocessing.Pipe()
         self._child = start(_work, theirs)
@@ -159,7 +162,7 @@ class _Sandbox:
         return self._child.process.is_alive()
 
     def call(self, function: Function, event: str, request_id: str, seconds: float) -> bytes | None:
-        """The answer as JSON, None if there is none. Raise FunctionTimedOut."""
+        """The answer as JSON, None if the function failed. Raises FunctionTimedOut."""
         try:
             self._ours.send((function, event, request_id, time.monotonic() + seconds))
             if not self._ours.poll(seconds):
@@ -191,7 +194,7 @@ def _start(stdout: Connection | None, work: Callable[..., None], *arguments: Any
 
 
 def _work(environment: Mapping[str, str], calls: Connection) -> None:
-    """Run what comes over the pipe until that closes: with our parent, whatever becomes of it."""
+    """Run the calls that come through the pipe. It closes when our parent is gone, however the parent ended."""
     os.environ |= environment
     while True:
         try:
@@ -212,6 +215,6 @@ def _run(function: Function, event: str, request_id: str, deadline: float) -> by
         traceback.print_exc()
         return b""
     if len(answer) > ANSWER_MAX:
-        print(f"{function.name} answered {len(answer)} bytes, more than a Lambda can", file=sys.stderr)
+        print(f"{function.name} answered {len(answer)} bytes, and a Lambda at most {ANSWER_MAX}", file=sys.stderr)
         return b""
     return answer

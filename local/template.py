@@ -1,4 +1,4 @@
-"""template.yaml as the local service and the tests read it: its functions, routes, queues and resources."""
+"""Reads template.yaml for the local service, logkeep-admin and the tests: functions, routes, queues and resources."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -20,7 +20,7 @@ _SUBSTITUTED: Final = re.compile(r"\$\{([^}!]+)\}")
 
 
 class _Loader(yaml.SafeLoader):
-    """Gives CloudFormation's short tags their long form: `!Ref X` is {"Ref": "X"}."""
+    """Reads CloudFormation's short tags as their long form: `!Ref X` is {"Ref": "X"}."""
 
 
 def _long_form(loader: yaml.SafeLoader, tag: str, node: yaml.Node) -> dict[str, Any]:
@@ -42,7 +42,7 @@ _Loader.add_multi_constructor("!", _long_form)
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A route of the HTTP API. `$default` takes what no other does: its method and path are empty."""
+    """A route of the HTTP API. `$default`, which takes all other requests, has an empty method and path."""
 
     function: str
     method: str
@@ -53,9 +53,9 @@ class Route:
         return f"{self.method} {self.path}" if self.path else "$default"
 
     def match(self, method: str, path: str) -> dict[str, str] | None:
-        """The decoded path parameters if an undecoded path, with or without a last slash, is this route's.
+        """The decoded path parameters if the request is this route's, else None.
 
-        `{name+}` takes the rest of a path.
+        The path is undecoded, with or without a last slash. `{name+}` matches the rest of a path.
         """
         if not self.path:
             return {}
@@ -66,7 +66,7 @@ class Route:
 
     @property
     def rank(self) -> tuple[bool, bool, list[bool]]:
-        """Sorts before every route that is less specific."""
+        """A sort key: more specific routes come first."""
         return not self.path, "+}" in self.path, ["{" in segment for segment in self.path.split("/")]
 
     @property
@@ -77,33 +77,35 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """A Lambda function as declared; environment values are not resolved yet."""
+    """A Lambda function as declared, with environment values that are not resolved."""
 
     name: str
     folder: str
-    handler: str  # of its module
-    streams: bool  # behind a URL of its own
+    handler: str  # app.lambda_handler or app.stream_handler
+    streams: bool  # whether it has a function URL
     timeout: int  # seconds
     memory: int  # MB
     environment: Mapping[str, Any]
-    queues: tuple[str, ...]  # logical ids
+    queues: tuple[str, ...]  # logical ids of those that call it
     schedules: tuple[float, ...]  # seconds between two calls
 
 
 @dataclass(frozen=True)
 class Template:
+    """The template with values for its parameters."""
+
     raw: Mapping[str, Any]
     overrides: Mapping[str, str] = field(default_factory=dict)  # of the parameters' defaults
 
     @classmethod
     def load(cls, path: Path = ROOT / "template.yaml", overrides: str = "") -> Self:
-        """Overrides are `Name=value Name=value`, as sam takes them."""
+        """`overrides` has the form `Name=value Name=value`, as for sam."""
         pairs = (each.partition("=") for each in overrides.split())
         raw = yaml.load(path.read_text(), Loader=_Loader)  # noqa: S506 - a SafeLoader
         return cls(raw, {name: value for name, _, value in pairs})
 
     def resources(self, kind: str) -> dict[str, dict[str, Any]]:
-        """The properties of all resources of a type that are to be made, by logical id."""
+        """The properties of all resources of a type whose condition holds, by logical id."""
         found = self.raw["Resources"].items()
         return {
             name: each.get("Properties", {})
@@ -113,7 +115,7 @@ class Template:
 
     @cached_property
     def conditions(self) -> dict[str, bool]:
-        """Which of the template's conditions hold."""
+        """Whether each of the template's conditions holds."""
         return {name: _holds(each, self.parameters) for name, each in self.raw.get("Conditions", {}).items()}
 
     @cached_property
@@ -136,7 +138,7 @@ class Template:
 
     @cached_property
     def routes(self) -> list[Route]:
-        """The most specific first."""
+        """The routes of the HTTP API, the most specific first."""
         routes = [
             Route(name, event.get("Method", "").upper(), event.get("Path", ""))
             for name, function in self.resources("AWS::Serverless::Function").items()
@@ -146,7 +148,7 @@ class Template:
 
     @cached_property
     def streamed_routes(self) -> list[Route]:
-        """The routes of the functions that stream: those of the function that has the same code."""
+        """The routes of the functions that stream. They are those of the function with the same code."""
         return [
             Route(streaming.name, route.method, route.path)
             for route in self.routes
@@ -156,16 +158,16 @@ class Template:
 
     @property
     def parameters(self) -> dict[str, str]:
-        """The defaults of the parameters, or what overrides them. Raise ValueError for one that is not declared."""
+        """The values of the parameters. Raises ValueError if one that is not declared is overridden."""
         defaults = {name: str(each.get("Default", "")) for name, each in self.raw.get("Parameters", {}).items()}
         if unknown := self.overrides.keys() - defaults.keys():
             raise ValueError(f"the template has no parameter {', '.join(sorted(unknown))}")
         return defaults | dict(self.overrides)
 
     def environment(self, values: Values) -> dict[str, str]:
-        """The variables of all functions, which differ in none of them: one process can stand for any function.
+        """The environment variables of the functions, without those that tell Lambda how to start one (AWS_LAMBDA_…).
 
-        Without those that tell Lambda how to start one.
+        They are the same for all functions, so one process can run every function. Raises ValueError if they are not.
         """
         environment: dict[str, str] = {}
         for function in self.functions.values():
@@ -174,12 +176,15 @@ class Template:
                     continue
                 value = str(resolve(declared, self.parameters | dict(values)))
                 if environment.setdefault(name, value) != value:
-                    raise ValueError(f"{function.name} has another {name} than the functions before it")
+                    raise ValueError(f"{function.name} has another value of {name} than the functions before it")
         return environment
 
 
 def resolve(declared: Any, values: Values) -> Any:
-    """A declared value with its Ref, GetAtt and Sub replaced; attributes are named `Bucket.Arn` in values."""
+    """A declared value with its Ref, GetAtt and Sub replaced by `values`, in which attributes are named `Bucket.Arn`.
+
+    Raises ValueError for any other function of CloudFormation.
+    """
     match declared:
         case {"Ref": name}:
             return values[name]
@@ -188,7 +193,7 @@ def resolve(declared: Any, values: Values) -> Any:
         case {"Fn::Sub": str(text)}:
             return _SUBSTITUTED.sub(lambda found: values[found[1]], text)
         case dict() if any(name.startswith("Fn::") for name in declared):
-            raise ValueError(f"{', '.join(declared)} is not known here")
+            raise ValueError(f"{', '.join(declared)} is not supported here")
         case dict():
             return {name: resolve(inner, values) for name, inner in declared.items()}
         case list():
@@ -198,7 +203,7 @@ def resolve(declared: Any, values: Values) -> Any:
 
 
 def chosen(declared: Any, conditions: Mapping[str, bool]) -> Any:
-    """A declared value with its If decided, and what is then no value left out."""
+    """A declared value with its If decided, without the properties that are AWS::NoValue then."""
     match declared:
         case {"Fn::If": [name, then, otherwise]}:
             return chosen(then if conditions[name] else otherwise, conditions)
@@ -218,13 +223,13 @@ def _holds(condition: Any, values: Values) -> bool:
         case {"Fn::Equals": [one, other]}:
             return str(resolve(one, values)) == str(resolve(other, values))
         case _:
-            raise ValueError(f"{condition} is not known here")
+            raise ValueError(f"{condition} is not supported here")
 
 
 def _seconds(expression: str) -> int:
     found = _RATE.fullmatch(expression)
     if not found:
-        raise ValueError(f"{expression} is not known here")
+        raise ValueError(f"{expression} is not supported here")
     return int(found[1]) * {"minute": 60, "hour": 3600, "day": 86_400}[found[2]]
 
 

@@ -1,5 +1,5 @@
-"""The agent of Logkeep: ships files that grow, with nothing but Python's standard library."""
+"""Logkeep's agent: ships growing files. It needs only Python's standard library."""
 
 
 class Refused(Exception):
-    """It cannot go on, and the message tells a person why."""
+    """The agent cannot continue; the message is for the person who runs it."""

@@ -1,4 +1,4 @@
-"""Ships files that grow to Logkeep."""
+"""Ships growing files to Logkeep."""
 
 import argparse
 import os
@@ -18,14 +18,15 @@ from logkeep_agent.state import locked
 _USAGE: Final = 2
 _NOT_ALL_SENT: Final = 3
 _SHIP: Final = """\
-Sends PATH to a log as it grows, until it is stopped (SIGTERM, Ctrl-C): then it sends what is there and ends. Started
-again, however it ended, it goes on where the log ends. It follows rotation, by rename or by truncation.
+Sends PATH to a log as it grows. When stopped (SIGTERM, Ctrl-C), it sends what is there and ends. When started again, it
+continues where the log ends, however it was ended. It follows rotation by rename and by truncation.
 
-A token of scope logs:write is read from LOGKEEP_TOKEN, or out of a file; never from the command line, which others see.
+The token needs the scope logs:write. It is read from LOGKEEP_TOKEN or from a file, never from the command line, which
+others can see.
 """
 _EXITS: Final = """\
-exit status: 0 all is sent; 1 it cannot go on, and says why; 2 the command is wrong; 3 it was to end, and the service
-did not answer: what is missing is sent when it runs again
+exit status: 0 everything was sent; 1 it cannot continue, and says why; 2 the command is wrong; 3 the service did not
+answer before the agent had to end: run it again to send the rest
 """
 
 
@@ -34,7 +35,7 @@ def main() -> None:
     arguments = _parser(environment).parse_args()
     missing = [name for name in ("endpoint", "project") if not getattr(arguments, name)]
     if missing:
-        _say(f"where to? Set {' and '.join(f'--{name} or LOGKEEP_{name.upper()}' for name in missing)}")
+        _say(f"the service is not known; set {' and '.join(f'--{name} or LOGKEEP_{name.upper()}' for name in missing)}")
         sys.exit(_USAGE)
     try:
         sys.exit(_ship(arguments, _token_of(arguments.token_file, environment)))
@@ -48,7 +49,7 @@ def main() -> None:
 def _ship(arguments: argparse.Namespace, token: Callable[[], str]) -> int:
     path = Path(arguments.path)
     if path.suffix == ".gz":
-        raise Refused(f"{path} is compressed; ship the file that it was made of")
+        raise Refused(f"{path} is compressed; ship the original file")
     service = Service(arguments.endpoint, arguments.project, arguments.log, token)
     state = Path(arguments.state) if arguments.state else path.with_name(f".{path.name}.logkeep")
     options = Options(
@@ -69,21 +70,24 @@ def _ship(arguments: argparse.Namespace, token: Callable[[], str]) -> int:
         try:
             if shipper.run():
                 return 0
-            _say("the service does not answer, and not all is sent; it is when this runs again")
+            _say("the service does not answer, and not everything was sent; run this again to send the rest")
             return _NOT_ALL_SENT
         finally:
             shipper.close()
 
 
 def _token_of(file: str | None, environment: Mapping[str, str]) -> Callable[[], str]:
-    """The token, read anew for every request, so that a file can be replaced by one with another."""
+    """A function that reads the token anew for every request, so that the file can be replaced by one with a new token.
+
+    It raises Refused if there is no token, or OSError.
+    """
 
     def read() -> str:
         token = Path(file).read_text(errors="replace").strip() if file else environment.get("LOGKEEP_TOKEN", "").strip()
         if not token:
             raise Refused(f"there is no token in {file or 'LOGKEEP_TOKEN'}")
         if not token.isascii() or not token.isprintable():
-            raise Refused(f"what is in {file or 'LOGKEEP_TOKEN'} is no token: one line of ASCII")
+            raise Refused(f"the content of {file or 'LOGKEEP_TOKEN'} is no token, which is one line of ASCII")
         return token
 
     return read
@@ -99,7 +103,7 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
         epilog=_EXITS,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    ship.add_argument("path", metavar="PATH", help="the file; one that is not there yet is waited for")
+    ship.add_argument("path", metavar="PATH", help="the file; if it does not exist, the agent waits for it")
     ship.add_argument("--log", required=True, metavar="ID", help="such as build/RECORD/stage1")
     ship.add_argument(
         "--endpoint", default=environment.get("LOGKEEP_ENDPOINT"), metavar="URL", help="default: LOGKEEP_ENDPOINT"
@@ -111,24 +115,26 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
         "--token-file",
         default=environment.get("LOGKEEP_TOKEN_FILE"),
         metavar="FILE",
-        help="default: LOGKEEP_TOKEN_FILE, else the token itself in LOGKEEP_TOKEN",
+        help="default: LOGKEEP_TOKEN_FILE, or else the token itself in LOGKEEP_TOKEN",
     )
-    ship.add_argument("--state", metavar="FILE", help="where it keeps its place; default: .NAME.logkeep beside PATH")
-    ship.add_argument("--once", action="store_true", help="end when all that is there is sent")
+    ship.add_argument(
+        "--state", metavar="FILE", help="where the agent keeps its place; default: .NAME.logkeep beside PATH"
+    )
+    ship.add_argument("--once", action="store_true", help="end when everything that is there was sent")
     ship.add_argument("--seal", action="store_true", help="seal the log at the end, with its bytes and CRC-32")
-    ship.add_argument("--append", action="store_true", help="begin behind what the log holds already")
+    ship.add_argument("--append", action="store_true", help="ship the file after what the log already holds")
     ship.add_argument(
         "--interval",
         type=_seconds,
         metavar="SECONDS",
-        help="between two requests; default: 3 to 30, as the service says",
+        help="time between two requests; default: 3 to 30, as the service asks",
     )
     ship.add_argument(
         "--settle",
         type=_seconds,
         default=5.0,
         metavar="SECONDS",
-        help="without a byte, after which a rotated file is complete; default: 5",
+        help="time without a new byte after which a rotated file is complete; default: 5",
     )
     return parser
 
@@ -138,7 +144,7 @@ def _seconds(text: str) -> float:
         value = float(text)
         if 0 <= value <= 86400:
             return value
-    raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds from 0 to 86400")
+    raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds from 0 to 86400")
 
 
 def _say(message: str) -> None:

@@ -1,4 +1,4 @@
-"""Files that are read by position, and what rotation leaves of them in their directory."""
+"""Files that are read by position, and the rotated files beside them."""
 
 import gzip
 import os
@@ -16,54 +16,54 @@ from typing import Final
 from logkeep_agent import Refused
 
 _BLOCK: Final = 1 << 20
-_FIRST: Final = 1024  # bytes by which a file is known again
-_LOOKS: Final = 10
+_FIRST: Final = 1024  # bytes by which a file is recognized
+_LOOKS: Final = 10  # at a directory whose names are changing
 # app.log.1, app.log-20261122.gz, app.log.2026-11-22_05, app.log.old, and app-20261122.log
 _STAMP: Final = r"[-_.](?:\d[\dTZ:._-]*|old)"
-# Of app.log.2 and app.log.1 the second is the younger, but where a program counts upwards (log4j2 does, unless told).
-# Other names have no rule, and the time of the last write tells.
+# app.log.1 is younger than app.log.2, unless the program counts upwards (log4j2 does by default). Files with other
+# names are ordered by the time of their last write.
 _NUMBER: Final = re.compile(r"\.(\d{1,3})(?:\.gz)?")
 
 
 class Source:
-    """An open file, of which the descriptor stays good whatever becomes of its name; plain, or .gz."""
+    """An open file, plain or .gz. It can be read even if it is renamed or deleted."""
 
     def __init__(self, path: Path) -> None:
-        """Raise OSError, or Refused for what is no file."""
+        """Raises OSError, or Refused if it is not a regular file."""
         self.path = path
-        # A pipe without a writer would keep who opens it.
+        # Without O_NONBLOCK, opening a pipe that has no writer would block.
         self._file = FileIO(path, opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK))
         found = os.fstat(self._file.fileno())
         if not stat.S_ISREG(found.st_mode):
             self._file.close()
-            raise Refused(f"{path} is no regular file")
+            raise Refused(f"{path} is not a regular file")
         self.identity = (found.st_dev, found.st_ino)
         self.is_packed = path.suffix == ".gz"
         self._inflated = gzip.GzipFile(fileobj=self._file) if self.is_packed else None
 
     @property
     def size(self) -> int:
-        """Bytes as they lie on the disk."""
+        """Bytes on disk, compressed ones for a .gz."""
         return os.fstat(self._file.fileno()).st_size
 
     @property
     def modified(self) -> int:
-        """Epoch nanoseconds."""
+        """Time of the last write, in epoch nanoseconds."""
         return os.fstat(self._file.fileno()).st_mtime_ns
 
     def read(self, position: int, size: int) -> bytes:
-        """The text there, fewer bytes only at its end."""
+        """The text at a position; it may be shorter than `size`. Raises Refused for a damaged .gz."""
         if not self._inflated:
-            # One call may give less than is there, and one byte less is a piece all the same.
+            # One call may return less than there is; the next one returns the rest.
             return os.pread(self._file.fileno(), size, position)
         try:
             self._inflated.seek(position)
             return self._inflated.read(size) if self._inflated.tell() == position else b""
         except (OSError, EOFError, zlib.error) as error:
-            raise Refused(f"{self.path} is damaged: {error}. Remove it to go on without it") from error
+            raise Refused(f"{self.path} is damaged: {error}. Remove it to continue without it") from error
 
     def crc32(self, size: int, before: int = 0) -> int | None:
-        """Of the first bytes, behind text of that CRC-32; None if there are not so many."""
+        """The CRC-32 of the first `size` bytes after text with the CRC-32 `before`; None if the file is shorter."""
         position = 0
         while position < size:
             block = self.read(position, min(_BLOCK, size - position))
@@ -81,40 +81,41 @@ class Source:
 
 @dataclass(frozen=True)
 class First:
-    """The first bytes of a file, which change only if it was truncated and written anew."""
+    """The first bytes of a file. They change only if it is truncated and written anew."""
 
     size: int = 0
     crc32: int = 0
 
     @classmethod
     def of(cls, source: Source, position: int) -> "First":
-        """Of what lies before the position."""
+        """Of the bytes before a position."""
         size = min(position, _FIRST)
         return cls(size, source.crc32(size) or 0)
 
     def grown(self, position: int, piece: bytes) -> "First":
-        """With what was read at the position. Out of the file they could be another's already."""
+        """With a piece that was read at the position. The file itself may have changed since then."""
         new = piece[self.size - position : _FIRST - position] if self.size < _FIRST else b""
         return First(self.size + len(new), zlib.crc32(new, self.crc32))
 
     def begins(self, source: Source) -> bool:
+        """Whether the file begins with these bytes."""
         return source.crc32(self.size) == self.crc32
 
     def is_of(self, source: Source, position: int) -> bool:
-        """Whether the source still is what was read to the position."""
+        """Whether the source still is the file that was read up to the position."""
         return source.is_packed or (source.size >= position and self.begins(source))
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A file as it was found in the directory."""
+    """A file as it was found in its directory."""
 
     path: Path
     identity: tuple[int, int]
     modified: int
 
     def open(self) -> Source | None:
-        """None if the name has become another file's meanwhile; raise OSError if it cannot be read."""
+        """None if the name belongs to another file by now. Raises OSError if it cannot be read."""
         try:
             source = Source(self.path)
         except FileNotFoundError:
@@ -126,9 +127,10 @@ class Entry:
 
 
 def chain(path: Path) -> list[Entry]:
-    """What was rotated from a path, oldest first, and the path itself; empty while names change hands.
+    """The files that were rotated from a path, oldest first, and then the file at the path itself.
 
-    Names are read one after the other, and a rotation meanwhile would hide a file: only what is found twice counts.
+    Names are read one after the other, so a rotation meanwhile could hide a file. Therefore the list must be the same
+    twice in a row; it is empty if it keeps changing.
     """
     path = real(path)
     found = _chain(path)
@@ -141,7 +143,7 @@ def chain(path: Path) -> list[Entry]:
 
 
 def of_identity(path: Path, identity: tuple[int, int]) -> list[Entry]:
-    """The files of the path's directory that have it, whatever their names."""
+    """The files with that device and inode in the path's directory, whatever their names."""
     with suppress(OSError):
         entries = map(_entry, real(path).parent.iterdir())
         return [entry for entry in entries if entry and entry.identity == identity]
@@ -149,7 +151,7 @@ def of_identity(path: Path, identity: tuple[int, int]) -> list[Entry]:
 
 
 def real(path: Path) -> Path:
-    """Where a link leads now: what is rotated is the file, in its own directory."""
+    """The path without symbolic links, because the file itself is rotated, in its own directory."""
     return Path(os.path.realpath(path))
 
 
@@ -174,12 +176,12 @@ def _chain(path: Path) -> list[Entry]:
 
 
 def _counts_upwards(ordered: Sequence[Entry]) -> bool:
-    """Whether most of the files are younger than the one behind them; one may have been written late."""
+    """Whether most files are younger than the next one. Not all need be, because one may have been written late."""
     return sum((one.modified > two.modified) - (one.modified < two.modified) for one, two in pairwise(ordered)) > 0
 
 
 def _rotated(path: Path) -> Iterator[tuple[str, int | None]]:
-    """Names of the directory, with the number that rotation gave them."""
+    """The names of rotated files in the directory, with the number that rotation gave them, if any."""
     stem, suffix = re.escape(path.stem), re.escape(path.suffix)
     pattern = re.compile(rf"(?:{stem}{suffix}{_STAMP}|{stem}{_STAMP}{suffix})(?:\.gz)?")
     try:
@@ -187,7 +189,7 @@ def _rotated(path: Path) -> Iterator[tuple[str, int | None]]:
     except OSError:
         return
     for name in names:
-        # While it is compressed, a file is there twice.
+        # While a file is being compressed, it exists twice.
         if name == path.name or (name.endswith(".gz") and name.removesuffix(".gz") in names):
             continue
         if pattern.fullmatch(name):

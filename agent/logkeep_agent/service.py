@@ -1,4 +1,4 @@
-"""A log of a Logkeep service, over HTTP."""
+"""The HTTP client for one log of a Logkeep service."""
 
 import gzip
 import http.client
@@ -14,14 +14,14 @@ from urllib.parse import quote, urlsplit
 
 from logkeep_agent import Refused
 
-_TIMEOUT: Final = 60.0  # seconds without a byte of an answer
+_TIMEOUT: Final = 60.0  # seconds in which no byte of an answer arrives
 _ANSWER_MAX: Final = 1 << 20
 _LATER: Final = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS}
 _PACKING: Final = 5  # gzip's level
 
 
 class Later(Exception):
-    """The same request may succeed after `wait` seconds, or whenever the caller likes."""
+    """The request failed, but may succeed later. The service asks for a pause of `wait` seconds, if that is not 0."""
 
     def __init__(self, reason: str, wait: float = 0) -> None:
         super().__init__(reason)
@@ -34,7 +34,7 @@ class Gap(Exception):
 
 @dataclass(frozen=True)
 class Certificate:
-    """How many bytes of which CRC-32 the service keeps, and the seconds after which it wants to hear more."""
+    """The bytes that the service keeps of the log, their CRC-32, and the seconds after which to append again."""
 
     bytes: int
     crc32: int
@@ -43,16 +43,16 @@ class Certificate:
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
     def redirect_request(self, *_: Any) -> None:
-        """A token goes to the endpoint that it was given for, and nowhere else."""
+        """Do not redirect: the token is sent only to the endpoint that the user named."""
 
 
 class Service:
-    """One log. Every call is safe to repeat; it raises Later, or Refused where repeating does not help."""
+    """One log. Every call can be repeated safely. It raises Later, or Refused if repeating it does not help."""
 
     def __init__(self, endpoint: str, project: str, log_id: str, token: Callable[[], str]) -> None:
         parts = urlsplit(endpoint)
         if parts.scheme not in {"http", "https"} or not parts.hostname:
-            raise Refused(f"the endpoint {endpoint!r} is no http:// or https:// address")
+            raise Refused(f"the endpoint {endpoint!r} is not an http:// or https:// address")
         self.log_id, self.project = log_id, project
         self._endpoint = endpoint
         self._url = f"{endpoint.rstrip('/')}/v1/{quote(project, safe='')}/logs/{quote(log_id)}"
@@ -60,17 +60,18 @@ class Service:
         self._opener = urllib.request.build_opener(_NoRedirect)
 
     def certificate(self) -> Certificate:
-        """What the log holds. A log that is not there begins.
+        """What the log holds. It is created if it does not exist.
 
-        An append of nothing needs no scope but logs:write, and is consistent where a listing is a moment late.
+        This is an append of nothing: unlike a listing it needs only the scope logs:write, and is never out of date.
         """
         return self._call("PATCH", "?offset=0", b"", {})
 
     def append(self, offset: int, piece: bytes) -> Certificate:
-        """Raise Gap if the log ends before offset."""
+        """Append at an offset. Raises Gap if the log ends before it."""
         return self._call("PATCH", f"?offset={offset}", gzip.compress(piece, _PACKING), {"Content-Encoding": "gzip"})
 
     def seal(self, size: int, crc32: int) -> Certificate:
+        """Seal the log with its total size in bytes and its CRC-32."""
         totals = json.dumps({"bytes": size, "crc32": f"{crc32:08x}"}).encode()
         return self._call("PUT", "", totals, {"Content-Type": "application/json"})
 
@@ -90,10 +91,10 @@ class Service:
 
 def _certificate(content: bytes, headers: Message) -> Certificate:
     try:
-        told = json.loads(content)
-        return Certificate(int(told["bytes"]), int(told["crc32"], 16), _seconds(headers, "Logkeep-Interval"))
+        document = json.loads(content)
+        return Certificate(int(document["bytes"]), int(document["crc32"], 16), _seconds(headers, "Logkeep-Interval"))
     except (ValueError, KeyError, TypeError) as error:
-        raise Later("what answers there is not Logkeep") from error
+        raise Later("the endpoint answers, but is not Logkeep") from error
 
 
 def _refusal(status: int, headers: Message, reason: str) -> Exception:
@@ -111,8 +112,8 @@ def _reason(answer: IO[bytes]) -> str:
     except (OSError, http.client.HTTPException):
         return ""
     try:
-        told = json.loads(content)
-        return str(told.get("error_msg") or told.get("message"))
+        document = json.loads(content)
+        return str(document.get("error_msg") or document.get("message"))
     except (ValueError, AttributeError):
         return content[:200].decode(errors="replace")
 

@@ -1,4 +1,4 @@
-"""Ships a file as it grows: the log holds its bytes, and those of the files that follow it, once and in order."""
+"""Ships a file as it grows, and the files after it, so that the log holds each byte once and in order."""
 
 import random
 import time
@@ -14,14 +14,15 @@ from logkeep_agent.rotation import Rotation
 from logkeep_agent.service import Certificate, Gap, Later, Service
 from logkeep_agent.state import Mark, State
 
-PIECE: Final = 4_000_000  # bytes; gzip makes what it cannot compress a little longer, and 4 MiB may be sent
+PIECE: Final = 4_000_000  # bytes; a request may have 4 MiB, and gzip makes what it cannot compress a little longer
 TICK: Final = 0.25  # seconds between two looks at the files
-ONCE_PATIENCE: Final = 300.0  # seconds without an answer after which an agent that is to end gives up
+# Seconds without an answer after which the agent gives up, with --once, and after a signal.
+ONCE_PATIENCE: Final = 300.0
 STOP_PATIENCE: Final = 10.0
 _INTERVAL: Final = (3.0, 30.0)  # seconds between two requests, at least and at most
-_BACK_OFF_MAX: Final = 30.0
-_WAIT_MAX: Final = 300.0  # whatever the service asks for
-_TOLD_AGAIN: Final = 60.0  # seconds after which a service that stays away is told of again
+_BACK_OFF_MAX: Final = 30.0  # seconds
+_WAIT_MAX: Final = 300.0  # seconds, even if the service asks for more
+_REPORT_AGAIN: Final = 60.0  # seconds after which it is reported again that the service does not answer
 _OTHERS: Final = "someone else writes to this log"
 
 
@@ -32,7 +33,7 @@ class Clock:
         return time.monotonic()
 
     def wall(self) -> int:
-        """Epoch nanoseconds, as files have them."""
+        """Epoch nanoseconds, like the times of files."""
         return time.time_ns()
 
     def sleep(self, seconds: float) -> None:
@@ -41,11 +42,11 @@ class Clock:
 
 @dataclass(frozen=True)
 class Options:
-    once: bool = False  # end when all that is there has been sent
-    seal: bool = False  # and seal the log at the end
-    append: bool = False  # begin behind what the log holds already
-    interval: float | None = None  # seconds between two requests; None: as the service says
-    settle: float = 5.0  # seconds without a byte after which a rotated file is complete
+    once: bool = False  # end when everything that is there was sent
+    seal: bool = False  # seal the log at the end
+    append: bool = False  # ship the file after what the log already holds
+    interval: float | None = None  # seconds between two requests; None: as the service asks
+    settle: float = 5.0  # seconds without a new byte after which a rotated file is complete
 
 
 @dataclass
@@ -59,7 +60,7 @@ class _Reading:
 
 
 class Shipper:
-    """Ships one path. `stopping` may be set at any time: what is there is sent, then it ends."""
+    """Ships one path. `stopping` may be set at any time: then it sends what is there and ends."""
 
     def __init__(
         self,
@@ -67,24 +68,25 @@ class Shipper:
         path: Path,
         state: Path,
         options: Options,
-        tell: Callable[[str], None],
+        report: Callable[[str], None],
         clock: Clock | None = None,
     ) -> None:
-        self._service, self._path, self._state_path, self._options, self._tell = service, path, state, options, tell
+        self._service, self._path, self._state_path, self._options = service, path, state, options
+        self._report = report
         self._clock = clock or Clock()
-        self._rotation = Rotation(path, tell)
+        self._rotation = Rotation(path, report)
         self.stopping = False
         self._end = Mark()  # of the log
         self._reading: _Reading | None = None
-        self._found: Source | None = None  # the first file, until the service has told where the log ends
-        self._left: tuple[Source, int] | None = None  # the file before, and how much of it was sent
-        self._due = 0.0
-        self._failures = 0
-        self._told_at = 0.0
+        self._found: Source | None = None  # the first file, until the service has answered where the log ends
+        self._left: tuple[Source, int] | None = None  # the previous file, and how many bytes of it were sent
+        self._due = 0.0  # when to send the next request
+        self._failures = 0  # since the last answer
+        self._reported_at = 0.0
         self._waits_for_file = False
 
     def run(self) -> bool:
-        """Ship until there is nothing left to do; whether all is sent. Raises Refused."""
+        """Ship until there is nothing left to do. Returns whether everything was sent. Raises Refused."""
         answered = self._clock.monotonic()
         was_stopping = False
         while True:
@@ -120,7 +122,7 @@ class Shipper:
     # Sending
 
     def _advance(self) -> bool:
-        """Send a piece, or go on with the next file; False if there is nothing to do yet. Raises Later."""
+        """Send a piece, or turn to the next file; False if there is nothing to do yet. Raises Later."""
         if not self._reading:
             self._reading = self._resume()
             return self._reading is not None
@@ -147,22 +149,25 @@ class Shipper:
         reading.state = replace(reading.state, before=self._end, after=after)
         reading.state.save(self._state_path)
         try:
-            told = self._service.append(self._end.bytes, piece)
+            certificate = self._service.append(self._end.bytes, piece)
         except Gap as gap:
-            self.close()  # and find the place anew
-            raise Later(f"{gap}; it holds less than it vouched for") from gap
+            self.close()  # and find the place again
+            raise Later(f"{gap}; the log holds less than the service certified") from gap
         self._answered()
-        if (told.bytes, told.crc32) != (after.bytes, after.crc32):
-            raise Refused(f"{self._service.log_id} holds {told.bytes} bytes where {after.bytes} were sent: {_OTHERS}")
+        if (certificate.bytes, certificate.crc32) != (after.bytes, after.crc32):
+            raise Refused(
+                f"{self._service.log_id} holds {certificate.bytes} bytes, but {after.bytes} were sent: {_OTHERS}"
+            )
         self._end = after
         reading.position += len(piece)
-        self._due = self._clock.monotonic() + self._interval(told)
+        self._due = self._clock.monotonic() + self._interval(certificate)
 
-    def _interval(self, told: Certificate) -> float:
+    def _interval(self, certificate: Certificate) -> float:
+        """Seconds until the next request."""
         least, most = _INTERVAL
         if self._options.interval is not None:
             return self._options.interval
-        return most if told.interval is None else max(least, min(most, told.interval))
+        return most if certificate.interval is None else max(least, min(most, certificate.interval))
 
     def _is_behind(self) -> bool:
         """Whether more waits than one request carries."""
@@ -176,96 +181,98 @@ class Shipper:
         most = min(_BACK_OFF_MAX, 0.5 * 2 ** min(self._failures, 10))
         now = self._clock.monotonic()
         self._due = now + max(min(later.wait, _WAIT_MAX), random.uniform(most / 2, most))  # noqa: S311 - jitter, no secret
-        if self._failures == 1 or now >= self._told_at + _TOLD_AGAIN:
-            self._told_at = now
-            self._tell(f"{later}; tries again")
+        if self._failures == 1 or now >= self._reported_at + _REPORT_AGAIN:
+            self._reported_at = now
+            self._report(f"{later}; will try again")
 
     def _answered(self) -> None:
         if self._failures:
-            self._tell(f"the service answers again, after {self._failures} tries")
+            self._report(f"the service answers again, after {self._failures} tries")
         self._failures = 0
 
     def _finish(self) -> None:
-        """All is sent. Raises Later."""
+        """Everything was sent: seal the log if that was asked for. Raises Later."""
         if not self._reading:
             if self._options.once:
                 raise Refused(f"{self._path}: no such file")
             return
         if self._options.seal:
             self._service.seal(self._end.bytes, self._end.crc32)
-        sealed = "is sealed" if self._options.seal else "has all that is there"
-        self._tell(f"{self._service.log_id} {sealed}: {self._end.bytes} bytes, crc32 {self._end.crc32:08x}")
+        done = "is sealed" if self._options.seal else "is up to date"
+        self._report(f"{self._service.log_id} {done}: {self._end.bytes} bytes, crc32 {self._end.crc32:08x}")
 
     # Finding the place
 
     def _resume(self) -> _Reading | None:
-        """The file and the place in it that the log's end is; None while there is no file. Raises Later."""
+        """Find the file and the position in it with which the log ends; None while there is no file. Raises Later."""
         state = State.load(self._state_path)
         if not state and not self._find():
             return None
-        told = self._service.certificate()
+        certificate = self._service.certificate()
         self._answered()
-        self._end = Mark(told.bytes, told.crc32)
+        self._end = Mark(certificate.bytes, certificate.crc32)
         if not state:
             return self._start()
         if (state.project, state.log_id) != (self._service.project, self._service.log_id):
-            raise Refused(f"{self._state_path} is about {state.log_id}; name another state file with --state")
+            raise Refused(f"{self._state_path} is for {state.log_id}; name another state file with --state")
         if self._end.bytes < state.base.bytes:
             raise Refused(
-                f"{state.log_id} holds {self._end.bytes} bytes, and the file that is shipped began at byte "
-                f"{state.base.bytes}: it lost what was sent before. Without {self._state_path} the file is shipped anew"
+                f"{state.log_id} holds {self._end.bytes} bytes, but the file that is being shipped began at byte "
+                f"{state.base.bytes}: the log lost what was sent before. "
+                f"To ship the file anew, remove {self._state_path}"
             )
         source = self._rotation.holder(state, self._end, First())
         if source:
-            return self._go_on(source, state)
+            return self._continue(source, state)
         if self._end not in (state.base, state.before, state.after):
             raise Refused(f"no file holds the end of {state.log_id}: {_OTHERS}, or the file was changed")
         if not self._rotation.since(state.begun):
-            self._due = self._clock.monotonic() + self._interval(told)
+            self._due = self._clock.monotonic() + self._interval(certificate)
             return None
-        self._lost("the file that was shipped is gone or was written anew, and there is no copy of it")
+        self._lost("the file that was being shipped is gone or was overwritten, and there is no copy of it")
         return self._begin(self._rotation.waiting.pop(0))
 
     def _find(self) -> bool:
-        """Whether the first file is there. It is held open until the service has told where the log ends."""
+        """Whether the first file exists. It is held open until the service has answered where the log ends."""
         try:
             self._found = self._found or Source(self._path)
         except FileNotFoundError:
             if not self._waits_for_file and not self._options.once:
-                self._tell(f"{self._path} is not there yet; waits for it")
+                self._report(f"{self._path} does not exist yet; waiting for it")
             self._waits_for_file = True
         return self._found is not None
 
     def _start(self) -> _Reading | None:
-        """Begin without a state: where the log is empty, or holds the beginning of this file."""
+        """Begin without a state, if the log is empty or holds the beginning of this file. Raises Refused if not."""
         source = self._found
         if not source:
             return None
         if self._options.append or not self._end.bytes:
             reading = self._begin(source)
         elif source.crc32(self._end.bytes) == self._end.crc32:
-            reading = self._go_on(source, self._state_of(source, Mark()))
+            reading = self._continue(source, self._state_of(source, Mark()))
         else:
             raise Refused(
                 f"{self._service.log_id} holds {self._end.bytes} bytes, and {self._path} does not begin with them. "
-                "To ship the file behind them, say --append"
+                "To ship the file after them, use --append"
             )
         self._found = None
         return reading
 
-    def _go_on(self, source: Source, state: State) -> _Reading:
+    def _continue(self, source: Source, state: State) -> _Reading:
+        """Continue with a file where the log ends."""
         device, inode = source.identity
         state = replace(state, device=device, inode=inode, before=self._end, after=self._end)
         state.save(self._state_path)
         position = self._end.bytes - state.base.bytes
-        self._tell(f"goes on with byte {position} of {source.path}, byte {self._end.bytes} of {state.log_id}")
+        self._report(f"continues with byte {position} of {source.path} at byte {self._end.bytes} of {state.log_id}")
         return _Reading(source, state, position, First.of(source, position))
 
     def _begin(self, source: Source) -> _Reading:
-        """Ship a file from its first byte on; its place is on disk before any of it is sent."""
+        """Ship a file from its first byte on. Its place is saved to disk before any of it is sent."""
         state = self._state_of(source, self._end)
         state.save(self._state_path)
-        self._tell(f"begins with {source.path} at byte {self._end.bytes} of {state.log_id}")
+        self._report(f"begins with {source.path} at byte {self._end.bytes} of {state.log_id}")
         return _Reading(source, state)
 
     def _state_of(self, source: Source, base: Mark) -> State:
@@ -287,27 +294,27 @@ class Shipper:
     def _look(self) -> None:
         if self._left and self._left[0].size > self._left[1]:
             left, known = self._left
-            self._tell(f"LOST: {left.path} grew by {left.size - known} bytes after the next file was begun")
+            self._report(f"LOST: {left.path} grew by {left.size - known} bytes after the next file had been started")
             self._left = (left, left.size)
         source = self._reading.source if self._reading else self._found
         if source:
             self._rotation.look(source)
 
     def _is_settled(self, source: Source) -> bool:
-        """Whether nothing more is to come of a file that was rotated."""
+        """Whether a rotated file is complete."""
         waiting = self._rotation.waiting
         if len(waiting) > 1 or source.is_packed:
             return True
-        # Its writer may not have noticed yet: it goes on with the old file, and the new one is empty.
+        # While the writer has not noticed the rotation, it writes to the old file, and the new one is empty.
         return waiting[0].size > 0 and self._clock.wall() - source.modified >= self._options.settle * 1e9
 
     def _is_same(self, reading: _Reading, packed: Source) -> bool:
-        """Whether a file is what compression made of the one that was just read; not all programs keep its time."""
+        """Whether a compressed file is the one just read. Its time is no proof, because not all programs keep it."""
         sent = reading.position
         return sent > 0 and packed.crc32(sent, reading.state.base.crc32) == self._end.crc32
 
     def _must_wait(self) -> bool:
-        """Whether an agent that is to end stays: the next file has text, and this one may still grow."""
+        """Whether an agent that should end must stay, because the next file has text and this one may still grow."""
         wanted = self._options.once or self._options.seal
         return wanted and any(source.size for source in self._rotation.waiting)
 
@@ -319,13 +326,13 @@ class Shipper:
             reading.source.close()
 
     def _truncated(self, reading: _Reading) -> _Reading:
-        """The file was emptied. A copy of it may hold what was not sent."""
+        """The file was truncated. A copy of it may hold what was not sent."""
         copy = self._rotation.holder(reading.state, self._end, reading.first)
         if copy:
             reading.source.close()
-            return self._go_on(copy, reading.state)
+            return self._continue(copy, reading.state)
         self._lost(f"{self._path} was truncated, and there is no copy of it")
         return self._begin(reading.source)
 
     def _lost(self, what: str) -> None:
-        self._tell(f"LOST: {what}; if it held more than byte {self._end.bytes} of the log, that is not in it")
+        self._report(f"LOST: {what}; what it held beyond byte {self._end.bytes} of the log was not sent")

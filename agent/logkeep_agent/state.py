@@ -1,4 +1,4 @@
-"""Where in the log a file began, kept across ends of the agent, however they come."""
+"""The state file: where in the log a file began. It survives every end of the agent, also a power cut."""
 
 import fcntl
 import json
@@ -16,7 +16,7 @@ _VERSION: Final = 1
 
 @dataclass(frozen=True)
 class Mark:
-    """A place in the log: so many bytes, of this CRC-32."""
+    """A place in the log: the number of bytes before it, and their CRC-32."""
 
     bytes: int = 0
     crc32: int = 0
@@ -24,39 +24,39 @@ class Mark:
 
 @dataclass(frozen=True)
 class State:
-    """The file that is being shipped: its first byte stands at `base` of the log.
+    """The file that is being shipped. Its first byte is at `base` in the log.
 
-    How far it was shipped is not kept: the log itself knows. `before` and `after` are where the log ends without and
-    with the piece that was sent last; where it ends elsewhere, someone else wrote to it.
+    How far it was shipped is not kept, because the log itself shows that. `before` and `after` are where the log ends
+    without and with the last piece that was sent. If it ends anywhere else, someone else has written to it.
     """
 
     project: str
     log_id: str
     device: int
     inode: int
-    begun: int  # epoch nanoseconds; a file that was written last before then does not follow this one
-    written: int  # when the file had been written last by then
+    begun: int  # epoch ns, when shipping it began; a file last written before then does not come after this one
+    written: int  # epoch ns, time of its last write by then
     base: Mark
     before: Mark
     after: Mark
 
     @classmethod
     def load(cls, path: Path) -> Self | None:
-        """None if there is none yet; raise Refused if it cannot be read."""
+        """None if the file does not exist. Raises Refused if it cannot be read."""
         try:
-            told = json.loads(path.read_text())
-            if told.pop("version") != _VERSION:
+            fields = json.loads(path.read_text())
+            if fields.pop("version") != _VERSION:
                 raise ValueError
-            return cls(**told | {name: Mark(**told[name]) for name in ("base", "before", "after")})
+            return cls(**fields | {name: Mark(**fields[name]) for name in ("base", "before", "after")})
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise Refused(f"the state file {path}: {error.strerror}") from error
+            raise Refused(f"the state file {path} cannot be read: {error.strerror}") from error
         except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise Refused(f"{path} is no state file of this agent; name another with --state") from error
+            raise Refused(f"{path} is not a state file of this agent; name another with --state") from error
 
     def save(self, path: Path) -> None:
-        """Replace the file by one that is whole on disk, so that a power cut leaves the old or the new one."""
+        """Write a new file to disk and rename it, so that a power cut leaves the old or the new one. Raises Refused."""
         new = path.with_name(f"{path.name}.new")
         try:
             with new.open("w") as file:
@@ -75,7 +75,7 @@ class State:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Keep a second agent from the same state. The lock ends with the process."""
+    """Keep other agents from using the same state file. The lock ends with the process. Raises Refused."""
     try:
         file = path.with_name(f"{path.name}.lock").open("w")
     except OSError as error:
@@ -84,5 +84,5 @@ def locked(path: Path) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise Refused(f"another agent ships with the state file {path}") from error
+            raise Refused(f"another agent is using the state file {path}") from error
         yield

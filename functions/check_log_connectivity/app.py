@@ -1,7 +1,7 @@
 """POST …/clusters/{cluster_id}/logs/connectivity: check that the target cluster of a collection exists."""
 
 from logkeep.apis.css.codes import CSS
-from logkeep.apis.css.http import try_target
+from logkeep.apis.css.http import check_connectivity
 from logkeep.web.app import Answer, App
 from logkeep.web.entrypoints import entrypoint
 
@@ -10,7 +10,7 @@ app = App(CSS, "check_log_connectivity")
 
 @app.post("/v1.0/<project_id>/clusters/<cluster_id>/logs/connectivity")
 def check_log_connectivity(project_id: str, cluster_id: str) -> Answer:
-    return try_target(app, cluster_id)
+    return check_connectivity(app, cluster_id)
 
 
 lambda_handler = entrypoint(app)

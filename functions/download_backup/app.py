@@ -1,6 +1,6 @@
 """GET …/logs/records/{record_id}/archive: the ZIP of a backup."""
 
-from logkeep.apis.css.archive_http import hand_out_archive
+from logkeep.apis.css.archive_http import download_archive
 from logkeep.apis.css.codes import CSS
 from logkeep.web.app import Answer, App
 from logkeep.web.entrypoints import entrypoint
@@ -10,7 +10,7 @@ app = App(CSS, "download_backup")
 
 @app.get("/v1.0/<project_id>/clusters/<cluster_id>/logs/records/<record_id>/archive")
 def download_backup(project_id: str, cluster_id: str, record_id: str) -> Answer:
-    return hand_out_archive(app, cluster_id, record_id)
+    return download_archive(app, cluster_id, record_id)
 
 
 lambda_handler = entrypoint(app)

@@ -28,8 +28,8 @@ HURRIED = 3.0
 _HURRY = f"""
 import sys
 if "forkserver" in " ".join(sys.orig_argv):
-    from logkeep.aws import credentials
-    credentials.CACHED_FOR = {HURRIED}
+    from logkeep.identity import credential_store
+    credential_store.CACHED_FOR = {HURRIED}
 """
 READ = "logs:read"
 
@@ -134,10 +134,10 @@ def test_a_list_shows_what_there_is_and_no_secret(admin: Admin) -> None:
         (["create", "token", "--project", "p", "--expires", "soon"], 2, "90d and 24h"),
         (["create", "token", "--project", "p", "--expires", "0d"], 2, "90d and 24h"),
         (["create", "token", "--project", "p", "--name", " ci"], 2, "printable characters"),
-        (["create", "token", "--project", "p", "--scope", "logs:delete"], 2, "must be of logs:read"),
+        (["create", "token", "--project", "p", "--scope", "logs:delete"], 2, "must be one or more of logs:read"),
         (["create", "certificate", "--project", "p"], 2, "certificate"),
         (["delete", "LKNOBODY"], 2, "--yes"),
-        (["list", "--stack", "mine"], 2, "--local goes with none of"),
+        (["list", "--stack", "mine"], 2, "--local cannot be combined with"),
         ([], 2, "COMMAND"),
     ],
 )
@@ -193,7 +193,7 @@ def test_a_service_that_does_not_run_is_told(tmp_path: Path) -> None:
     service.start()
     assert service.stop(signal.SIGTERM) == 0
     told = Admin(service).run("list", "--local")
-    assert (told.returncode, told.stderr) == (1, "the local service does not run; start it with: make run\n")
+    assert (told.returncode, told.stderr) == (1, "the local service is not running; start it with: make run\n")
 
 
 def test_credentials_outlive_a_restart_and_what_is_disabled_stays_so(tmp_path: Path) -> None:

@@ -8,12 +8,12 @@ import pytest
 from botocore.stub import Stubber
 
 from admin import Refused
-from admin.target import _OUTPUTS, Target, default_stack
+from admin.target import REQUIRED_OUTPUTS, Target, default_stack
 from tests.conftest import TEMPLATE
 
 pytestmark = pytest.mark.unit
 
-OUTPUTS = {name: f"the-{name}" for name in _OUTPUTS}
+OUTPUTS = {name: f"the-{name}" for name in REQUIRED_OUTPUTS}
 
 
 @pytest.fixture
@@ -65,5 +65,5 @@ def test_another_stack_is_refused(deployed):
 
 
 def test_the_template_has_these_outputs_and_samconfig_the_name():
-    assert set(_OUTPUTS) <= TEMPLATE.raw["Outputs"].keys()
+    assert set(REQUIRED_OUTPUTS) <= TEMPLATE.raw["Outputs"].keys()
     assert default_stack() == "logkeep"

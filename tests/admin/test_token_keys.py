@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from admin.__main__ import _rotate_token_key
+from admin.__main__ import rotate_token_key
 from admin.target import Target
 from logkeep.errors import TokenInvalid
 from logkeep.identity.token_key_store import CACHED_FOR, token_keys
@@ -26,12 +26,12 @@ def test_tokens_of_the_key_before_stay_good_and_those_of_the_one_before_that_end
         return read(token, token_keys().find, time.time())
 
     first = login()
-    _rotate_token_key(target, argparse.Namespace())
+    rotate_token_key(target, argparse.Namespace())
     ahead += CACHED_FOR + 1
     second = login()
     assert proved(first).place == proved(second).place == "place"
 
-    _rotate_token_key(target, argparse.Namespace())
+    rotate_token_key(target, argparse.Namespace())
     ahead += CACHED_FOR + 1
     third = login()
     assert proved(second).place == proved(third).place == "place"

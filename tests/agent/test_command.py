@@ -77,7 +77,7 @@ def test_a_stop_sends_what_is_there(service, tmp_path, a_log_id, stop) -> None:
     time.sleep(0.5)
     assert read(service, a_log_id) == b"one\n", "it comes again in 30 seconds"
     other = ship(service, str(path), "--log", a_log_id)
-    assert (other.returncode, "another agent ships" in other.stderr) == (1, True)
+    assert (other.returncode, "another agent is using" in other.stderr) == (1, True)
     agent.send_signal(stop)
     told = agent.communicate(timeout=30)[1]
     assert agent.returncode == 0, told
@@ -112,7 +112,7 @@ def test_what_is_refused_is_told_in_one_line(service, tmp_path, a_log_id) -> Non
         ((str(path), *log), {"LOGKEEP_TOKEN": "wrong"}, 1, "401"),
         ((str(path), *log), {"LOGKEEP_TOKEN": OTHER_TOKEN}, 1, "403"),
         ((str(path), "--log", "no/such/kind"), {}, 1, "400: log_id: "),
-        ((str(path), *log), {"LOGKEEP_ENDPOINT": "nowhere"}, 1, "is no http:// or https:// address"),
+        ((str(path), *log), {"LOGKEEP_ENDPOINT": "nowhere"}, 1, "is not an http:// or https:// address"),
         ((str(path), *log), {"LOGKEEP_ENDPOINT": "", "LOGKEEP_PROJECT": ""}, 2, "--endpoint or LOGKEEP_ENDPOINT"),
         ((str(path), *log), {"LOGKEEP_TOKEN": "two\nlines"}, 1, "is no token"),
         ((str(tmp_path / "missing.log"), *log), {}, 1, "no such file"),
@@ -126,7 +126,7 @@ def test_what_is_refused_is_told_in_one_line(service, tmp_path, a_log_id) -> Non
 @pytest.mark.parametrize("value", ["soon", "-1", "nan"])
 def test_a_time_that_is_none_is_told_with_what_fits(service, value) -> None:
     told = ship(service, "app.log", "--log", "build/a/stage1", "--settle", value)
-    assert (told.returncode, f"'{value}' is no number of seconds from 0 to 86400" in told.stderr) == (2, True)
+    assert (told.returncode, f"'{value}' is not a number of seconds from 0 to 86400" in told.stderr) == (2, True)
 
 
 def test_it_runs_without_the_libraries_of_the_service(tmp_path) -> None:

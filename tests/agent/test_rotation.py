@@ -203,7 +203,7 @@ def test_a_rotated_file_that_cannot_be_read_is_told_of_and_waited_for(bench, mon
 
 def test_a_pipe_is_refused(bench) -> None:
     os.mkfifo(bench.path)
-    with pytest.raises(Refused, match="no regular file"):
+    with pytest.raises(Refused, match="not a regular file"):
         bench.ship()
 
 

@@ -89,7 +89,7 @@ def test_tries_are_spread_and_grow_rarer(bench) -> None:
     assert gaps[0] < 2
     assert 15 <= max(gaps) <= 31
     assert len(tries) < 80
-    assert bench.told[0] == "away; tries again"
+    assert bench.told[0] == "away; will try again"
     assert len(bench.told) <= 1240 / 60, "told of once a minute"
 
 
@@ -241,7 +241,7 @@ def test_a_state_of_another_log_or_of_a_log_that_is_gone_is_refused(bench) -> No
         bench.ship()
     bench.log.text += kept
     bench.log.log_id = "build/other/stage1"
-    with pytest.raises(Refused, match="is about build/a/stage1"):
+    with pytest.raises(Refused, match="is for build/a/stage1"):
         bench.ship()
 
 
@@ -249,7 +249,7 @@ def test_a_damaged_state_is_refused(bench) -> None:
     bench.write(b"one\n")
     for content in (b"", b"[]", b"{}", b'{"version": 1}', b'{"version": 2}', b"\xff"):
         bench.path.with_name(".app.log.logkeep").write_bytes(content)
-        with pytest.raises(Refused, match="no state file"):
+        with pytest.raises(Refused, match="not a state file"):
             bench.ship()
     assert not bench.log.text
 

@@ -169,9 +169,9 @@ def test_a_failure_in_mid_stream_is_told_in_the_trailers_and_the_next_invocation
         assert invocation.headers["trailer"] == declared, "a trailer that was not declared may be dropped"
         with pytest.raises(InvocationFailed) as failure:
             await anext(chunks)
-        assert failure.value.told["errorType"] == "ValueError"
-        assert failure.value.told["errorMessage"] == "it broke\nin the middle"
-        assert "in breaks" in "".join(failure.value.told["stackTrace"])
+        assert failure.value.error["errorType"] == "ValueError"
+        assert failure.value.error["errorMessage"] == "it broke\nin the middle"
+        assert "in breaks" in "".join(failure.value.error["stackTrace"])
         assert (await runtime.answer("pauses")).startswith(PRELUDE)
 
     with_runtime(scenario, tmp_path)

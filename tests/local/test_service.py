@@ -143,7 +143,7 @@ def test_a_log_that_holds_something_else_is_left_as_it_is(service: Service, tmp_
     assert service.run("local.ingest", str(tmp_path / "first.log"), "check/other").returncode == 0
     told = service.run("local.ingest", str(tmp_path / "second.log"), "check/other")
     assert told.returncode == 1
-    assert told.stderr.endswith("check/other holds 4 bytes already, and this file begins otherwise\n")
+    assert told.stderr.endswith("check/other already holds 4 bytes, and this file does not begin with them\n")
     assert read(service, "check/other") == b"one\n"
 
 
@@ -151,7 +151,7 @@ def test_a_log_that_holds_something_else_is_left_as_it_is(service: Service, tmp_
     ("file", "log_id", "message"),
     [
         ("nowhere.log", "check/a", "nowhere.log: No such file or directory"),
-        (os.devnull, "nothing/a", "nothing/a is no log id"),
+        (os.devnull, "nothing/a", "nothing/a is not a log id"),
     ],
 )
 def test_a_wrong_argument_is_told_in_one_line(service: Service, file: str, log_id: str, message: str) -> None:

@@ -1,1 +1,1 @@
-"""The published APIs, a folder each, and our own. May import every other room."""
+"""The published APIs, one folder each (Kuscia is kuscia/), and Logkeep's own in logs/. May import every other room."""

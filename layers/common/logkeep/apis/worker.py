@@ -1,4 +1,4 @@
-"""Builds the files that took a request too long: here, because it must know the files of every API."""
+"""The queue worker that builds renders. It is in this room because it must know the files of every API."""
 
 import time
 from typing import Annotated
@@ -19,9 +19,9 @@ type AnyFile = Annotated[LogFile | BuildFile | CheckFile, Field(discriminator="k
 
 
 def build_ordered_file(body: str, seconds_left: float) -> None:
-    """Build the file of a FileOrder, or part of it: then order it again, and the next call continues.
+    """Build the file that the JSON of a FileOrder names. If the time ends first, order it again: that call continues.
 
-    Raises Busy if not even one part was finished, because another call would do no better.
+    Raises Busy if not one new part was finished, because another call would fare no better.
     """
     deadline = time.monotonic() + seconds_left - RESERVE_SECONDS
     order = FileOrder[AnyFile].model_validate_json(body)
@@ -29,7 +29,7 @@ def build_ordered_file(body: str, seconds_left: float) -> None:
     try:
         rendition = order.file.rendition(log_store(order.project), gzip=order.gzip)
     except NotFound:
-        logger.info("nothing to build any more", extra={"order": body})
+        logger.info("the logs of the file no longer exist", extra={"order": body})
         return
     if store.find(rendition):
         return

@@ -1,1 +1,1 @@
-"""Build logs of CodeArts Build."""
+"""CodeArts Build: downloads and pages of build logs (docs/apis.md#codearts-build)."""

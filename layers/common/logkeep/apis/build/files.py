@@ -1,4 +1,4 @@
-"""The files of CodeArts Build: the log of one action, and that of a whole build."""
+"""The files of CodeArts Build: the log of one action, or of a whole build."""
 
 import re
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ _RECORD_ID: Final = re.compile(r"[0-9a-z-]{36}")
 
 
 class BuildFile(TextFile):
-    """All stages of a build's record, in order."""
+    """All stages of a build record, in order."""
 
     kind: Literal["build"] = "build"
     record_id: str
@@ -28,12 +28,12 @@ class BuildFile(TextFile):
 
 def _stage(name: str) -> str:
     if not STAGE.fullmatch(name):
-        raise ValueError("must be stageX, X being the number of the action, from 1")
+        raise ValueError("must be stageX, where X is the number of the action, counted from 1")
     return name
 
 
 class FullLogQuery(BaseModel):
-    """DownloadBuildFullLog."""
+    """The query of DownloadBuildFullLog."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -41,10 +41,10 @@ class FullLogQuery(BaseModel):
     compress: Boolean = False
 
     def form(self, name: str) -> dict[str, Any]:
-        """How a text of that name is handed over; compressed, it is a .gz."""
+        """The fields of a file that this query decides; `name` is the file's name without its suffix."""
         return {
             "filename": f"{name}.log.gz" if self.compress else f"{name}.log",
-            # SDKs read what is not an octet-stream into memory before they hand it over.
+            # The SDKs read any other type than octet-stream into memory before they return it.
             "content_type": "application/gzip" if self.compress else "application/octet-stream",
             "as_file": self.compress,
             "without_debug": self.log_level == "INFO",
@@ -52,18 +52,18 @@ class FullLogQuery(BaseModel):
 
 
 class BuildLogQuery(FullLogQuery):
-    """Seed 002, table 2."""
+    """The query of the log of one build action (docs/apis.md#codearts-build)."""
 
     task_name: Annotated[str, AfterValidator(_stage)]
 
 
 def build_log_file(record_id: str, query: BuildLogQuery) -> LogFile:
-    """The log of a build action, named after the stage."""
+    """The log of a build action, named after the stage. Raises Invalid for a malformed record_id."""
     return LogFile(log_id=f"build/{_record(record_id)}/{query.task_name}", **query.form(query.task_name))
 
 
 def full_log_file(record_id: str, query: FullLogQuery) -> BuildFile:
-    """The log of a whole build, named after the record."""
+    """The log of a whole build, named after the record. Raises Invalid for a malformed record_id."""
     return BuildFile(record_id=_record(record_id), **query.form(record_id))
 
 

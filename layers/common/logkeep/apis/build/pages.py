@@ -1,30 +1,31 @@
-"""The log of a build: its stages in order as one text, and pages of it as CodeArts Build answers them."""
+"""Pages of a build's log, whose stages are read as one text: requests and answers of CodeArts Build."""
 
 from collections.abc import Iterable
 from typing import Final
 
 from pydantic import BaseModel
 
-from logkeep.apis.build.stages import STAGES_MAX, _number, stages
+from logkeep.apis.build.stages import STAGES_MAX, stage_number, stages
 from logkeep.logs.head import Head
 from logkeep.logs.reader import LogReader
 from logkeep.logs.registration import BuildNo, JobId, Registration
 from logkeep.reading.pages import PLACES, PageQuery, StretchQuery, Strip, shown
 
-_NUMBERED: Final = PLACES - STAGES_MAX  # places that belong to the stages of these numbers; behind them lies the rest
+# Places below this belong to the stage of that number; the places after them are for all other logs.
+_NUMBERED: Final = PLACES - STAGES_MAX
 
 
 def strip_of(heads: Iterable[Head]) -> Strip:
-    """The stages of a record, each at the place of its number: one that begins later moves no other."""
+    """The stages of a record, each at the place of its number, so that a stage that begins later moves no other."""
     placed: list[tuple[int, Head]] = []
     for index, head in enumerate(stages(heads)):
-        number = _number(head)
+        number = stage_number(head)
         placed.append((number - 1 if number and number <= _NUMBERED else _NUMBERED + index, head))
     return Strip.of(placed)
 
 
 class BuildKey(BaseModel):
-    """Which build; the parameters are in the path or in the query."""
+    """The build that a request names, in its path or in its query."""
 
     job_id: JobId
     build_no: BuildNo
@@ -43,7 +44,10 @@ class _LogPage(BaseModel):
 
 
 class LogPageAnswer(BaseModel):
-    """OctopusV3LogResponseBodyResult: ascending, end_offset is the next start_offset; descending, the other way."""
+    """The published OctopusV3LogResponseBodyResult.
+
+    Ascending, `end_offset` is the next `start_offset`. Descending, `start_offset` is the next `end_offset`.
+    """
 
     result: _LogPage
     error: None = None
@@ -51,7 +55,7 @@ class LogPageAnswer(BaseModel):
 
 
 class BuildPageQuery(BuildKey, PageQuery):
-    """DownloadBuildRealTimeLog and ShowActionIInfo."""
+    """The query of DownloadBuildRealTimeLog and ShowActionIInfo: a page of lines."""
 
     def answer(self, reader: LogReader, strip: Strip) -> LogPageAnswer:
         start, end, text, has_more = self.page(reader, strip)
@@ -67,7 +71,7 @@ class _LogStretch(BaseModel):
 
 
 class LogStretchAnswer(BaseModel):
-    """RealTimeLogResponseBodyResult: `offset` is for the next request, `current_offset` is this one's."""
+    """The published RealTimeLogResponseBodyResult: `offset` is for the next request, `current_offset` is this one's."""
 
     result: _LogStretch
     error: None = None
@@ -75,7 +79,7 @@ class LogStretchAnswer(BaseModel):
 
 
 class BuildStretchQuery(BuildKey, StretchQuery):
-    """DownloadRealTimeLog."""
+    """The query of DownloadRealTimeLog: a page of bytes."""
 
     def answer(self, reader: LogReader, strip: Strip) -> LogStretchAnswer:
         start, end, text, has_more = self.page(reader, strip)

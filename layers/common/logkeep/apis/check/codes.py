@@ -13,7 +13,7 @@ CHECK: Final = Service(
             "CC.00070400.400",
             "Verify request parameter failed. Check whether the request parameters are correct. {}",
         ),
-        # As the seed has it, to the letter.
+        # The published text, to the letter.
         errors.TokenMissing: ("CC.00000003", "Authentication information expired."),
         errors.TokenInvalid: ("CC.00000003", "Authentication information expired."),
         errors.TokenExpired: ("CC.00000003", "Authentication information expired."),

@@ -1,4 +1,4 @@
-"""The logs of a code check as CodeArts Check shows them: all of an execution at once, and pages of a console."""
+"""The logs of a code check as text: requests and answers of CodeArts Check."""
 
 from collections.abc import Sequence
 from typing import Annotated, Final, Literal
@@ -19,14 +19,14 @@ _CONSOLE_LINES: Final = 100
 
 
 class DetailQuery(BaseModel):
-    """ShowTasklog; without an execute_id the latest execution."""
+    """The parameters of ShowTasklog. Without an execute_id the latest execution is meant."""
 
     task_id: Segment
     execute_id: Segment | None = None
 
 
 class _ParamInfo(BaseModel):
-    """What the check was made of. Logkeep knows its logs alone."""
+    """The configuration of the check. All of it is null, because Logkeep knows only the logs."""
 
     url: None = None
     branch: None = None
@@ -46,14 +46,14 @@ class _LogInfo(BaseModel):
 
 
 class LogDetail(BaseModel):
-    """ShowTasklogResponse: a log's level is the most severe one of its records, or INFO."""
+    """The published ShowTasklogResponse. A log's level is the most severe one of its log records, or INFO."""
 
     param_info: _ParamInfo
     log_info: list[_LogInfo]
 
     @classmethod
     def of(cls, reader: LogReader, heads: Sequence[Head]) -> "LogDetail":
-        """Raise TooLarge where the texts are more than an answer holds."""
+        """Raises TooLarge if the texts are more than ANSWER_MAX bytes."""
         if sum(head.end for head in heads) > ANSWER_MAX:
             sub_jobs = dict.fromkeys(head.log_id.segments[0] for head in heads)
             raise TooLarge(f"the logs are too large for one answer: GET /v1/log-file?sub_job_id={','.join(sub_jobs)}")
@@ -75,7 +75,9 @@ class _ConsolePage(BaseModel):
 
 
 class ConsoleAnswer(BaseModel):
-    """Ascending, endOffset is the next start_offset; descending, startOffset is the next end_offset."""
+    """A page of a console. Ascending, `endOffset` is the next start_offset. Descending, `startOffset` is the next
+    end_offset.
+    """
 
     result: _ConsolePage
     error: None = None
@@ -83,7 +85,7 @@ class ConsoleAnswer(BaseModel):
 
 
 class ConsoleQuery(PageQuery):
-    """ShowLog: job_id is that of a sub-job, or of a task."""
+    """The query of ShowLog: `job_id` is the id of a sub-job or of a task."""
 
     job_id: SubJobId
     sort: Literal["AES", "ASC", "DESC"] = "DESC"

@@ -1,4 +1,4 @@
-"""The files of CodeArts Check: the logs of sub-jobs as one ZIP."""
+"""The file of CodeArts Check: the logs of sub-jobs as one ZIP."""
 
 from collections.abc import Iterable
 from typing import Annotated, Final, Literal
@@ -14,13 +14,11 @@ from logkeep.logs.head import Head
 from logkeep.logs.reader import LogSource
 
 ZIP_ENTRIES_MAX: Final = 10_000
-
-
 _SUB_JOB_ID_LENGTH: Final = 32
 
 
 class CheckFile(File):
-    """All logs of some sub-jobs as one ZIP, the same for every client. A sub-job without a log is an error."""
+    """All logs of some sub-jobs as one ZIP, the same for every client. Raises LogNotFound for one without a log."""
 
     kind: Literal["check"] = "check"
     sub_job_ids: list[str]
@@ -41,7 +39,10 @@ type SubJobId = Annotated[str, AfterValidator(_sub_job_id)]
 
 
 def sub_job_ids(values: Iterable[str]) -> list[str]:
-    """Seed 004, table 1: ids repeated or joined by commas, each once, in the order of the request."""
+    """The ids of a request, which may be repeated or joined by commas: each once, in the order of the request.
+
+    Raises Invalid if there are none, a malformed one, or more than SUB_JOBS_MAX.
+    """
     ids = list(dict.fromkeys(each for value in values for each in value.split(",")))
     if not ids:
         raise Invalid("sub_job_id", "is required")
@@ -51,12 +52,12 @@ def sub_job_ids(values: Iterable[str]) -> list[str]:
         except ValueError as error:
             raise Invalid("sub_job_id", str(error)) from error
     if len(ids) > SUB_JOBS_MAX:
-        raise Invalid("sub_job_id", f"at most {SUB_JOBS_MAX} at once")
+        raise Invalid("sub_job_id", f"must be at most {SUB_JOBS_MAX} ids")
     return ids
 
 
 def check_heads(logs: LogSource, ids: Iterable[str]) -> list[Head]:
-    """All logs of some sub-jobs; raise LogNotFound if one of them has none, TooLarge beyond ZIP_ENTRIES_MAX."""
+    """All logs of some sub-jobs. Raises LogNotFound if a sub-job has none, TooLarge beyond ZIP_ENTRIES_MAX logs."""
     heads: list[Head] = []
     unknown = []
     for sub_job_id in ids:
@@ -73,6 +74,6 @@ def check_heads(logs: LogSource, ids: Iterable[str]) -> list[Head]:
 
 
 def check_entry(log_id: LogId) -> str:
-    """The name under which a check log is shown, before it is made safe."""
+    """The name under which a check log is shown, before it is made safe for file systems."""
     sub_job_id = log_id.segments[0]
     return f"{sub_job_id}/{log_id.rest}" if log_id.rest else f"{sub_job_id}.log"

@@ -1,4 +1,4 @@
-"""A code check's logs as text: all of an execution at once, or pages of a console."""
+"""The logs of a code check as text: all logs of an execution at once, or a page of a console."""
 
 from contextlib import suppress
 
@@ -10,13 +10,14 @@ from logkeep.web.app import Answer, App
 
 
 def answer_detail(app: App, task_id: str) -> Answer:
+    """All logs of an execution. Raises LogNotFound if it is not registered, TooLarge if they exceed an answer."""
     query, logs = app.query(DetailQuery, task_id=task_id), log_store(app.caller.project)
     ids = logs.registrations.sub_jobs(query.task_id, query.execute_id)
     return app.answer_json(LogDetail.of(logs, check_heads(logs, ids)))
 
 
 def answer_console(app: App) -> Answer:
-    """A page of the sub-job or, if there is no such sub-job, of the task with that id."""
+    """A page of the sub-job with the id, or of the task if there is no such sub-job. Raises LogNotFound."""
     query, logs = app.query(ConsoleQuery), log_store(app.caller.project)
     with suppress(LogNotFound):
         return app.answer_json(query.answer(logs, check_heads(logs, [query.job_id])))

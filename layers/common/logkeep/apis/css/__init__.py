@@ -1,1 +1,1 @@
-"""Log backups and log search of CSS."""
+"""CSS: backups of cluster logs, and search in a log (docs/apis.md#css)."""

@@ -1,4 +1,4 @@
-"""A backup by itself: shown, handed out, verified, restored."""
+"""Requests about one backup: show its record, download its archive, verify it, restore it."""
 
 import time
 from http import HTTPStatus
@@ -31,18 +31,18 @@ class ArchiveFacts(BaseModel):
     key: str
     size: int
     crc32: str
-    logs: int  # files in it
+    logs: int  # number of logs in it
     raw_size: int  # bytes of their text
-    base: str | None  # the backup that it continues
-    chain: list[str]  # from this backup to the full one
+    base: str | None  # id of the backup that an incremental one continues
+    chain: list[str]  # ids, from this backup to the full one
 
 
 class BackupDetail(ClusterLogRecord):
-    """A record as it is listed, and what only Logkeep tells; null where there is none."""
+    """A record as CSS lists it, with fields of our own; null if a backup has none."""
 
     hold: bool
-    locked_until: int | None  # by S3 Object Lock, epoch ms, as expires_at
-    expires_at: int | None  # unless one that is younger continues it
+    locked_until: int | None  # by S3 Object Lock, epoch ms
+    expires_at: int | None  # epoch ms; it stays longer if a younger backup continues it
     archive: ArchiveFacts | None
     verification: dict[str, Any] | None
     restore: dict[str, Any] | None
@@ -53,6 +53,7 @@ class _Report(RootModel[dict[str, Any]]):
 
 
 def show_record(app: App, cluster_id: str, record_id: str) -> Answer:
+    """Everything known of a backup. Raises RecordNotFound."""
     _check(cluster_id, record_id)
     project, now = app.caller.project, now_ms()
     store = backup_store(project, cluster_id)
@@ -69,15 +70,18 @@ def show_record(app: App, cluster_id: str, record_id: str) -> Answer:
     return app.answer_json(detail, headers={"Cache-Control": "no-store"})
 
 
-def hand_out_archive(app: App, cluster_id: str, record_id: str) -> Answer:
-    """The ZIP of a backup, as its size and the client allow; raise Conflict where there is none."""
+def download_archive(app: App, cluster_id: str, record_id: str) -> Answer:
+    """The ZIP of a backup, or a redirect to it, as its size and the client allow.
+
+    Raises RecordNotFound, or Conflict if the backup has no archive.
+    """
     _check(cluster_id, record_id)
-    found = archives(app.caller.project, cluster_id)
-    record = found.finished(record_id)
-    found.check_exist([record])
+    store = archives(app.caller.project, cluster_id)
+    record = store.finished(record_id)
+    store.check_exist([record])
     size, crc32 = record.size or 0, record.crc32 or 0
     file = StoredFile(
-        bucket=found.bucket,
+        bucket=store.bucket,
         key=record.key or "",
         facts=Facts(size, size, crc32),
         filename=f"{record.id}.zip",
@@ -87,36 +91,42 @@ def hand_out_archive(app: App, cluster_id: str, record_id: str) -> Answer:
 
 
 def verify(app: App, cluster_id: str, record_id: str) -> Answer:
-    """What is found, with 200; in full it is noted on the record while it is looked for, with 202."""
+    """Verify a backup and answer 200 with the result. A full verification is a job: 202 with its progress so far.
+
+    Raises RecordNotFound, or Conflict if the backup cannot be verified.
+    """
     _check(cluster_id, record_id)
-    asked, project, now = app.json_body(VerifyRequest, optional=True), app.caller.project, now_ms()
-    found = verifications(project, cluster_id)
-    if asked.mode != "full":
-        result = found.at_once(record_id, asked.mode, now, _deadline())
+    request, project, now = app.json_body(VerifyRequest, optional=True), app.caller.project, now_ms()
+    store = verifications(project, cluster_id)
+    if request.mode != "full":
+        result = store.at_once(record_id, request.mode, now, _deadline())
         return app.answer_json(_Report(result.shown()))
-    running, is_new = found.begin(record_id, now)
+    running, is_new = store.begin(record_id, now)
     if is_new:
         order_restore(VerifyOrder(project=project, cluster=cluster_id, record=record_id, run=running.run))
     return app.answer_json(_Report(running.shown()), HTTPStatus.ACCEPTED)
 
 
 def restore(app: App, cluster_id: str, record_id: str) -> Answer:
-    """What would be done, with 200; or with 202 the report, which the record shows from then on."""
+    """Start the restore of a backup and answer 202 with its report, which the record shows from then on.
+
+    A dry run answers 200 with what a restore would do. Raises RecordNotFound, or Conflict if it cannot be restored.
+    """
     app.caller.need(Scope.LOGS_WRITE)
     _check(cluster_id, record_id)
-    asked, project, now = app.json_body(RestoreRequest, optional=True), app.caller.project, now_ms()
-    asked.check(cluster_id)
-    found = restores(project, cluster_id)
-    if asked.dry_run:
-        return app.answer_json(_Report(found.planned(record_id, asked, now, _deadline()).shown()))
-    running, is_new = found.begin(record_id, asked, now)
+    request, project, now = app.json_body(RestoreRequest, optional=True), app.caller.project, now_ms()
+    request.check(cluster_id)
+    store = restores(project, cluster_id)
+    if request.dry_run:
+        return app.answer_json(_Report(store.planned(record_id, request, now, _deadline()).shown()))
+    running, is_new = store.begin(record_id, request, now)
     if is_new:
         order_restore(RestoreOrder(project=project, cluster=cluster_id, record=record_id, run=running.run))
     return app.answer_json(_Report(running.shown()), HTTPStatus.ACCEPTED)
 
 
 def _check(cluster_id: str, record_id: str) -> None:
-    """Raise RecordNotFound for what can be no id."""
+    """Raise RecordNotFound if one of the two is not a possible id."""
     if not (is_segment(cluster_id) and is_segment(record_id)):
         raise RecordNotFound(f"no backup record {record_id}")
 
@@ -130,7 +140,7 @@ def _facts(project: str, record: BackupRecord) -> ArchiveFacts | None:
         return None
     try:
         chain = archives(project, record.cluster_id).chain(record)
-    except Conflict:
+    except Conflict:  # a backup of the chain is gone
         chain = [record]
     return ArchiveFacts(
         key=record.key,

@@ -1,4 +1,4 @@
-"""CSS's log management: requests and answers of a cluster's backups."""
+"""Requests about a cluster's backups: switch them on and off, change their settings, back up now, hold a backup."""
 
 import uuid
 from http import HTTPStatus
@@ -28,12 +28,12 @@ from logkeep.logs.store import LogStore, log_store
 from logkeep.settings import settings
 from logkeep.web.app import Answer, App
 
-# Logs are in Logkeep as soon as they are appended: a collection that is switched on works.
+# The status of a collection that works. Ours always does: a log is in Logkeep as soon as it is appended.
 _REAL_TIME_WORKS: Final = "200"
 
 
 def cluster_of(app: App, cluster_id: str) -> tuple[BackupStore, LogStore]:
-    """The backups and the logs of a cluster; raise ClusterNotFound for what can be no id."""
+    """The backups and the logs of a cluster. Raises ClusterNotFound if the id is not a possible one."""
     if not is_segment(cluster_id):
         raise ClusterNotFound(cluster_id)
     project = app.caller.project
@@ -41,7 +41,10 @@ def cluster_of(app: App, cluster_id: str) -> tuple[BackupStore, LogStore]:
 
 
 def open_collection(app: App, cluster_id: str) -> Answer:
-    """Switch backup on, or the real-time collection; a cluster comes into being by it."""
+    """Switch on the collection named by `action`: backups, or the real-time collection. Creates the cluster if needed.
+
+    Raises Invalid if a field is missing, ForeignBucket for another bucket than ours.
+    """
     action, request = app.query(ActionQuery), app.json_body(SettingsRequest)
     request.check_complete(real_time=action.real_time)
     request.check_bucket(settings().bucket)
@@ -54,20 +57,21 @@ def open_collection(app: App, cluster_id: str) -> Answer:
 
 
 def close_collection(app: App, cluster_id: str) -> Answer:
+    """Switch off the collection named by `action`. Raises ClusterNotFound, or NotEnabled if it is not switched on."""
     action = app.query(ActionQuery)
     store, logs = cluster_of(app, cluster_id)
     if not action.real_time:
         store.enabled(logs)
         store.close(now_ms())
-    elif store.cluster(logs).real_time is None:
-        raise NotEnabled("real-time collection is not enabled for the cluster")
-    else:
-        store.collect_in_real_time(None)
+        return _empty()
+    if store.cluster(logs).real_time is None:
+        raise _real_time_not_enabled()
+    store.collect_in_real_time(None)
     return _empty()
 
 
 def show_settings(app: App, cluster_id: str) -> Answer:
-    """Both configurations; the one that was never made is null."""
+    """The settings of both collections; null for one that was never switched on. Raises ClusterNotFound."""
     app.query(ActionQuery)
     store, logs = cluster_of(app, cluster_id)
     cluster = store.cluster(logs)
@@ -84,8 +88,9 @@ def show_settings(app: App, cluster_id: str) -> Answer:
 def change_settings(app: App, cluster_id: str) -> Answer:
     """Change the collection named by `action`.
 
-    Without an action, a body with only real-time fields changes the real-time collection, and one with fields of both
-    changes both, because the published client sends no action.
+    A body with only real-time fields changes the real-time collection, because the published client sends no `action`.
+    A body with fields of both changes backups, and the real-time collection too if it is switched on.
+    Raises ClusterNotFound, NotEnabled if the collection is not switched on, ForeignBucket for another bucket than ours.
     """
     action, request = app.query(ActionQuery), app.json_body(SettingsRequest)
     request.check_bucket(settings().bucket)
@@ -116,7 +121,7 @@ def _change_real_time(store: BackupStore, record: RealTimeLogCollectRecord | Non
 
 
 def update_policy(app: App, cluster_id: str) -> Answer:
-    """Back up every day at that time."""
+    """Back up every day at a time. Raises ClusterNotFound, or NotEnabled if backups are not switched on."""
     request = app.json_body(PolicyRequest)
     store, logs = cluster_of(app, cluster_id)
     store.enabled(logs)
@@ -125,6 +130,7 @@ def update_policy(app: App, cluster_id: str) -> Answer:
 
 
 def close_policy(app: App, cluster_id: str) -> Answer:
+    """Stop backing up every day. Raises ClusterNotFound, or NotEnabled if backups are not switched on."""
     store, logs = cluster_of(app, cluster_id)
     store.enabled(logs)
     store.change(SettingsChange(auto_enable=False), now_ms())
@@ -132,7 +138,7 @@ def close_policy(app: App, cluster_id: str) -> Answer:
 
 
 def start_backup(app: App, cluster_id: str) -> Answer:
-    """Begin a backup now; raise BackupInProgress while one runs."""
+    """Start a backup now. Raises ClusterNotFound, NotEnabled, or BackupInProgress while another one runs."""
     store, logs = cluster_of(app, cluster_id)
     cluster, now = store.enabled(logs), now_ms()
     Leases(store).start(cluster.new_record(str(uuid.uuid4()), now, "Manual"), now)
@@ -141,7 +147,7 @@ def start_backup(app: App, cluster_id: str) -> Answer:
 
 
 def hold_record(app: App, cluster_id: str, record_id: str, *, held: bool) -> Answer:
-    """Keep a record from expiring, or let it go; raise RecordNotFound, Conflict while it runs."""
+    """Place a hold on a backup, or lift it. Raises RecordNotFound, or Conflict while the backup runs."""
     if not is_segment(cluster_id):
         raise ClusterNotFound(cluster_id)
     if not is_segment(record_id):
@@ -151,12 +157,12 @@ def hold_record(app: App, cluster_id: str, record_id: str, *, held: bool) -> Ans
     return app.answer_json(HeldRecord(id=record_id, hold=held))
 
 
-def try_target(app: App, cluster_id: str) -> Answer:
-    """Whether logs could be collected into a cluster of the project; it must exist."""
-    asked = app.json_body(TargetRequest)
+def check_connectivity(app: App, cluster_id: str) -> Answer:
+    """Whether logs can be collected into the target cluster: it must exist. Raises ClusterNotFound."""
+    request = app.json_body(TargetRequest)
     store, logs = cluster_of(app, cluster_id)
     store.cluster(logs)
-    target, _ = cluster_of(app, asked.target_cluster_id)
+    target, _ = cluster_of(app, request.target_cluster_id)
     target.cluster(logs)
     return _empty()
 
@@ -173,6 +179,24 @@ def _real_time_record(cluster_id: str, request: SettingsRequest) -> RealTimeLogC
         createAt=now,
         updateAt=now,
     )
+
+
+def _change_real_time(store: BackupStore, record: RealTimeLogCollectRecord | None, body: LogSettings) -> None:
+    if record is None:
+        raise _real_time_not_enabled()
+    changes = {
+        "indexPrefix": body.index_prefix,
+        "keepDays": body.keep_days,
+        "targetClusterId": body.target_cluster_id,
+        "updateAt": now_ms(),
+    }
+    store.collect_in_real_time(
+        record.model_dump() | {name: value for name, value in changes.items() if value is not None}
+    )
+
+
+def _real_time_not_enabled() -> NotEnabled:
+    return NotEnabled("real-time collection is not enabled for the cluster")
 
 
 def _empty() -> Answer:

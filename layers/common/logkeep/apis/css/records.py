@@ -1,4 +1,4 @@
-"""Backup records as CSS lists them."""
+"""Backup records as CSS lists them: requests and answers (docs/apis.md#css)."""
 
 from collections.abc import Iterable
 from typing import Annotated, Any, Literal, Self
@@ -12,9 +12,10 @@ type RecordNumber = Annotated[Decimal, Field(ge=1, le=1000)]
 
 
 class RecordQuery(BaseModel):
-    """Seed 003, table 2. `offset` is the number of the first record, counted from 1, newest first.
+    """The query of a list of records. `offset` is the number of the first record, counted from 1, newest first.
 
-    `marker`, that of the answer before, is ours: numbers are counted from behind it, and so go beyond 1000.
+    `marker` is ours and comes from the previous answer. Records are counted after it, so that a client can get beyond
+    record 1000.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -26,7 +27,7 @@ class RecordQuery(BaseModel):
 
 
 class ClusterLogRecord(BaseModel):
-    """Seed 003, table 4."""
+    """The published clusterLogRecord: a backup record. Times are epoch milliseconds."""
 
     id: str
     clusterId: str
@@ -60,7 +61,7 @@ class HeldRecord(BaseModel):
 
 
 class RecordPage(BaseModel):
-    """`marker`, ours, is for the next page, null on the last."""
+    """A page of records. `marker` is ours: it is for the next page, and null on the last one."""
 
     clusterLogRecord: list[ClusterLogRecord]
     totalSize: int
@@ -68,9 +69,9 @@ class RecordPage(BaseModel):
 
 
 def page_of(records: Iterable[BackupRecord], query: RecordQuery, now: int) -> RecordPage:
-    """The page of records that come newest first; totalSize counts all that match the status."""
+    """A page of records, which must come newest first; totalSize counts all that match the status. `now`: epoch ms."""
     total = number = 0
-    page, marker, goes_on = [], None, False
+    page, marker, has_more = [], None, False
     for record in records:
         seen = record.seen_at(now)
         if query.status and (seen.status is Status.FAIL) != (query.status == "FAIL"):
@@ -78,8 +79,8 @@ def page_of(records: Iterable[BackupRecord], query: RecordQuery, now: int) -> Re
         total += 1
         number += not query.marker or record.place < query.marker
         if number >= query.offset + query.limit:
-            goes_on = True
+            has_more = True
         elif number >= query.offset:
             page.append(ClusterLogRecord.of(seen))
             marker = record.place
-    return RecordPage(clusterLogRecord=page, totalSize=total, marker=marker if goes_on else None)
+    return RecordPage(clusterLogRecord=page, totalSize=total, marker=marker if has_more else None)

@@ -1,8 +1,9 @@
-"""CSS's search in a log: the newest records of some levels, before a time, with a keyword (wire facts, section 4.1).
+"""CSS's search in a log: the newest log records of some levels, before a time, with a keyword (docs/search.md).
 
-A page is a stretch of the log's records, so that `marker`, where it begins, goes on with every record and none twice.
-The published clients go on with the date of the oldest record instead: a page ends where all that is left is older,
-as far as records of a millisecond, or out of order by DISORDER, are fewer than its limit.
+A page is a stretch of the log, and `marker` is where it begins. Clients that continue from the marker get every record
+once. The published clients continue from the date of the oldest record instead. For them a page ends at a place where
+all remaining records are older. That works unless more records than the limit have the same millisecond, or are out of
+order by at most DISORDER.
 """
 
 import codecs
@@ -23,15 +24,15 @@ from logkeep.reading import backwards
 from logkeep.reading.backwards import DISORDER, Backwards, Record, Wanted
 
 READ_MAX: Final = 64 << 20  # raw bytes of a log that one search reads
-AHEAD_MAX: Final = 4 << 20  # behind a full page, to see how it ends
+AHEAD_MAX: Final = 4 << 20  # bytes read after a full page, to find where it can end
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _TIME_INDEX: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d,\d{3}", re.ASCII)
-_NEVER: Final = -(1 << 62)  # before all times: of a record without one
+_NEVER: Final = -(1 << 62)  # before all times: stands for the time of a record without one
 
 
 def _level(text: str) -> str:
     if text != "ALL" and not set(text.split("|")) <= set(LEVELS):
-        raise ValueError(f"must be ALL, or of {', '.join(LEVELS)}, joined by |")
+        raise ValueError(f"must be ALL, or one or more of {', '.join(LEVELS)}, joined by |")
     return text
 
 
@@ -43,7 +44,7 @@ def _time_index(text: str) -> str:
 
 
 class SearchRequest(BaseModel):
-    """The body of logs/search. `marker` is ours: that of the answer before."""
+    """The body of logs/search. `marker` is ours and comes from the previous answer."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -79,7 +80,7 @@ class SearchRequest(BaseModel):
 
 
 class LogItem(BaseModel):
-    """A record: its first TEXT_MAX bytes, its time in UTC as time_index has it, its level."""
+    """A log record: its first TEXT_MAX bytes, its time in UTC in the format of `time_index`, its level."""
 
     content: str
     date: str | None
@@ -87,7 +88,7 @@ class LogItem(BaseModel):
 
 
 class SearchAnswer(BaseModel):
-    """The newest first. `completed` where nothing older matches; else `marker` goes on."""
+    """Matches, newest first. `completed` if nothing older matches; otherwise `marker` is for the next page."""
 
     logList: list[LogItem]
     type: str
@@ -95,25 +96,25 @@ class SearchAnswer(BaseModel):
     marker: str | None
 
 
-def nothing(asked: SearchRequest) -> SearchAnswer:
-    """The answer for an instance or a type that has no log."""
-    return SearchAnswer(logList=[], type=asked.log_type, completed=True, marker=None)
+def no_matches(request: SearchRequest) -> SearchAnswer:
+    """The answer for an instance that has no log of the type."""
+    return SearchAnswer(logList=[], type=request.log_type, completed=True, marker=None)
 
 
-def search(reader: LogReader, head: Head, asked: SearchRequest, is_late: Callable[[], bool]) -> SearchAnswer:
-    """A page of at most `limit` records and PAGE_MAX; one that is late, or has read READ_MAX, ends early."""
-    end = head.end if asked.marker is None else min(head.end, asked.marker)
-    records = Backwards(reader, head, end, asked.wanted, READ_MAX, is_late)
+def search(reader: LogReader, head: Head, request: SearchRequest, is_late: Callable[[], bool]) -> SearchAnswer:
+    """A page of at most `limit` records and PAGE_MAX bytes. It ends early if it is late or READ_MAX bytes were read."""
+    end = head.end if request.marker is None else min(head.end, request.marker)
+    records = Backwards(reader, head, end, request.wanted, READ_MAX, is_late)
     page: list[tuple[Record, LogItem]] = []
-    rest: int | None = None  # the newest time of the records that do not fit
+    rest: int | None = None  # the newest time among the records that do not fit
     size = floor = 0
     for record in records:
-        if rest is None and len(page) < asked.limit:
+        if rest is None and len(page) < request.limit:
             item = LogItem(content=_text(record.text), date=_date(record.time), level=record.level)
             size += len(item.model_dump_json().encode()) + 1
             if size <= PAGE_MAX or not page:
                 page.append((record, item))
-                if len(page) == asked.limit:
+                if len(page) == request.limit:
                     floor = _look_ahead(records, page)
                 continue
             floor = _look_ahead(records, page)
@@ -126,14 +127,14 @@ def search(reader: LogReader, head: Head, asked: SearchRequest, is_late: Callabl
     newest = sorted(kept, key=lambda each: _order(each[0]), reverse=True)
     return SearchAnswer(
         logList=[item for _, item in newest],
-        type=asked.log_type,
+        type=request.log_type,
         completed=completed,
         marker=None if completed else str(marker),
     )
 
 
 def _look_ahead(records: Backwards, page: list[tuple[Record, LogItem]]) -> int:
-    """Have a full page's records followed by those that are hardly older, no more; the time at which these end."""
+    """Let `records` end DISORDER before the oldest record of a full page. Return the time at which they end, in ms."""
     records.budget = min(records.budget, AHEAD_MAX)
     floor = min(_order(record) for record, _ in page) - DISORDER
     records.not_before = floor
@@ -141,7 +142,10 @@ def _look_ahead(records: Backwards, page: list[tuple[Record, LogItem]]) -> int:
 
 
 def _cut(page: list[tuple[Record, LogItem]], rest: int) -> int:
-    """How many of a page to keep, so that all that follows is older than each of them; all where that cannot be."""
+    """How many records of a page to keep so that all that follow are older; the whole page if there is no such place.
+
+    `rest` is the newest time among the records after the page.
+    """
     oldest, floor = [], 1 << 62
     for record, _ in page:
         floor = min(floor, _order(record))
@@ -158,12 +162,12 @@ def _order(record: Record) -> int:
 
 
 def _text(body: bytes) -> str:
-    """Bytes that are not UTF-8 become U+FFFD; half a character at the end of what was cut is left out."""
+    """Decode a record. Bytes that are not UTF-8 become U+FFFD; half a character at the end of a cut one is left out."""
     return codecs.utf_8_decode(body, "replace", len(body) < backwards.TEXT_MAX)[0]
 
 
 def _date(time: int | None) -> str | None:
-    """None for what lies beyond the years 1 to 9999, too."""
+    """The time in the format of `time_index`; None without a time, or outside the years 1 to 9999."""
     if time is None:
         return None
     try:

@@ -1,4 +1,4 @@
-"""How CSS names and answers the settings of log backup."""
+"""The settings of backups and of the real-time collection: requests and answers of CSS (docs/apis.md#css)."""
 
 import re
 from typing import Annotated, Final, Literal
@@ -51,7 +51,7 @@ class _Request(BaseModel):
 
 
 class ActionQuery(_Request):
-    """Which of the two collections a request is about."""
+    """Which collection a request is about: backups, or the real-time collection."""
 
     action: Literal["base_log_collect", "real_time_log_collect"] = "base_log_collect"
 
@@ -125,8 +125,9 @@ class TargetRequest(_Request):
 
 
 class LogConfiguration(BaseModel):
-    """The published answer of logs/settings for backups, besides `services`, `backupKeepDays` and `fullEvery`,
-    which are ours; updateAt in epoch milliseconds.
+    """The published answer of logs/settings for backups. `updateAt` is in epoch milliseconds.
+
+    `services`, `backupKeepDays` and `fullEvery` are ours.
     """
 
     id: str
@@ -144,7 +145,7 @@ class LogConfiguration(BaseModel):
 
     @classmethod
     def of(cls, cluster: Cluster, bucket: str, keep_days: int, full_every: int) -> "LogConfiguration | None":
-        """None if backup was never enabled. `keep_days` and `full_every` apply if the cluster has none of its own."""
+        """None if backups never were switched on. `keep_days` and `full_every` are for a cluster that has none."""
         if not cluster.enabled:
             return None
         return cls(

@@ -1,1 +1,1 @@
-"""The part of Keystone's identity API that the clients use."""
+"""Keystone: the part of the identity API that the clients use (docs/apis.md#identity)."""

@@ -1,4 +1,4 @@
-"""Logging in, as far as it needs the stores."""
+"""The login: a user's password for a token."""
 
 import time
 from http import HTTPStatus
@@ -16,7 +16,10 @@ from logkeep.web.app import Answer, App
 
 
 def answer_login(app: App) -> Answer:
-    """A token for a user's password; its document is the body, the token itself the header X-Subject-Token."""
+    """Issue a token for a user's password: its document in the body, the token itself in the header X-Subject-Token.
+
+    Raises LoginRefused, or Throttled after too many tries.
+    """
     login = app.json_body(Login)
     address = app.raw["requestContext"]["http"]["sourceIp"]
     address_limiter().take(address)
@@ -33,17 +36,17 @@ def answer_login(app: App) -> Answer:
 
 
 def _prove_password(login: Login, now: float) -> tuple[str, Credential]:
-    found = [(place, each) for place, each in credential_store().user(login.user_id) if _in_force(each, now)]
-    for place, each in found:
+    active = [(place, each) for place, each in credential_store().user(login.user_id) if _is_active(each, now)]
+    for place, each in active:
         if matches(login.password, (each.secret or b"").decode()):
             return place, each
-    # A wrong one is tried as often as a user can have passwords: the time tells nobody which users there are.
-    for _ in USER_SLOTS[len(found) :]:
+    # Always check as many passwords as a user can have, so that the time does not reveal which users exist.
+    for _ in USER_SLOTS[len(active) :]:
         match_nobody(login.password)
     raise LoginRefused("")
 
 
-def _in_force(credential: Credential, now: float) -> bool:
+def _is_active(credential: Credential, now: float) -> bool:
     try:
         credential.check(now)
     except (TokenInvalid, TokenExpired):

@@ -1,1 +1,1 @@
-"""Kuscia's task log query."""
+"""Kuscia: the task log API, POST /api/v1/log/task/query (docs/apis.md#kuscia)."""

@@ -1,4 +1,4 @@
-"""Kuscia's errors: its codes, and what it answers with an empty body."""
+"""Kuscia's error codes, and the errors that it answers with an empty body (docs/apis.md#errors)."""
 
 import re
 from http import HTTPStatus
@@ -14,23 +14,10 @@ from logkeep.errors import (
     UnsupportedBody,
 )
 
-UNEXPECTED: Final = 11101
-
-
 VALIDATE: Final = 11100
-
-
+UNEXPECTED: Final = 11101
 QUERY: Final = 13200
-
-
-class QueryRefused(LogkeepError):
-    """The query cannot be answered: Kuscia's code, and its text as str()."""
-
-    def __init__(self, code: int, text: str) -> None:
-        super().__init__(text)
-        self.code = code
-
-
+# Errors that are answered with a status and an empty body.
 EMPTY: Final[dict[type[LogkeepError], HTTPStatus]] = {
     Invalid: HTTPStatus.BAD_REQUEST,
     UnsupportedBody: HTTPStatus.BAD_REQUEST,
@@ -38,17 +25,26 @@ EMPTY: Final[dict[type[LogkeepError], HTTPStatus]] = {
     Forbidden: HTTPStatus.FORBIDDEN,
     RouteNotFound: HTTPStatus.NOT_FOUND,
 }
-
-
 _SURROGATE: Final = re.compile(r"[\ud800-\udfff]")
 
 
+class QueryRefused(LogkeepError):
+    """A query that cannot be answered, with Kuscia's code; its str() is Kuscia's text."""
+
+    def __init__(self, code: int, text: str) -> None:
+        super().__init__(text)
+        self.code = code
+
+
 def without_surrogates(text: str) -> str:
+    """The text with U+FFFD for every lone surrogate, as Go's encoding/json reads it."""
     return _SURROGATE.sub("\ufffd", text)
 
 
 def refusal(error: QueryRefused) -> bytes:
-    """The one message of a refused query: the text in status.message, as the server has it, and in log, as the seed."""
+    """The one message of a refused query.
+
+    The text is in `status.message`, as Kuscia sends it, and in `log`, as its API page shows it.
+    """
     text = without_surrogates(str(error))
-    message = {"status": {"code": error.code, "message": text}, "log": text}
-    return ndjson.line(**message)
+    return ndjson.line(status={"code": error.code, "message": text}, log=text)

@@ -1,4 +1,7 @@
-"""Kuscia's HTTP shapes: 200 with a status in the message once a request was understood, else an empty 400 or 401."""
+"""The request for a task's log, as Kuscia answers it.
+
+A request that was understood is answered with 200 and a status in the message, all others with an empty 400 or 401.
+"""
 
 import zlib
 from collections.abc import Iterable, Iterator
@@ -10,11 +13,7 @@ from aws_lambda_powertools.event_handler import Response
 from logkeep.apis.kuscia.codes import EMPTY, UNEXPECTED, QueryRefused, refusal
 from logkeep.apis.kuscia.messages import messages
 from logkeep.apis.kuscia.query import LogQuery, find, from_restart, restarts_of, task_heads
-from logkeep.errors import (
-    LogkeepError,
-    Throttled,
-    TooLarge,
-)
+from logkeep.errors import LogkeepError, Throttled, TooLarge
 from logkeep.limits import ANSWER_MAX
 from logkeep.logid import LogId
 from logkeep.logs.head import Head
@@ -24,20 +23,26 @@ from logkeep.reading.http import follower_of, stream
 from logkeep.web.app import Answer, App
 
 BODY_MAX: Final = 1 << 20
-COLLECTED_MAX: Final = 64 << 20  # bytes of a log whose messages can be made within the time of one answer
+COLLECTED_MAX: Final = 64 << 20  # bytes of the largest log whose messages can be made in the time of one answer
 _TOO_LARGE: Final = "the log is too large for one answer: read it under its own id, GET /v1/{project_id}/logs/{log_id}"
 _HEADERS: Final = {"Cache-Control": "no-cache", "Vary": "Accept-Encoding"}
 _JSON: Final = "application/json; charset=utf-8"
 
 
 def query_of(app: App) -> LogQuery:
-    """The request; with another content type than JSON the server binds a form, which has none of its fields."""
+    """The request. With any content type but JSON it is empty: Kuscia binds a form then, which has none of the fields.
+
+    Raises Invalid for a malformed body.
+    """
     content_type = app.headers.get("content-type", "").partition(";")[0].strip().lower()
     return LogQuery.from_json(app.body(BODY_MAX)) if content_type == "application/json" else LogQuery()
 
 
 def answer_log(app: App, query: LogQuery, logs: LogStore) -> Answer:
-    """The messages of the log that is meant; raise QueryRefused where there is none."""
+    """The messages of the log that the query means.
+
+    Raises QueryRefused if there is none, TooLarge if it does not fit into one answer that is not streamed.
+    """
     head = find(query, task_heads(query, logs.heads), namespace=app.caller.project)
     if query.follow:
         return stream(app, _JSON, _within(app, _followed(app, logs, head)), _HEADERS)
@@ -47,7 +52,7 @@ def answer_log(app: App, query: LogQuery, logs: LogStore) -> Answer:
 
 
 def _followed(app: App, logs: LogStore, head: Head) -> Iterator[bytes]:
-    """Messages as the log grows, and after it those of the container's later restarts."""
+    """The messages of a log as it grows, then those of the container's later restarts."""
 
     def line(log_id: LogId) -> list[Head]:
         return from_restart(log_id, logs.heads(log_id.owner, restarts_of(log_id)))
@@ -56,12 +61,12 @@ def _followed(app: App, logs: LogStore, head: Head) -> Iterator[bytes]:
 
 
 def _within(app: App, chunks: Iterator[bytes]) -> Iterator[bytes]:
-    """The protocol has no way to go on, so an answer that ends early says why."""
+    """Chunks as long as there is room. The protocol cannot continue an answer, so one that ends early says why."""
     return within(chunks, app.room, refusal(QueryRefused(UNEXPECTED, _TOO_LARGE)))
 
 
 def _answer_whole(app: App, head: Head, texts: Iterable[bytes]) -> Answer:
-    """A log's messages in one answer, compressed where the client takes that; raise TooLarge where they do not fit."""
+    """A log's messages in one answer, compressed if the client accepts gzip. Raises TooLarge if they do not fit."""
     if head.end > COLLECTED_MAX:
         raise TooLarge(_TOO_LARGE)
     takes_gzip = app.client.takes_gzip
@@ -80,6 +85,7 @@ def _answer_whole(app: App, head: Head, texts: Iterable[bytes]) -> Answer:
 
 
 def answer_error(error: LogkeepError) -> Answer:
+    """An empty answer for the errors of EMPTY, else a message with Kuscia's code."""
     for kind, status in EMPTY.items():
         if isinstance(error, kind):
             return Response(status, None, "")

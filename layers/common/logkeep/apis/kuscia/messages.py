@@ -1,11 +1,6 @@
-"""Kuscia's task log query: which log a request means, and the messages that carry it (seed 000).
+"""The messages in which Kuscia sends the text of a log (docs/apis.md#kuscia).
 
-Texts and codes are those of Kuscia's Autonomy node. Its `log` joins up to 100 lines without a trailing newline, so a
-reader puts a newline between messages.
-
-A task's pods are {task}-{idx}, or {task}-{role}-{idx} where parties have roles. Their logs are
-task/{task}/{idx}/{container}/{restart} and task/{task}/{idx}/{role}_{container}/{restart}: no name in Kubernetes has an
-underscore.
+The `log` of a message joins up to 100 lines without a trailing newline, so a reader puts a newline between messages.
 """
 
 import codecs
@@ -17,20 +12,21 @@ from logkeep import ndjson
 MESSAGE_LINES: Final = 100
 MESSAGE_BYTES: Final = 256 * 1024  # of one JSON message
 _START: Final = b'{"status":{"message":"success"}'
-# What a line is split into before it is escaped: JSON needs at most six bytes for one.
+# Bytes of text that are escaped at once. JSON needs at most six bytes for one, so a piece always fits into a message.
 _PIECE: Final = 32 * 1024
 
 
 def messages(texts: Iterable[bytes]) -> Iterator[bytes]:
-    """NDJSON of a log: messages of at most MESSAGE_LINES lines and MESSAGE_BYTES bytes, however long its lines are.
+    """A log as NDJSON: messages of at most MESSAGE_LINES lines and MESSAGE_BYTES bytes.
 
-    A line that is longer than a message goes on in the next one. Bytes that are not UTF-8 become U+FFFD. Where there is
-    nothing more for now (b""), the lines that are whole are sent, and b"" is handed on. A line without a newline waits
-    for it, at most until the text ends: sent before, its rest would become a line of its own.
+    A line that is longer than a message continues in the next one. Bytes that are not UTF-8 become U+FFFD. b"" in
+    `texts` means that there is no more text for now: whole lines are sent then, and b"" is passed on. A line without a
+    newline waits for the newline or for the end of the text; if it were sent earlier, its rest would look like a line
+    of its own.
     """
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     message = _Message()
-    at_start = True  # of a line of the log
+    at_start = True  # whether the next text begins a line of the log
     for text in _pieces(texts, decoder):
         if text is None:
             if message.lines > (not at_start):
@@ -52,7 +48,7 @@ def messages(texts: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def _pieces(texts: Iterable[bytes], decoder: codecs.IncrementalDecoder) -> Iterator[str | None]:
-    """Pieces of the text; None where there is nothing more for now."""
+    """The text in decoded pieces; None if there is no more text for now."""
     for text in texts:
         if not text:
             yield None
@@ -62,11 +58,13 @@ def _pieces(texts: Iterable[bytes], decoder: codecs.IncrementalDecoder) -> Itera
 
 
 class _Message:
+    """A message that is being filled."""
+
     def __init__(self) -> None:
         self.lines = 0
         self._parts: list[bytes] = []
         self._size = 0
-        self._last = 0  # the part with which the last line begins
+        self._last = 0  # index of the part with which the last line begins
 
     def takes(self, escaped: bytes, *, new_line: bool) -> bool:
         room = MESSAGE_BYTES - len(_START) - len(b',"log":""}\n') - self._size
@@ -81,9 +79,9 @@ class _Message:
         self._size += len(joined)
 
     def flush(self, *, line_ended: bool) -> bytes:
-        """The message so far; without `log` where it is one empty line, as Kuscia omits defaults.
+        """The message so far, which then starts anew. It has no `log` if it is one empty line: Kuscia omits defaults.
 
-        A line that goes on begins the next message, unless it fills this one alone.
+        A last line that continues is kept for the next message, unless it is the only one.
         """
         kept: list[bytes] = []
         if not line_ended and self.lines > 1:

@@ -1,8 +1,8 @@
-"""Which log a Kuscia query means.
+"""Kuscia's query for a log, and which log it means (docs/apis.md#kuscia). Texts and codes are Kuscia's own.
 
-Texts and codes are those of Kuscia's Autonomy node. A task's pods are {task}-{idx}, or {task}-{role}-{idx} if parties
-have roles. Their logs are task/{task}/{idx}/{container}/{restart} and task/{task}/{idx}/{role}_{container}/{restart}:
-names in Kubernetes have no underscore.
+A task's pods are {task}-{idx}, or {task}-{role}-{idx} if parties have roles. Their logs are
+task/{task}/{idx}/{container}/{restart} and task/{task}/{idx}/{role}_{container}/{restart}. The underscore is
+unambiguous, because names in Kubernetes have none.
 """
 
 import json
@@ -27,17 +27,17 @@ from logkeep.logid import LogId, is_segment
 from logkeep.logs.head import Head, State
 
 _INT32: Final = 2**31
+_ROLE_WORDS: Final = 4  # words of a role at most, joined by hyphens: {task}-{role} is split at so many places
 
-
-_ROLE_WORDS: Final = 4  # of a role, joined by hyphens as the task's are: so many places are looked at
-
-
-# JSON can escape half a surrogate pair; encoding/json reads U+FFFD then.
+# JSON can escape half of a surrogate pair, which Go's encoding/json reads as U+FFFD.
 Text = Annotated[StrictStr, AfterValidator(without_surrogates)]
 
 
 class _Struct(BaseModel):
-    """A struct as encoding/json binds it: names match in any case, of several the last wins, null changes nothing."""
+    """A struct as Go's encoding/json binds it.
+
+    Names match in any case, the last of several values wins, and null changes nothing.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -50,7 +50,7 @@ class _Struct(BaseModel):
 
 
 def _in_order(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
-    """A JSON object whose names stand where they stood last; with the last value that is not null."""
+    """A JSON object with the last value of each name that is not null, in the order of these last values."""
     found: dict[str, Any] = {}
     for name, value in pairs:
         if value is not None or name not in found:
@@ -64,7 +64,7 @@ class RequestHeader(_Struct):
 
 
 class LogQuery(_Struct):
-    """QueryLogRequest; other fields are ignored."""
+    """The published QueryLogRequest. Other fields are ignored."""
 
     header: RequestHeader | None = None
     task_id: Text | None = None
@@ -74,7 +74,7 @@ class LogQuery(_Struct):
 
     @classmethod
     def from_json(cls, body: bytes) -> "LogQuery":
-        """Raise Invalid unless the first JSON value of the body is a request; what follows it is ignored."""
+        """The first JSON value of the body; the rest of the body is ignored. Raises Invalid if it is no request."""
         try:
             value: Any = json.JSONDecoder(object_pairs_hook=_in_order).raw_decode(body.decode().lstrip(" \t\r\n"))[0]
             return cls() if value is None else cls.model_validate(value)
@@ -86,7 +86,7 @@ class LogQuery(_Struct):
 
 
 def task_owner(query: LogQuery) -> str:
-    """Where the logs of the task are kept; raise QueryRefused where no task can have that name."""
+    """The owner of the task's logs. Raises QueryRefused if no task can have that name."""
     if not query.task_id:
         raise QueryRefused(QUERY, "resource name may not be empty")
     if not is_segment(query.task_id):
@@ -99,9 +99,9 @@ def _unknown_task(task_id: str) -> QueryRefused:
 
 
 def task_heads(query: LogQuery, heads_of: Callable[[str], Iterable[Head]]) -> list[Head]:
-    """The logs of the task; where it is named {task}-{role}, as its pods are, those of that role.
+    """The heads of the task's logs. A name of the form {task}-{role} means the logs of that role.
 
-    Raise QueryRefused where there are none.
+    Raises QueryRefused if there are none.
     """
     if own := list(heads_of(task_owner(query))):
         return own
@@ -114,7 +114,10 @@ def task_heads(query: LogQuery, heads_of: Callable[[str], Iterable[Head]]) -> li
 
 
 def find(query: LogQuery, heads: Iterable[Head], namespace: str) -> Head:
-    """The log that the query means among the heads of its task: the newest restart of one container of one replica."""
+    """Choose the log that the query means: the newest restart of one container of one replica of the task.
+
+    Raises QueryRefused if the query is ambiguous or means no log.
+    """
     task = query.task_id or ""
     heads = _of_one_role(heads)
     if not heads:
@@ -130,7 +133,7 @@ def find(query: LogQuery, heads: Iterable[Head], namespace: str) -> Head:
     if not same:
         raise QueryRefused(VALIDATE, f"container name {container} invalid")
     found = max((head for head in same if _replica(head.log_id) == index), key=_restart, default=None)
-    # A log that was opened and never written to is a container that has not started.
+    # An open log without bytes belongs to a container that has not started.
     if found is None or (found.end == 0 and found.state is State.OPEN):
         where = f"can't find pod log directory for {namespace}_{task}-{index}"
         raise QueryRefused(QUERY, f"failed to local query, err: {where}, err: <nil>")
@@ -138,12 +141,12 @@ def find(query: LogQuery, heads: Iterable[Head], namespace: str) -> Head:
 
 
 def restarts_of(log_id: LogId) -> str:
-    """What the rest of the id begins with, of all logs of the same container."""
+    """The prefix, after the owner, that the ids of all restarts of the same container share."""
     return "/".join((*log_id.segments[1:-1], ""))
 
 
 def from_restart(log_id: LogId, heads: Iterable[Head]) -> list[Head]:
-    """Of the logs of one container this one and the later, in order."""
+    """This log and those of later restarts, in order, among the logs of one container."""
     first = int(log_id.segments[-1])
     return sorted((head for head in heads if _restart(head) >= first), key=_restart)
 
@@ -165,7 +168,7 @@ def _container(log_id: LogId) -> str:
 
 
 def _of_one_role(heads: Iterable[Head]) -> list[Head]:
-    """The logs without a role if there are any, else those of the only one; raise QueryRefused if there are several."""
+    """The logs without a role if there are any, else those of the only role. Raises QueryRefused for several roles."""
     by_role: dict[str, list[Head]] = {}
     for head in heads:
         by_role.setdefault(_role(head.log_id), []).append(head)

@@ -1,1 +1,1 @@
-"""Logkeep's own API of logs."""
+"""Logkeep's own API of logs: append, seal, list (docs/write-a-log.md)."""

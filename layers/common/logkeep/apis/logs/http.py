@@ -1,4 +1,4 @@
-"""Requests and answers of our own log routes."""
+"""Requests and answers of Logkeep's own log routes: append, seal, list."""
 
 from collections.abc import Callable, Iterator, Sequence
 from http import HTTPStatus
@@ -15,28 +15,27 @@ from logkeep.logs.registration import RegistrationQuery
 from logkeep.params import Decimal
 from logkeep.web.app import Answer, App
 
-# Seconds after which a producer had better append again: while someone follows the log, and while nobody does.
+# Seconds after which a producer should append again: while someone follows the log, and while nobody does.
 _FOLLOWED_INTERVAL: Final = 3
 _INTERVAL: Final = 30
-
 
 type LogIdPart = Annotated[str, Field(max_length=LOG_ID_MAX, pattern=r"^[A-Za-z0-9._/-]*$")]
 
 
 class AppendQuery(RegistrationQuery):
-    """Without an offset the bytes go to the end, and a retry appends them again."""
+    """The query of an append. Without an offset the bytes go to the end, and a retry appends them again."""
 
     offset: Annotated[Decimal, Field(ge=0, le=LOG_MAX)] | None = None
 
 
 class ListQuery(BaseModel):
     prefix: LogIdPart = ""
-    marker: LogIdPart = ""  # the last id of the page before
+    marker: LogIdPart = ""  # the last id of the previous page
     limit: Annotated[Decimal, Field(ge=1, le=1000)] = 100
 
 
 class LogPage(BaseModel):
-    """`marker` is for the next page, null on the last."""
+    """A page of logs. `marker` is for the next page, and null on the last one."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -45,14 +44,17 @@ class LogPage(BaseModel):
 
     @classmethod
     def of(cls, heads: Sequence[Head], limit: int) -> "LogPage":
-        """The first `limit` of the heads; any more tell that there is another page."""
+        """The first `limit` heads. If there are more, there is a next page."""
         shown = heads[:limit]
         marker = str(shown[-1].log_id) if len(heads) > limit else None
         return cls(logs=[Certificate.of(head) for head in shown], marker=marker)
 
 
 def pieces_of(app: App) -> Callable[[], Iterator[bytes]]:
-    """The text of an append's body, inflated as it is read; raise TooLarge before anything is written."""
+    """The text of an append's body, inflated if it is gzip.
+
+    The result can be called again, to read the text once more. Raises TooLarge for a body of more than APPEND_MAX.
+    """
     body = app.body(APPEND_MAX, exact=True)
     encodings = (app.headers.get("content-encoding", ""), app.headers.get("content-type", ""))
     if any(each.strip().lower() in {"gzip", "application/gzip", "application/x-gzip"} for each in encodings):
@@ -61,12 +63,12 @@ def pieces_of(app: App) -> Callable[[], Iterator[bytes]]:
 
 
 def totals_of(app: App) -> Totals:
-    """The body of a seal: JSON, or nothing."""
+    """The body of a seal, which may be empty."""
     return app.json_body(Totals) if app.raw.get("body") else Totals()
 
 
 def answer_appended(app: App, head: Head, *, grew: bool) -> Answer:
-    """The certificate; `Range` tells how much the log holds, the second number being the next offset."""
+    """The certificate: 202 if the log grew, 200 if it already held the bytes. `Range` ends with the next offset."""
     status = HTTPStatus.ACCEPTED if grew else HTTPStatus.OK
     interval = _FOLLOWED_INTERVAL if (head.followed_until or 0) > now_ms() else _INTERVAL
     headers = {"Range": f"bytes=0-{head.end}", "Logkeep-Interval": str(interval)}

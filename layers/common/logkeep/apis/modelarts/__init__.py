@@ -1,1 +1,1 @@
-"""Service events of ModelArts."""
+"""ModelArts: events of services (docs/apis.md#modelarts)."""

@@ -1,4 +1,4 @@
-"""ServiceEvents events as ModelArts v1 shows them."""
+"""Events of a service as ModelArts v1 shows them: ShowServiceEvents (docs/apis.md#modelarts)."""
 
 from typing import Annotated, Literal, Protocol
 
@@ -12,7 +12,7 @@ type EpochMs = Annotated[Decimal, Field(ge=0, le=TIME_MAX)]
 
 
 def is_forward(end: int | None, info: ValidationInfo) -> int | None:
-    """Validates the end_time of a query against its start_time."""
+    """Validate the end_time of a query: it must not lie before its start_time."""
     start = info.data.get("start_time")
     if start is not None and end is not None and start > end:
         raise ValueError("is before start_time")
@@ -20,7 +20,7 @@ def is_forward(end: int | None, info: ValidationInfo) -> int | None:
 
 
 class EventQuery(BaseModel):
-    """Seed 001, table 2. `offset` is a page number; both times are inclusive."""
+    """The query. `offset` is the number of the page, counted from 0; both times are inclusive."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -45,7 +45,7 @@ class EventQuery(BaseModel):
 
 
 class EventPage(BaseModel):
-    """Seed 001, table 3."""
+    """The published answer. `total_count` counts all events that match, `count` those of the page."""
 
     service_id: str
     service_name: str
@@ -55,17 +55,17 @@ class EventPage(BaseModel):
 
 
 class ServiceEvents(EventReader, Protocol):
-    """The events of one service, as its store reads them."""
+    """What a page needs from the store of a service's events."""
 
     service: str
 
     def name(self) -> str:
-        """Raises ServiceNotFound for a service that was never registered."""
+        """The service's name. Raises ServiceNotFound if it was never registered."""
         ...
 
 
 def page_of(service: ServiceEvents, query: EventQuery) -> EventPage:
-    """Raises ServiceNotFound for a service that was never registered."""
+    """A page of events. Raises ServiceNotFound if the service was never registered."""
     name = service.name()
     total, rows = read_page(service, query.selection, by_type=query.sort_by == "event_type")
     return EventPage(

@@ -1,4 +1,4 @@
-"""ServiceEvents events as ModelArts v2 shows them: ListInferServiceEvents."""
+"""Events of a service as ModelArts v2 shows them: ListInferServiceEvents (docs/apis.md#modelarts)."""
 
 from collections.abc import Iterable
 from typing import Annotated, Final, Literal, Self
@@ -10,14 +10,15 @@ from logkeep.events.segments import EVERY_TYPE, TIME_MAX
 from logkeep.events.timeline import Selection, StoredEvent, read_page, search_page
 from logkeep.params import Decimal
 
-FORBIDDEN: Final = frozenset("'\";%_*!@#$&\\")  # in event_info_key, by the published table
+FORBIDDEN: Final = frozenset("'\";%_*!@#$&\\")  # in event_info_key, according to the published table
 
-type Digits13 = Annotated[Decimal, Field(ge=10**12, lt=10**13)]  # ms; seconds would be taken for 1970
+# Epoch ms. Exactly 13 digits, because a time in seconds would be read as a time in 1970.
+type Digits13 = Annotated[Decimal, Field(ge=10**12, lt=10**13)]
 
 
 def _is_searchable(keyword: str) -> str:
     if not FORBIDDEN.isdisjoint(keyword):
-        raise ValueError(f"must not hold any of {''.join(sorted(FORBIDDEN))}")
+        raise ValueError(f"must not contain any of {''.join(sorted(FORBIDDEN))}")
     return keyword
 
 
@@ -28,9 +29,10 @@ def _is_page(offset: int, info: ValidationInfo) -> int:
 
 
 class InferEventQuery(BaseModel):
-    """The parameters of ListInferServiceEvents. `offset` counts rows; both times are inclusive.
+    """The query. `offset` is a number of events; both times are inclusive.
 
-    An event happens once, so both sort keys are its time. The longest keyword is that of ListTrainingJobEvents.
+    An event happens once, so both sort keys mean its time. The keyword's maximum length is the one published for
+    ListTrainingJobEvents.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -48,7 +50,7 @@ class InferEventQuery(BaseModel):
     def selection(self) -> Selection:
         wanted = self.event_type
         return Selection(
-            # No event that can be put is a WARNING.
+            # WARNING selects nothing, because no event has that type.
             types=tuple(kind for kind in EVERY_TYPE if wanted is None or kind.upper() == wanted),
             start=self.start_time or 0,
             end=self.end_time or TIME_MAX,
@@ -59,7 +61,7 @@ class InferEventQuery(BaseModel):
 
 
 class InferEvent(BaseModel):
-    """The published ServiceEventResponse; `id` is unique in its service, and stays."""
+    """The published ServiceEventResponse. `id` is unique in its service and never changes."""
 
     id: str
     service_id: str
@@ -75,8 +77,8 @@ class InferEvent(BaseModel):
 class InferEventPage(BaseModel):
     """The published ListInferServiceEventsResponse.
 
-    `current` is 0 on the first page: the SDK says nothing here, and "counted from 0" of the same field of its siblings
-    (ListInferServices, ListInferDeployments, …). `pages` is their number.
+    `current` is the number of the page, counted from 0. The SDK does not say so here, but it does for the same field of
+    similar methods (ListInferServices, ListInferDeployments, …). `pages` is how many pages there are.
     """
 
     current: int
@@ -107,8 +109,8 @@ class InferEventPage(BaseModel):
 
 
 def infer_page_of(service: ServiceEvents, query: InferEventQuery) -> InferEventPage:
-    """Raises ServiceNotFound, and Invalid for a keyword with a range that is too long to search."""
-    service.name()
+    """A page of events. Raises ServiceNotFound, or Invalid for a keyword if the range is too long to search."""
+    service.name()  # raises ServiceNotFound
     keyword = query.event_info_key
     found = search_page(service, query.selection, keyword) if keyword else read_page(service, query.selection)
     return InferEventPage.of(service.service, query, *found)
