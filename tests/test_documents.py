@@ -84,9 +84,10 @@ NOT_RUN = {
     ("README.md", "make run     # the whole service on http://127.0.0.1:8787, with sample data, until Ctrl-C"): (
         "`make run` is what this module's service is; `make test` runs this module"
     ),
-    ("CONTRIBUTING.md", "make quick                     # linters, types and pure tests, in under a minute"): (
-        "they run the suite, and so this module"
-    ),
+    (
+        "CONTRIBUTING.md",
+        "make quick                            # while you write: ruff, mypy --strict and the tests that need no other process",
+    ): ("they run the suite, and so this module"),
     ("docs/deploy.md", "make deploy      # ARCH=x86_64 for the other processor"): "needs an AWS account",
     ("docs/deploy.md", "./logkeep-admin create access-key --project my-project"): "needs an AWS account",
     ("docs/sam-local.md", "make run                                         # in another terminal"): "needs Docker",

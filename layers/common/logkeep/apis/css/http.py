@@ -106,20 +106,6 @@ def change_settings(app: App, cluster_id: str) -> Answer:
     return _empty()
 
 
-def _change_real_time(store: BackupStore, record: RealTimeLogCollectRecord | None, request: SettingsRequest) -> None:
-    if record is None:
-        raise NotEnabled("real-time collection is not enabled for the cluster")
-    changes = {
-        "indexPrefix": request.index_prefix,
-        "keepDays": request.keep_days,
-        "targetClusterId": request.target_cluster_id,
-        "updateAt": now_ms(),
-    }
-    store.collect_in_real_time(
-        record.model_dump() | {name: value for name, value in changes.items() if value is not None}
-    )
-
-
 def update_policy(app: App, cluster_id: str) -> Answer:
     """Back up every day at a time. Raises ClusterNotFound, or NotEnabled if backups are not switched on."""
     request = app.json_body(PolicyRequest)
@@ -181,13 +167,13 @@ def _real_time_record(cluster_id: str, request: SettingsRequest) -> RealTimeLogC
     )
 
 
-def _change_real_time(store: BackupStore, record: RealTimeLogCollectRecord | None, body: LogSettings) -> None:
+def _change_real_time(store: BackupStore, record: RealTimeLogCollectRecord | None, request: SettingsRequest) -> None:
     if record is None:
-        raise _real_time_not_enabled()
+        raise NotEnabled("real-time collection is not enabled for the cluster")
     changes = {
-        "indexPrefix": body.index_prefix,
-        "keepDays": body.keep_days,
-        "targetClusterId": body.target_cluster_id,
+        "indexPrefix": request.index_prefix,
+        "keepDays": request.keep_days,
+        "targetClusterId": request.target_cluster_id,
         "updateAt": now_ms(),
     }
     store.collect_in_real_time(
