@@ -86,7 +86,7 @@ NOT_RUN = {
     ),
     (
         "CONTRIBUTING.md",
-        "make quick                            # while you write: ruff, mypy --strict and the tests that need no other process",
+        "make quick                             # while you write: ruff, mypy and the tests that need no other process",
     ): ("they run the suite, and so this module"),
     ("docs/deploy.md", "make deploy      # ARCH=x86_64 for the other processor"): "needs an AWS account",
     ("docs/deploy.md", "./logkeep-admin create access-key --project my-project"): "needs an AWS account",

@@ -169,7 +169,7 @@ def _real_time_record(cluster_id: str, request: SettingsRequest) -> RealTimeLogC
 
 def _change_real_time(store: BackupStore, record: RealTimeLogCollectRecord | None, request: SettingsRequest) -> None:
     if record is None:
-        raise NotEnabled("real-time collection is not enabled for the cluster")
+        raise _real_time_not_enabled()
     changes = {
         "indexPrefix": request.index_prefix,
         "keepDays": request.keep_days,
