@@ -1,6 +1,7 @@
 """The layer's rooms: imports point downward, and a module's name tells what it may use."""
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,9 +21,9 @@ ROOMS = (
     ("web",),
     ("logs",),
     ("downloads",),
-    ("reading", "events"),
+    ("events",),
     ("backups",),
-    ("restores",),
+    ("reading", "restores"),
     ("apis",),
 )
 FLOOR = {room: floor for floor, rooms in enumerate(ROOMS) for room in rooms}
@@ -85,6 +86,15 @@ def module_at(name: str) -> Path | None:
 def test_every_module_is_a_leaf_or_in_a_room() -> None:
     assert {path.stem for path in MODULES if not room_of(path)} == LEAVES
     assert {room_of(path) for path in MODULES} - {""} == FLOOR.keys()
+
+
+def test_the_document_lists_the_rooms_from_the_highest_to_the_lowest() -> None:
+    section = (
+        (ROOT / "docs" / "architecture.md").read_text().partition("## Rooms of the layer\n")[2].partition("\n## ")[0]
+    )
+    listed = [name.partition("/")[0] for name in re.findall(r"^\| `([a-z/]+)`", section, re.MULTILINE)]
+    assert sorted(listed) == sorted(FLOOR)
+    assert [FLOOR[room] for room in listed] == sorted((FLOOR[room] for room in listed), reverse=True)
 
 
 @pytest.mark.parametrize("room", FLOOR)

@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Final, Literal
 
+from logkeep.aws.multipart import TimeUp
 from logkeep.backups.jobs import Job
 from logkeep.backups.records import BackupRecord
 from logkeep.backups.store import BackupStore
@@ -17,10 +18,6 @@ from logkeep.errors import Busy, Conflict, RecordNotFound, TooLarge
 _NOTED_EVERY: Final = 2.0  # seconds
 
 type Field = Literal["restore", "verification"]
-
-
-class TimeUp(Exception):
-    """The deadline has passed."""
 
 
 class Superseded(Exception):

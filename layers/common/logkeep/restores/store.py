@@ -17,6 +17,7 @@ from typing import Final
 from isal import isal_zlib
 
 from logkeep.aws.dynamo import attempts
+from logkeep.aws.multipart import TimeUp
 from logkeep.backups.records import BackupRecord
 from logkeep.errors import Busy, Conflict, Corrupt, LogNotFound
 from logkeep.extents import ObjectRange
@@ -26,7 +27,7 @@ from logkeep.logs.head import Head, State
 from logkeep.logs.store import LogStore, log_store
 from logkeep.restores.archive_store import Archives, archives
 from logkeep.restores.plan import Checked, Outcome, Piece, RestoreReport, RestoreRequest, Target, plan, targets
-from logkeep.restores.progress_store import Progress, Superseded, TimeUp, in_time, job_of
+from logkeep.restores.progress_store import Progress, Superseded, in_time, job_of
 
 _AT_ONCE: Final = 8 * FRAGMENT_MAX  # bytes of text of one append
 _KEPT_MAX: Final = 8 << 20  # packed bytes of a piece that is kept in memory; a larger one is checked, then read again

@@ -12,6 +12,7 @@ from typing import Final
 from botocore.exceptions import ClientError
 
 from logkeep.aws.dynamo import attempts
+from logkeep.aws.multipart import TimeUp
 from logkeep.aws.objects import is_absent
 from logkeep.backups.archive import Archive
 from logkeep.backups.records import BackupRecord
@@ -19,7 +20,7 @@ from logkeep.clock import now_ms
 from logkeep.errors import Busy, Conflict, Corrupt
 from logkeep.extents import ObjectRange
 from logkeep.restores.archive_store import Archives, archives
-from logkeep.restores.progress_store import Progress, Superseded, TimeUp, in_time, job_of
+from logkeep.restores.progress_store import Progress, Superseded, in_time, job_of
 from logkeep.restores.verification import FAILURES_MAX, Mode, Sample, Verification, sampled
 
 _STEP: Final = 64 << 20  # bytes that are read between two looks at the clock
