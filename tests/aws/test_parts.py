@@ -194,3 +194,9 @@ def test_parts_are_planned_while_the_layout_is_still_being_read():
     parts = plan(endless())
     assert list(itertools.islice(parts, 5)) == [Copy(ObjectRange(str(n), 0, PART_SIZE)) for n in range(5)]
     assert len(read) <= 7
+
+
+def test_ranges_that_touch_are_joined_up_to_the_limit_and_not_beyond():
+    touching = [ObjectRange("a", 0, 6), ObjectRange("a", 6, 4), ObjectRange("a", 10, 1)]
+    assert list(merged(touching, 10)) == [ObjectRange("a", 0, 10), ObjectRange("a", 10, 1)]
+    assert list(merged(touching, 11)) == [ObjectRange("a", 0, 11)]
