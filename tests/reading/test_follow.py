@@ -218,3 +218,15 @@ def test_a_container_that_has_not_started_again_is_waited_for():
     )
     assert b"".join(world.follower(600, with_successors=world.line).texts()) == b"a\nb\n"
     assert world.now <= 41 + IDLE_PAUSE + BUSY_PAUSE
+
+
+def test_restarts_that_came_and_were_sealed_at_once_are_read_to_the_last():
+    later = [
+        write
+        for number in (1, 2, 3)
+        for write in (at(0.2, b"%d\n" % number, restart(number)), at(0.2, None, restart(number)))
+    ]
+    world = World([at(0, b"0\n"), at(0.3, None), *later])
+    follower = world.follower(60, with_successors=world.line)
+    assert b"".join(text for _, text in world.taken(follower.texts())) == b"0\n1\n2\n3\n"
+    assert follower.has_all
