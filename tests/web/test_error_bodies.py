@@ -1,36 +1,31 @@
-import inspect
-import re
+"""Errors get their codes from the API's own table before the gateway's."""
 
 import pytest
 
-from logkeep import errors
-from logkeep.errors import Busy, Invalid, LogkeepError, OffsetBeyondEnd
+from logkeep.apis.css.codes import CSS
+from logkeep.apis.keystone.codes import IAM
+from logkeep.apis.modelarts.codes import MODELARTS
+from logkeep.errors import LogkeepError, LogNotFound, TokenMissing
 
 pytestmark = pytest.mark.unit
 
-CLASSES = [each for _, each in inspect.getmembers(errors, inspect.isclass) if each.__module__ == errors.__name__]
+
+def test_a_service_has_its_own_code_for_a_token_before_the_gateways():
+    assert MODELARTS.error_body(TokenMissing(""))["error_code"] == "ModelArts.0201"
+    assert CSS.error_body(TokenMissing(""))["error_code"] == "APIGW.0301"
 
 
-@pytest.mark.parametrize("error", CLASSES)
-def test_every_error_can_be_caught_as_one_of_ours(error: type[Exception]):
-    assert issubclass(error, LogkeepError)
+def test_the_code_is_that_of_the_nearest_class_and_the_text_holds_the_detail():
+    assert CSS.error_body(LogNotFound("no log x")) == {
+        "error_code": "CSS.0016",
+        "error_msg": "Resource not found. no log x",
+    }
+    assert CSS.error_body(LogkeepError("secret"))["error_msg"] == "Server error."
 
 
-def test_the_tree_at_the_top_of_the_file_is_the_tree_of_the_classes():
-    drawn: dict[str, str] = {}
-    branch: list[str] = []
-    for line in (errors.__doc__ or "").splitlines():
-        found = re.match(r"([│├└─ ]*)([A-Z]\w+)", line)
-        if found and (found[1] or found[2] == "LogkeepError"):
-            depth = len(found[1]) // 4
-            branch = [*branch[:depth], found[2]]
-            drawn[found[2]] = branch[-2] if depth else "Exception"
-    assert drawn == {each.__name__: each.__mro__[1].__name__ for each in CLASSES}
-
-
-def test_an_error_says_for_people_what_it_keeps_for_programs():
-    invalid, gap, busy = Invalid("limit", "too large"), OffsetBeyondEnd(5), Busy("later", retry_after=3)
-    assert (str(invalid), invalid.field) == ("limit: too large", "limit")
-    assert gap.end == 5
-    assert "5" in str(gap)
-    assert (str(busy), busy.retry_after) == ("later", 3)
+def test_keystones_clients_find_an_error_object_besides():
+    assert IAM.error_body(LogkeepError(""))["error"] == {
+        "code": 500,
+        "title": "Internal Server Error",
+        "message": "Internal error.",
+    }
