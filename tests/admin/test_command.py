@@ -40,7 +40,8 @@ def admin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Admin]:
     early = tmp_path_factory.mktemp("early")
     (early / "sitecustomize.py").write_text(_HURRY)
     with running(tmp_path_factory.mktemp("service"), PYTHONPATH=str(early)) as service:
-        yield Admin(service)
+        with Admin(service) as admin:
+            yield admin
 
 
 def works_with_token(service: Service, token: str) -> bool:
@@ -188,18 +189,19 @@ def test_an_account_that_cannot_be_reached_is_told(admin: Admin, environment: di
 
 def test_a_service_that_does_not_run_is_told(tmp_path: Path) -> None:
     service = Service(tmp_path)
-    told = Admin(service).run("list", "--local")
+    told = Admin(service).script("list", "--local")
     assert (told.returncode, told.stderr) == (1, "no local service was found; start it with: make run\n")
     service.start()
     assert service.stop(signal.SIGTERM) == 0
-    told = Admin(service).run("list", "--local")
+    told = Admin(service).script("list", "--local")
     assert (told.returncode, told.stderr) == (1, "the local service is not running; start it with: make run\n")
 
 
 def test_credentials_outlive_a_restart_and_what_is_disabled_stays_so(tmp_path: Path) -> None:
     with running(tmp_path) as service:
-        made = Admin(service).told("create", "access-key", "--project", PROJECT)
-        Admin(service).done("disable", "user-demo")
+        with Admin(service) as admin:
+            made = admin.told("create", "access-key", "--project", PROJECT)
+            admin.done("disable", "user-demo")
     with running(tmp_path) as service:
         assert works_signed(service, made["access_key"], made["secret_key"])
         assert works_signed(service, service.demo["ak"], service.demo["sk"])

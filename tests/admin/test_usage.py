@@ -161,8 +161,7 @@ def flattened(value: Any, name: str = "") -> Iterator[str]:
 
 
 def test_known_requests_are_counted_exactly_by_project(tmp_path: Path) -> None:
-    with running(tmp_path) as service:
-        admin = Admin(service)
+    with running(tmp_path) as service, Admin(service) as admin:
         stored = {each["project"]: each["stored_bytes"] for each in admin.told("cost", "--json")["projects"]}
         before = stored[PROJECT]  # the sample's
         with service.client() as client:

@@ -50,7 +50,7 @@ def test_counts_and_pages_agree_with_a_list(store) -> None:
     """The store as a whole; tests/events/test_timeline.py compares every query with a list."""
     events: list[Event] = []
     for number in range(4):
-        sent = batch(300, NOON + number * 80_000_000, 90_000_000)
+        sent = batch(120, NOON + number * 80_000_000, 90_000_000)
         store.put(sent, "")
         events += sent.events
     events.sort(key=lambda e: e.occur_time)
