@@ -1,4 +1,4 @@
-"""The script as a user runs it, beside a service; or its commands one after the other in one process, which is quicker."""
+"""The script as a user runs it, beside a service, or its commands one after the other in one process."""
 
 import json
 import subprocess

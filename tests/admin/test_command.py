@@ -39,9 +39,8 @@ def admin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Admin]:
     """Its functions keep what they know of a credential for HURRIED seconds instead of CACHED_FOR."""
     early = tmp_path_factory.mktemp("early")
     (early / "sitecustomize.py").write_text(_HURRY)
-    with running(tmp_path_factory.mktemp("service"), PYTHONPATH=str(early)) as service:
-        with Admin(service) as admin:
-            yield admin
+    with running(tmp_path_factory.mktemp("service"), PYTHONPATH=str(early)) as service, Admin(service) as admin:
+        yield admin
 
 
 def works_with_token(service: Service, token: str) -> bool:
@@ -198,10 +197,9 @@ def test_a_service_that_does_not_run_is_told(tmp_path: Path) -> None:
 
 
 def test_credentials_outlive_a_restart_and_what_is_disabled_stays_so(tmp_path: Path) -> None:
-    with running(tmp_path) as service:
-        with Admin(service) as admin:
-            made = admin.told("create", "access-key", "--project", PROJECT)
-            admin.done("disable", "user-demo")
+    with running(tmp_path) as service, Admin(service) as admin:
+        made = admin.told("create", "access-key", "--project", PROJECT)
+        admin.done("disable", "user-demo")
     with running(tmp_path) as service:
         assert works_signed(service, made["access_key"], made["secret_key"])
         assert works_signed(service, service.demo["ak"], service.demo["sk"])

@@ -137,7 +137,7 @@ def test_the_layer_that_sam_uploads_holds_valid_bytecode_and_no_boto3(
     assert not [name for name in names if name.startswith(("python/boto", "python/s3transfer", "python/bin/"))]
     sources = {name for name in names if name.endswith(".py")}
     assert {
-        "python/logkeep/fragment.py",
+        "python/logkeep/logs/fragment.py",
         "python/logkeep_runtime/__main__.py",
         "python/aws_lambda_powertools/__init__.py",
         "python/pydantic/main.py",
