@@ -1,6 +1,7 @@
 """Texts for the tests, cut anywhere, and what a reader without any cleverness makes of them."""
 
 import itertools
+import string
 from collections.abc import Iterable, Sequence
 
 from hypothesis import strategies as st
@@ -94,7 +95,24 @@ _rests = st.one_of(
     st.binary(max_size=20).map(lambda data: data.replace(b"\n", b"")),
     st.integers(200, 600).map(lambda size: b"x" * size),
 )
+_NAMES = frozenset((string.ascii_letters + string.digits + "_$.").encode())
 _lines = st.one_of(
+    st.sampled_from(
+        [
+            b"",
+            b"java.net.ConnectException: refused",
+            b"a.b.Error",
+            b"a.b.Errors: no",
+            b"Error: no",
+            b"Caused by: java.io.IOException: reset",
+            b"Suppressed: a.B",
+            b"\tat a.B.c(B.java:1)",
+            b"Traceback (most recent call last):",
+            b"npm ERR! code 1",
+            b"x" * 190 + b".Error: x",
+            b"a." + b"x" * 300 + b"Error: x",
+        ]
+    ),
     st.builds(lambda first, rest: first + b" " + rest, st.sampled_from(list(RECORDS)), _rests),
     st.sampled_from(list(RECORDS)),
     st.binary(max_size=40).map(lambda data: data.replace(b"\n", b"")),
@@ -134,13 +152,28 @@ def level_of(line: bytes) -> str | None:
     return scan(line[:LINE_PREFIX].removesuffix(b"\n") + b"\n", ScanState("continuation")).after.level
 
 
+def continues(line: bytes) -> bool:
+    """Whether a line that begins no record plainly continues one."""
+    name = line.rstrip(b"\n").partition(b"\r")[0].partition(b":")[0]
+    return (
+        line[:1] in {b"", b" ", b"\t", b"\r", b"\n", b"\v", b"\f"}
+        or line.startswith((b"Caused by: ", b"Suppressed: "))
+        or (
+            len(name) <= 200
+            and 1 <= name.find(b".") <= 60
+            and name.endswith((b"Exception", b"Error", b"Throwable"))
+            and set(name) <= _NAMES
+        )
+    )
+
+
 def without_debug(text: bytes) -> bytes:
     """A text without its DEBUG records, a line at a time."""
-    kept, level = [], None
+    kept, dropping = [], False
     for line in lines_of(text):
         found = level_of(line)
-        level = level if found == "continuation" else found
-        if level != "DEBUG":
+        dropping = (dropping and continues(line)) if found == "continuation" else found == "DEBUG"
+        if not dropping:
             kept.append(line)
     return b"".join(kept)
 

@@ -170,6 +170,29 @@ def test_a_record_without_a_level_is_kept_and_ends_a_debug_record():
     assert filtered([text]) == b"2026-01-31 08:00:00 no level\ncontinued\n"
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"E0131 08:00:00.000000       7 main.go:12] lost",
+        b"Jan 31 08:00:00 host app[7]: ERROR lost",
+        b"npm ERR! code 1",
+        b"lib.c:3:1: error: lost",
+        b"make: *** [Makefile:9: all] Error 2",
+        b"FAILED tests/test_it.py::test_it",
+        b'{"msg":"lost"}',
+        b"Traceback (most recent call last):",
+        b"Error: lost",
+        b"goroutine 7 [running]:",
+    ],
+    ids=lambda line: line.decode()[:20],
+)
+def test_a_line_of_a_format_that_is_not_known_is_kept_after_a_debug_record(line: bytes):
+    rest = line + b"\n  indented\n\nthe end\n"
+    for step in (1, 7, 1000):
+        text = b"INFO: x\n[DEBUG] y\n  of y\n\n" + rest
+        assert filtered(cut(text, range(0, len(text), step))) == b"INFO: x\n" + rest
+
+
 def test_a_text_about_a_level_is_no_record_of_that_level():
     text = b"2026-01-31 08:00:00 Enabling DEBUG mode\n2026-01-31 08:00:01 DEBUG is on\n"
     assert filtered([text]) == b"2026-01-31 08:00:00 Enabling DEBUG mode\n"

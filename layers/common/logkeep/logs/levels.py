@@ -65,6 +65,13 @@ _RECORD: Final = re.compile(
     rb")"
 )
 
+# A line that does not plainly continue the record before: it is neither blank nor indented, nor of a Java stack trace.
+# A Python traceback that is not indented may be of whatever wrote the log, so it does not count as a continuation.
+_NEXT: Final = re.compile(
+    rb"\n(?=\S)(?!(?:Caused by|Suppressed): "
+    rb"|(?=[\w$]{1,60}\.)(?>[\w$.]{1,200})(?:(?<=Exception)|(?<=Error)|(?<=Throwable))(?=[:\r\n]))"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class ScanState:
@@ -129,7 +136,10 @@ def starts(lines: bytes, most: int | None = None) -> list[Start]:
 
 
 class DebugFilter:
-    """Drops DEBUG records, with the lines that continue them, from text that arrives in stretches."""
+    """Drops DEBUG records, with the lines that plainly continue them, from text that arrives in stretches.
+
+    Any other line is kept, even if its format is unknown: a line too many is better than a hidden error.
+    """
 
     def __init__(self) -> None:
         self._dropping = False
@@ -159,15 +169,24 @@ class DebugFilter:
         return self._keep(rest + b"\n", at_line_start=True)[: len(rest)] if rest else b""
 
     def _keep(self, data: bytes, *, at_line_start: bool) -> bytes:
-        kept, start = [], 0
-        for match in _RECORD.finditer(b"\n" + data if at_line_start else data):
-            begin = match.start() + (not at_line_start)
-            if not self._dropping:
-                kept.append(data[start:begin])
-            start, self._dropping = begin, _level(match) == "DEBUG"
-        if not self._dropping:
-            kept.append(data[start:])
+        lines = b"\n" + data if at_line_start else data
+        first = 0 if at_line_start else 1  # from the newline before a line in `lines` to the line in `data`
+        kept, start, after = [], 0, 0
+        for match in _RECORD.finditer(lines):
+            kept.append(self._kept_until(match.start(), lines, data, start, after, first))
+            start, after = match.start() + first, match.start() + 1
+            self._dropping = _level(match) == "DEBUG"
+        kept.append(self._kept_until(len(lines), lines, data, start, after, first))
         return b"".join(kept)
+
+    def _kept_until(self, end: int, lines: bytes, data: bytes, start: int, after: int, first: int) -> bytes:
+        """The kept part of the lines from `start` to the record at `end`, of which those before `after` are decided."""
+        if self._dropping:
+            found = _NEXT.search(lines, after)
+            if not found or found.start() >= end:
+                return b""
+            start, self._dropping = found.start() + first, False
+        return data[start : end + first]
 
 
 def _level(match: re.Match[bytes]) -> str | None:
