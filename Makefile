@@ -53,7 +53,7 @@ types: .venv/.installed
 
 # Only files with the marker are collected, because importing the clients that others use takes seconds.
 unit: .venv/.installed
-	$(PY) -m pytest -m unit --durations 10 $$(grep -rl --include='test_*.py' pytest.mark.unit tests)
+	LOGKEEP_FEW_EXAMPLES=1 $(PY) -m pytest -m unit --durations 10 $$(grep -rl --include='test_*.py' pytest.mark.unit tests)
 
 format: .venv/.installed ## Reformat the code
 	$(PY) -m ruff check --fix .

@@ -57,7 +57,7 @@ def run(name: str, options: list[str]) -> int:
     environment = os.environ | {
         "FAKETIME_DONT_FAKE_MONOTONIC": "1",  # timeouts are waited for by the real clock
         "PYTHONPATH": os.pathsep.join(paths),
-        "LOGKEEP_OTHER_DAY": name,
+        "LOGKEEP_FEW_EXAMPLES": "1",
         "TZ": moment.zone,
     }
     asked = subprocess.run([*command, "-c", _ASK], env=environment, capture_output=True, text=True, check=True)  # noqa: S603 - our own interpreter
