@@ -16,7 +16,7 @@ from logkeep.logs.head import Certificate, Head, joined
 from logkeep.logs.levels import DebugFilter
 from logkeep.logs.reader import LogReader
 
-_FORMAT: Final = "1"  # change it when the same heads give other bytes
+_FORMAT: Final = "2"  # change it when the same heads give other bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
