@@ -17,6 +17,8 @@ unexport PYTHONDONTWRITEBYTECODE
 PORT ?= 8787
 DAYS ?= 30
 # If make supports it, the output of each parallel target is printed in one piece.
+# What reads log records is in C (layers/common/logkeep_scanner).
+SCANNER := layers/common/logkeep/logs/_scanner.so
 TOGETHER := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 
 .PHONY: help install run ingest cost test quick check lint types unit format build validate bench soak deploy lock clean
@@ -24,12 +26,12 @@ TOGETHER := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
 
-install: .venv/.installed .venv-sam/.installed ## Set up everything that the other commands need
+install: .venv/.installed .venv-sam/.installed $(SCANNER) ## Set up everything that the other commands need
 
-run: .venv/.installed ## Start the service on http://127.0.0.1:8787 (PORT=… for another) with sample data
+run: .venv/.installed $(SCANNER) ## Start the service on http://127.0.0.1:8787 (PORT=… for another) with sample data
 	@PORT=$(PORT) $(PY) -m local
 
-ingest: .venv/.installed ## Send a text file as a log and seal it: make ingest FILE=build.log LOG=build/ID/stage1
+ingest: .venv/.installed $(SCANNER) ## Send a text file as a log and seal it: make ingest FILE=build.log LOG=build/ID/stage1
 	@test -n "$(FILE)" -a -n "$(LOG)" || { echo 'usage: make ingest FILE=build.log LOG=build/ID/stage1'; exit 2; }
 	@$(PY) -m local.ingest "$(FILE)" "$(LOG)"
 
@@ -52,7 +54,7 @@ types: .venv/.installed
 	$(PY) -m mypy
 
 # Only files with the marker are collected, because importing the clients that others use takes seconds.
-unit: .venv/.installed
+unit: .venv/.installed $(SCANNER)
 	LOGKEEP_FEW_EXAMPLES=1 $(PY) -m pytest -m unit --durations 10 $$(grep -rl --include='test_*.py' pytest.mark.unit tests)
 
 format: .venv/.installed ## Reformat the code
@@ -65,7 +67,7 @@ build: install ## sam build for arm64 (ARCH=x86_64 for the other processor)
 validate: .venv-sam/.installed ## sam validate --lint
 	$(SOME_REGION) $(SAM) validate --lint
 
-bench: .venv/.installed ## Run the benchmarks, which compare Logkeep with named alternatives
+bench: .venv/.installed $(SCANNER) ## Run the benchmarks, which compare Logkeep with named alternatives
 	$(PY) -m bench
 
 soak: install ## Run the long forms of the tests, then the whole suite on other days (needs faketime)
@@ -81,7 +83,7 @@ lock: $(UV) ## Update the pinned requirements
 	    --custom-compile-command "make lock" $$each.in -o $$each.txt || exit 1; done
 
 clean: ## Remove everything that was installed and built, but not .local, the service's data
-	rm -rf .venv .venv-sam .tools .aws-sam .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(SCANNER) .venv .venv-sam .tools .aws-sam .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 .tools/bin/uv: requirements-uv.txt
 	PIP_ROOT_USER_ACTION=ignore python3 -m pip install --quiet --disable-pip-version-check --require-hashes --upgrade \
@@ -96,6 +98,9 @@ uv:
 	$(UV) pip install --quiet --require-hashes -r requirements-dev.txt
 	$(UV) pip install --quiet --no-deps -e layers/common
 	@touch $@
+
+$(SCANNER): layers/common/logkeep_scanner/*.py layers/common/logkeep_scanner/scanner.c | .venv/.installed
+	cd layers/common && ../../$(PY) -m logkeep_scanner logkeep/logs/_scanner.so
 
 .venv-sam/.installed: requirements-sam.txt .python-version | $(UV)
 	$(UV) venv --quiet --clear .venv-sam

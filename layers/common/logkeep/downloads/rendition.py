@@ -13,7 +13,7 @@ from logkeep.extents import Extent, Facts
 from logkeep.logs import fragment
 from logkeep.logs.fragment import END, GZIP_HEADER, GZIP_OVERHEAD, gzip_trailer
 from logkeep.logs.head import Certificate, Head, joined
-from logkeep.logs.levels import DebugFilter
+from logkeep.logs.levels import GRAMMAR, DebugFilter
 from logkeep.logs.reader import LogReader
 
 _FORMAT: Final = "2"  # change it when the same heads give other bytes
@@ -92,7 +92,8 @@ def log_file(
     The file is text, text with Content-Encoding gzip (`gzip`), or a .gz file (`as_file`).
     """
     gzip = gzip or as_file
-    drop = without_debug and any("DEBUG" in Certificate.of(head).levels for head in heads)
+    # What another grammar counted may hold DEBUG records that it did not see.
+    drop = without_debug and any(head.grammar != GRAMMAR or "DEBUG" in Certificate.of(head).levels for head in heads)
     newline = _Piece.of(b"\n", gzip=gzip)
     sums = _Sums()
     for head, needs_newline in joined(heads):
@@ -115,7 +116,7 @@ def log_file(
         return expected
 
     return Rendition(
-        identity=_identity("gzip" if gzip else "text", "info" if drop else "all", str(as_file), heads),
+        identity=_identity("gzip" if gzip else "text", f"info {GRAMMAR}" if drop else "all", str(as_file), heads),
         filename=filename,
         content_type=content_type,
         content_encoding="gzip" if gzip and not as_file else None,
@@ -191,12 +192,17 @@ def _kept(reader: LogReader, head: Head, *, gzip: bool) -> Iterator[tuple[_Piece
 
     Fragments without such records are taken as they are stored.
     """
-    debug = DebugFilter()
+    debug, unseen = DebugFilter(), False
     for row in reader.rows(head):
         each = row.fragment
-        if gzip and debug.is_idle and each.ends_line and not each.levels["DEBUG"]:
+        if gzip and debug.is_idle and each.ends_line and each.grammar == GRAMMAR and not each.levels["DEBUG"]:
             yield _Piece(row.extent, each.packed, each.packed_crc32, each.raw, each.crc32), True
-        elif text := debug.feed(reader.text(row)):
+            unseen = True
+            continue
+        if unseen:
+            debug.resume(each.before)
+            unseen = False
+        if text := debug.feed(reader.text(row)):
             yield _Piece.of(text, gzip=gzip), text.endswith(b"\n")
     if text := debug.flush():
         yield _Piece.of(text, gzip=gzip), text.endswith(b"\n")

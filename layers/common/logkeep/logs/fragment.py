@@ -8,13 +8,13 @@ import struct
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from isal import isal_zlib
 
 from logkeep.errors import Corrupt, Invalid, TooLarge
 from logkeep.limits import FRAGMENT_MAX
-from logkeep.logs.levels import ScanState, scan
+from logkeep.logs.levels import GRAMMAR, ScanState, TimeBasis, scan
 
 END: Final = b"\x03\x00"  # an empty final block with fixed codes
 # RFC 1952: deflate, no flags, no time (so that equal logs give equal bytes), unknown extra flags, unknown system
@@ -25,6 +25,9 @@ _RAW_DEFLATE: Final = -15  # window bits: 32 KiB, without a zlib or gzip header
 _GZIP: Final = 31  # window bits: 32 KiB, with a gzip header
 # Bytes of a gzip body that isal gets at once. It copies whatever follows the end of a member, so not the whole body.
 _INPUT_SIZE: Final = 1 << 16
+
+# Of the greatest time of a log, if earlier text was read with another grammar.
+UNKNOWN: Final = 1 << 62
 
 NotDeflate: Final[type[Exception]] = isal_zlib.error  # type: ignore[assignment]  # the stubs call it an instance
 
@@ -38,12 +41,18 @@ class Fragment:
     packed: int
     crc32: int
     packed_crc32: int
+    line: int  # newlines before it
     lines: int  # newlines
     levels: Counter[str]
     before: ScanState  # the scan state at its first byte
     ends_line: bool
-    first_time: int | None
+    first_time: int | None  # of its first record that has one
     last_time: int | None
+    least_time: int | None
+    greatest_time: int | None
+    newest_time: int | None  # the greatest of the log up to its end, or UNKNOWN
+    grammar: int  # with which levels and times were found
+    received_at: int  # when it arrived
 
     @property
     def end(self) -> int:
@@ -67,13 +76,29 @@ def inflate(packed: bytes, fragment: Fragment) -> bytes:
     return raw
 
 
-def pack(pieces: Iterable[bytes], offset: int, before: ScanState) -> Iterator[tuple[Fragment, bytes, ScanState]]:
-    """Pack the text at `offset`, where `before` is the scan state.
+class Packed(NamedTuple):
+    """A fragment with its packed bytes, and the scan state after it."""
 
-    Yields each fragment with its packed bytes and the scan state after it.
-    """
+    fragment: Fragment
+    data: bytes
+    after: ScanState
+
+
+def pack(
+    pieces: Iterable[bytes],
+    basis: TimeBasis,
+    received_at: int,
+    *,
+    offset: int = 0,
+    line: int = 0,
+    before: ScanState = ScanState(),  # noqa: B008 - immutable
+    newest: int | None = None,
+) -> Iterator[Packed]:
+    """Pack text. `before` is the scan state where it begins, and `newest` the greatest time of the log before it."""
     for raw in recut(pieces):
-        found = scan(raw, before)
+        found = scan(raw, before, basis)
+        if found.greatest_time is not None:
+            newest = found.greatest_time if newest is None else max(newest, found.greatest_time)
         packed = deflate(raw)
         fragment = Fragment(
             offset=offset,
@@ -81,15 +106,21 @@ def pack(pieces: Iterable[bytes], offset: int, before: ScanState) -> Iterator[tu
             packed=len(packed),
             crc32=isal_zlib.crc32(raw),
             packed_crc32=isal_zlib.crc32(packed),
+            line=line,
             lines=found.lines,
             levels=found.levels,
             before=before,
             ends_line=not found.after.open_line,
             first_time=found.first_time,
             last_time=found.last_time,
+            least_time=found.least_time,
+            greatest_time=found.greatest_time,
+            newest_time=newest,
+            grammar=GRAMMAR,
+            received_at=received_at,
         )
-        yield fragment, packed, found.after
-        offset, before = fragment.end, found.after
+        yield Packed(fragment, packed, found.after)
+        offset, line, before = fragment.end, line + found.lines, found.after
 
 
 def recut(pieces: Iterable[bytes]) -> Iterator[bytes]:

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Annotated, Any, Final, Self
@@ -12,9 +12,10 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from logkeep.errors import Conflict
 from logkeep.limits import LOG_MAX
 from logkeep.logid import LogId
-from logkeep.logs.fragment import Fragment, combine_crc32
-from logkeep.logs.levels import LEVELS, ScanState, scan
+from logkeep.logs.fragment import UNKNOWN, Fragment, combine_crc32
+from logkeep.logs.levels import GRAMMAR, LEVELS, ScanState, TimeBasis, scan
 from logkeep.logs.registration import Registration
+from logkeep.logs.times import zone_of
 
 _CRC32: Final = re.compile(r"[0-9A-Fa-f]{8}")
 
@@ -72,6 +73,11 @@ class Head:
     scan_state: ScanState = field(default_factory=ScanState)  # at the end
     first_time: int | None = None
     last_time: int | None = None
+    least_time: int | None = None
+    greatest_time: int | None = None
+    grammar: int = GRAMMAR  # with which all its text was read; 0: with several
+    received_at: int | None = None  # when the last of it arrived
+    time_zone: str | None = None  # IANA name, of times without a zone; None before the first append
     fragments: int = 0
     generation: int = 0  # changes when the same text is packed again
     version: int = 0  # counts writes of the head; each is conditional on the one before
@@ -85,6 +91,23 @@ class Head:
     def all_lines(self) -> int:
         """The lines as a reader counts them: with a last line that has no newline."""
         return self.lines + bool(self.scan_state.open_line)
+
+    @property
+    def newest_time(self) -> int | None:
+        """The greatest time of its text, UNKNOWN if an older grammar read some of it."""
+        return self.greatest_time if self.grammar == GRAMMAR else UNKNOWN
+
+    def time_basis(self, arrival: int) -> TimeBasis:
+        """What times of text are read by that arrives then (epoch milliseconds)."""
+        return TimeBasis(zone_of(self.time_zone or "UTC"), arrival)
+
+    def in_zone(self, wanted: str | None, default: Callable[[], str]) -> Self:
+        """The head with a time zone: the wanted one, or else the default's. Raises Conflict if it has another one."""
+        if self.time_zone is None:
+            return replace(self, time_zone=wanted or default())
+        if wanted not in {None, self.time_zone}:
+            raise Conflict(f"the time zone of the log is {self.time_zone}, not {wanted}")
+        return self
 
     def advance(self, fragments: Iterable[Fragment], scan_state: ScanState) -> Self:
         """The head after these fragments, which begin at its end and leave the scan state."""
@@ -100,6 +123,10 @@ class Head:
                 levels=head.levels + each.levels,
                 first_time=each.first_time if head.first_time is None else head.first_time,
                 last_time=head.last_time if each.last_time is None else each.last_time,
+                least_time=_end(min, head.least_time, each.least_time),
+                greatest_time=_end(max, head.greatest_time, each.greatest_time),
+                grammar=each.grammar if head.grammar == each.grammar or not head.fragments else 0,
+                received_at=each.received_at,
                 fragments=head.fragments + 1,
             )
         return replace(head, scan_state=scan_state)
@@ -161,6 +188,13 @@ class Head:
             raise Conflict(f"crc32: the log has {self.crc32:08x}, the seal says {expected.crc32:08x}")
 
 
+def _end(choose: Callable[[int, int], int], one: int | None, other: int | None) -> int | None:
+    """The least or the greatest of two times, of which some are missing."""
+    if one is None or other is None:
+        return one if other is None else other
+    return choose(one, other)
+
+
 class Certificate(BaseModel):
     """Which bytes, lines and levels of a log are kept, exactly."""
 
@@ -174,6 +208,7 @@ class Certificate(BaseModel):
     levels: dict[str, int]
     first_time: int | None
     last_time: int | None
+    time_zone: str | None  # in which times without a zone were read
     missing: dict[str, int] | None  # of a truncated log: bytes and lines that have not arrived
 
     @classmethod
@@ -194,6 +229,7 @@ class Certificate(BaseModel):
             levels={level: levels[level] for level in LEVELS if levels[level]},
             first_time=head.first_time,
             last_time=head.last_time,
+            time_zone=head.time_zone,
             missing=missing,
         )
 

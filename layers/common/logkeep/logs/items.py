@@ -39,6 +39,7 @@ def head_item(project: str, head: Head) -> dict[str, Any]:
         "expected": head.expected.stored() if head.expected else None,
         "registration": list(head.registration) if head.registration else None,
         "followed_until": head.followed_until,
+        "time_zone": head.time_zone,
     }
 
 
@@ -56,6 +57,7 @@ def head_of(item: dict[str, Any]) -> Head:
         expected=None if expected is None else Totals.of_stored(expected),
         registration=Registration(*item["registration"]) if "registration" in item else None,
         followed_until=item.get("followed_until"),
+        time_zone=item.get("time_zone"),
     )
 
 
@@ -67,6 +69,8 @@ def row_item(project: str, log_id: LogId, each: Fragment) -> dict[str, Any]:
         "raw": each.raw,
         **_shared_item(each, each.before),
         "ends_line": each.ends_line,
+        "line": each.line,
+        "newest_time": each.newest_time,
     }
 
 
@@ -76,6 +80,8 @@ def row_of(item: dict[str, Any]) -> Row:
         raw=item["raw"],
         before=_scan_state_of(item),
         ends_line=item["ends_line"],
+        line=item["line"],
+        newest_time=item.get("newest_time"),
         **_shared(item),
     )
     return Row(each, item["data"] if "data" in item else ObjectRange(item["key"], item["start"], each.packed))
@@ -91,8 +97,13 @@ def _shared_item(of: Head | Fragment, state: ScanState) -> dict[str, Any]:
         "levels": dict(of.levels),
         "level": state.level,
         "open_line": state.open_line or None,
+        "partial": state.partial or None,
         "first_time": of.first_time,
         "last_time": of.last_time,
+        "least_time": of.least_time,
+        "greatest_time": of.greatest_time,
+        "grammar": of.grammar,
+        "received_at": of.received_at,
     }
 
 
@@ -106,8 +117,12 @@ def _shared(item: dict[str, Any]) -> dict[str, Any]:
         "levels": Counter(item["levels"]),
         "first_time": item.get("first_time"),
         "last_time": item.get("last_time"),
+        "least_time": item.get("least_time"),
+        "greatest_time": item.get("greatest_time"),
+        "grammar": item["grammar"],
+        "received_at": item.get("received_at"),
     }
 
 
 def _scan_state_of(item: dict[str, Any]) -> ScanState:
-    return ScanState(item.get("level"), item.get("open_line", b""))
+    return ScanState(item.get("level"), item.get("open_line", b""), item.get("partial", 0))

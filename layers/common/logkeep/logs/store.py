@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from logkeep.aws import clients
 from logkeep.aws.dynamo import attempts, decode, encode, query, transact, update
 from logkeep.aws.objects import Bucket
+from logkeep.clock import now_ms
 from logkeep.errors import Busy, Conflict, Corrupt, LogNotFound, OffsetBeyondEnd
 from logkeep.extents import Extent
 from logkeep.limits import INLINE_MAX
@@ -23,6 +24,7 @@ from logkeep.logs.items import head_item, head_key, head_of, row_item, row_of, s
 from logkeep.logs.reader import Row
 from logkeep.logs.registration import Registration
 from logkeep.logs.registration_store import Registrations
+from logkeep.logs.times import zone_of
 from logkeep.settings import settings
 
 if TYPE_CHECKING:
@@ -113,31 +115,45 @@ class LogStore:
         body: Callable[[], Iterator[bytes]],
         offset: int | None,
         registration: Registration | None = None,
+        time_zone: str | None = None,
         generation: int | None = None,
+        received_at: int | None = None,
     ) -> tuple[Head, bool]:
         """Make the log hold `body` at `offset` (None: at its end). Return the head then, and whether it has changed.
 
-        `generation` replaces the log's; a restore sets it, because it packs the same text again.
+        `time_zone` is an IANA name; without it, a new log has the project's. A restore, which packs the same text again,
+        sets a `generation` and when the text had arrived (`received_at`, epoch milliseconds).
 
-        Raises Conflict if the log holds other bytes there, has another registration, or has no room (Head.check_room),
-        OffsetBeyondEnd if there would be a gap, and Busy if other writers were faster on every attempt.
+        Raises Conflict if the log holds other bytes there, has another registration or time zone, or has no room
+        (Head.check_room), OffsetBeyondEnd if there would be a gap, and Busy if other writers were faster on every
+        attempt.
         """
+        arrival = now_ms() if received_at is None else received_at
         for _ in attempts():
             before = self._head(log_id)
-            head = (before or Head(log_id=log_id)).register(registration)
+            head = (before or Head(log_id=log_id)).register(registration).in_zone(time_zone, self._default_zone)
             start = head.end if offset is None else offset
             if start > head.end:
                 raise OffsetBeyondEnd(head.end)
             new = self._new_bytes(head, start, body())
-            packed = list(fragment.pack(new, head.end, head.scan_state))
+            packed = list(
+                fragment.pack(
+                    new,
+                    head.time_basis(arrival),
+                    arrival,
+                    offset=head.end,
+                    line=head.lines,
+                    before=head.scan_state,
+                    newest=head.newest_time,
+                )
+            )
             if not packed and head == before:
                 return head, False
-            scan_state = packed[-1][2] if packed else head.scan_state
-            after = head.advance((each for each, _, _ in packed), scan_state)
+            after = head.advance((each.fragment for each in packed), packed[-1].after if packed else head.scan_state)
             if generation is not None:
                 after = replace(after, generation=generation)
             head.check_room(after.end)
-            if self._commit(before, after, [(each, data) for each, data, _ in packed]):
+            if self._commit(before, after, [(each.fragment, each.data) for each in packed]):
                 return after, True
         raise Busy("too many writers append to this log at once", retry_after=1)
 
@@ -155,6 +171,18 @@ class LogStore:
             if after == before or self._commit(before, after, []):
                 return after
         raise Busy("too many writers change this log at once", retry_after=1)
+
+    def default_time_zone(self, name: str) -> None:
+        """Set the time zone of the project's new logs. Raises ValueError if there is none of that name."""
+        zone_of(name)
+        self._dynamodb.put_item(TableName=self._table, Item=encode(self._settings_key() | {"time_zone": name}))
+
+    def _default_zone(self) -> str:
+        item = self._dynamodb.get_item(TableName=self._table, Key=encode(self._settings_key())).get("Item")
+        return decode(item)["time_zone"] if item else "UTC"
+
+    def _settings_key(self) -> dict[str, str]:
+        return {"pk": f"{self._project}/settings", "sk": "settings"}
 
     def note_follower(self, log_id: LogId, until_ms: int) -> None:
         """Note in the head, for the log's writers, that a reader waits for more until `until_ms` (epoch milliseconds).

@@ -1,33 +1,34 @@
 """CSS's search in a log: the newest log records of some levels, before a time, with a keyword (docs/search.md).
 
-A page is a stretch of the log, and `marker` is where it begins. Clients that continue from the marker get every record
-once. The published clients continue from the date of the oldest record instead. For them a page ends at a place where
-all remaining records are older. That works unless more records than the limit have the same millisecond, or are out of
-order by at most DISORDER.
+A page holds the newest records by time, also where the log's clock went back. Clients that continue from `marker` get
+every record once. The published clients continue from the date of the oldest record instead. They do, too, unless more
+records than the limit have the same millisecond, or a search ends early (`completed` is false) before it has found the
+newest.
 """
 
+import bisect
 import codecs
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, NamedTuple, Self
 
-from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
 from logkeep.limits import PAGE_MAX
 from logkeep.logid import LogId
 from logkeep.logs.head import Head
 from logkeep.logs.levels import LEVELS
 from logkeep.logs.reader import LogReader
-from logkeep.params import Decimal, Segment
+from logkeep.params import Segment
 from logkeep.reading import backwards
-from logkeep.reading.backwards import DISORDER, Backwards, Record, Wanted
+from logkeep.reading.backwards import Backwards, Wanted
 
 READ_MAX: Final = 64 << 20  # raw bytes of a log that one search reads
-AHEAD_MAX: Final = 4 << 20  # bytes read after a full page, to find where it can end
+AHEAD_MAX: Final = 16 << 20  # bytes read after a full page, to find newer records before it
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _TIME_INDEX: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d,\d{3}", re.ASCII)
-_NEVER: Final = -(1 << 62)  # before all times: stands for the time of a record without one
+_MARKER: Final = re.compile(r"(\d{1,15})(k?)(?:\.(-?\d{1,19})\.(\d{1,15}))?", re.ASCII)
 
 
 def _level(text: str) -> str:
@@ -41,6 +42,27 @@ def _time_index(text: str) -> str:
         raise ValueError("must be like 2026-01-31T08:00:00,000")
     datetime.fromisoformat(text)
     return text
+
+
+class Marker(NamedTuple):
+    """What is left for the pages after one: the records before a byte that are before a place in their order."""
+
+    end: int
+    has_keyword: bool = False  # in the record at `end`, after it
+    before: tuple[int, int] | None = None  # Record.order
+
+    @classmethod
+    def parse(cls, value: Any) -> Self:
+        """Read one as `__str__` writes it. Raises ValueError."""
+        match = _MARKER.fullmatch(str(value))
+        if match is None or isinstance(value, (bool, float)):
+            raise ValueError("must be a marker of an earlier answer")
+        before = (int(match[3]), int(match[4])) if match[3] else None
+        return cls(int(match[1]), match[2] == "k", before)
+
+    def __str__(self) -> str:
+        before = "" if self.before is None else f".{self.before[0]}.{self.before[1]}"
+        return f"{self.end}{'k' if self.has_keyword else ''}{before}"
 
 
 class SearchRequest(BaseModel):
@@ -57,7 +79,7 @@ class SearchRequest(BaseModel):
     limit: Annotated[int, Field(ge=1, le=10_000)] = 100
     time_index: Annotated[str, AfterValidator(_time_index)] | None = None
     keyword: Annotated[str, Field(max_length=64, pattern=r"^[A-Za-z0-9_\-. \[\]]*$")] = ""
-    marker: Annotated[Decimal, Field(ge=0)] | None = None
+    marker: Annotated[Marker, BeforeValidator(Marker.parse)] | None = None
 
     @field_validator("level", "limit", "time_index", "keyword", mode="before")
     @classmethod
@@ -69,12 +91,13 @@ class SearchRequest(BaseModel):
 
     @property
     def wanted(self) -> Wanted:
-        before = None
+        before = [self.marker.before] if self.marker and self.marker.before else []
         if self.time_index:
-            before = (datetime.fromisoformat(self.time_index).replace(tzinfo=UTC) - _EPOCH) // timedelta(milliseconds=1)
+            moment = datetime.fromisoformat(self.time_index).replace(tzinfo=UTC)
+            before.append(((moment - _EPOCH) // timedelta(milliseconds=1), -1))
         return Wanted(
             levels=None if self.level == "ALL" else frozenset(self.level.split("|")),
-            before=before,
+            before=min(before, default=None),
             keyword=self.keyword.encode(),
         )
 
@@ -103,62 +126,94 @@ def no_matches(request: SearchRequest) -> SearchAnswer:
 
 def search(reader: LogReader, head: Head, request: SearchRequest, is_late: Callable[[], bool]) -> SearchAnswer:
     """A page of at most `limit` records and PAGE_MAX bytes. It ends early if it is late or READ_MAX bytes were read."""
-    end = head.end if request.marker is None else min(head.end, request.marker)
-    records = Backwards(reader, head, end, request.wanted, READ_MAX, is_late)
-    page: list[tuple[Record, LogItem]] = []
-    rest: int | None = None  # the newest time among the records that do not fit
-    size = floor = 0
+    begin = request.marker or Marker(head.end)
+    begin = begin._replace(end=min(head.end, begin.end))
+    records = Backwards(reader, head, begin.end, request.wanted, READ_MAX, is_late, has_keyword=begin.has_keyword)
+    last, newest = _Page(request.limit), _Page(request.limit)
     for record in records:
-        if rest is None and len(page) < request.limit:
-            item = LogItem(content=_text(record.text), date=_date(record.time), level=record.level)
-            size += len(item.model_dump_json().encode()) + 1
-            if size <= PAGE_MAX or not page:
-                page.append((record, item))
-                if len(page) == request.limit:
-                    floor = _look_ahead(records, page)
-                continue
-            floor = _look_ahead(records, page)
-        rest = max(_order(record), _NEVER if rest is None else rest)
-        if _order(record) < floor:
-            break
-    kept = page if rest is None else page[: _cut(page, rest)]
-    completed = records.is_complete and rest is None
-    marker = kept[-1][0].start if rest is not None else records.reached
-    newest = sorted(kept, key=lambda each: _order(each[0]), reverse=True)
+        if last.is_full:
+            last.leave(record.order)
+        if newest.is_full and record.order < newest.oldest:
+            newest.leave(record.order)
+            continue
+        item = LogItem(content=_text(record.text), date=_date(record.time), level=record.level)
+        if not last.is_full:
+            last.add(record.order, item, keep_newest=False)
+        newest.add(record.order, item, keep_newest=True)
+        if newest.is_full:
+            # Only what is newer than the oldest of the page is looked for now.
+            records.budget = min(records.budget, AHEAD_MAX)
+            records.not_before = newest.oldest[0]
+    page = newest if records.is_settled else last
+    page.leave_ties()
+    if page.left is None:
+        marker = begin._replace(end=records.reached, has_keyword=records.has_keyword)
+    elif page.left_start < page.first_start:
+        marker = begin._replace(end=page.first_start, has_keyword=False)
+    else:
+        marker = begin._replace(before=page.oldest)
+    completed = records.is_complete and page.left is None
     return SearchAnswer(
-        logList=[item for _, item in newest],
+        logList=page.newest_first(),
         type=request.log_type,
         completed=completed,
         marker=None if completed else str(marker),
     )
 
 
-def _look_ahead(records: Backwards, page: list[tuple[Record, LogItem]]) -> int:
-    """Let `records` end DISORDER before the oldest record of a full page. Return the time at which they end, in ms."""
-    records.budget = min(records.budget, AHEAD_MAX)
-    floor = min(_order(record) for record, _ in page) - DISORDER
-    records.not_before = floor
-    return floor
+class _Page:
+    """The records of an answer, at most `limit` and PAGE_MAX bytes, and what is known of those that were left out."""
 
+    def __init__(self, limit: int) -> None:
+        self.is_full = False
+        self.left: tuple[int, int] | None = None  # the newest record that was left out
+        self.left_start = -1  # the last one in the log
+        self._limit = limit
+        self._kept: list[tuple[tuple[int, int], int, LogItem]] = []  # by Record.order, with sizes in bytes
+        self._size = 0
 
-def _cut(page: list[tuple[Record, LogItem]], rest: int) -> int:
-    """How many records of a page to keep so that all that follow are older; the whole page if there is no such place.
+    @property
+    def oldest(self) -> tuple[int, int]:
+        return self._kept[0][0]
 
-    `rest` is the newest time among the records after the page.
-    """
-    oldest, floor = [], 1 << 62
-    for record, _ in page:
-        floor = min(floor, _order(record))
-        oldest.append(floor)
-    for kept in range(len(page), 0, -1):
-        if oldest[kept - 1] > rest:
-            return kept
-        rest = max(rest, _order(page[kept - 1][0]))
-    return len(page)
+    @property
+    def first_start(self) -> int:
+        """Where the first of the records begins in the log."""
+        return min(start for (_, start), _, _ in self._kept)
 
+    def newest_first(self) -> list[LogItem]:
+        return [item for _, _, item in reversed(self._kept)]
 
-def _order(record: Record) -> int:
-    return _NEVER if record.time is None else record.time
+    def add(self, order: tuple[int, int], item: LogItem, *, keep_newest: bool) -> None:
+        """Take a record in. If there is no room, leave out the oldest, or this one. A page has at least one."""
+        size = len(item.model_dump_json().encode()) + 1
+        each = (order, size, item)
+        bisect.insort(self._kept, each, key=lambda kept: kept[0])
+        self._size += size
+        while len(self._kept) > self._limit or (self._size > PAGE_MAX and len(self._kept) > 1):
+            left = self._kept.pop(0 if keep_newest else self._kept.index(each))
+            self._size -= left[1]
+            self.leave(left[0])
+        self.is_full = self.is_full or len(self._kept) == self._limit
+
+    def leave(self, order: tuple[int, int]) -> None:
+        """Note that a record is left out."""
+        self.is_full = True
+        self.left = max(order, self.left or order)
+        self.left_start = max(order[1], self.left_start)
+
+    def leave_ties(self) -> None:
+        """Leave out records of the same time as one that is left out, unless there are no others.
+
+        Clients that continue from a date ask for what is older.
+        """
+        if self.left is None:
+            return
+        ties = [order for order, _, _ in self._kept if order[0] <= self.left[0]]
+        if len(ties) < len(self._kept):
+            del self._kept[: len(ties)]
+            for order in ties:
+                self.leave(order)
 
 
 def _text(body: bytes) -> str:
