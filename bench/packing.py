@@ -6,7 +6,9 @@ from typing import Final
 
 from bench.measure import ROUNDS, cpu_seconds, show, times
 from bench.texts import lines_of, log_text
-from logkeep.logs.fragment import COMPRESSION_LEVEL, deflate, pack, recut
+from logkeep.logid import LogId
+from logkeep.logs.fragment import COMPRESSION_LEVEL, deflate, recut
+from logkeep.logs.head import Head
 from logkeep.logs.levels import ScanState, scan
 
 SIZE: Final = 16 << 20
@@ -60,12 +62,10 @@ def packing() -> None:
 
 
 def _packed(appends: Iterable[bytes]) -> int:
-    size, offset, state = 0, 0, ScanState()
+    head = Head(log_id=LogId.parse("build/bench/log"))
     for body in appends:
-        for fragment, packed, after in pack([body], offset, state):
-            size += len(packed)
-            offset, state = fragment.end, after
-    return size
+        head, _ = head.extended([body], 0)
+    return head.packed
 
 
 def _scanned(appends: Iterable[bytes]) -> int:

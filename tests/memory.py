@@ -6,7 +6,7 @@ from logkeep.downloads.rendition import Rendition
 from logkeep.errors import LogNotFound
 from logkeep.extents import Extent, Facts
 from logkeep.logid import LogId
-from logkeep.logs.fragment import inflate, pack
+from logkeep.logs.fragment import inflate
 from logkeep.logs.head import Head, Totals
 from logkeep.logs.reader import Row
 
@@ -14,19 +14,21 @@ from logkeep.logs.reader import Row
 class MemoryLogs:
     """A LogSource whose rows hold their packed bytes."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, time_zone: str = "UTC", arrival: int = 1785225600000) -> None:
+        """`arrival` is the epoch milliseconds of all appends: 28 July 2026."""
+        self.arrival = arrival
+        self._time_zone = time_zone
         self._heads: dict[LogId, Head] = {}
         self._rows: dict[LogId, list[Row]] = {}
 
     def append(self, log_id: str, *bodies: bytes) -> Head:
         """Each body as one request appends it; without one, the log as a seal of nothing makes it."""
         name = LogId.parse(log_id)
-        head = self._heads.get(name) or Head(log_id=name)
+        head = self._heads.get(name) or Head(log_id=name, time_zone=self._time_zone)
         rows = self._rows.setdefault(name, [])
         for body in bodies:
-            packed = list(pack([body], head.end, head.scan_state))
-            rows += [Row(each, data) for each, data, _ in packed]
-            head = head.advance((each for each, _, _ in packed), packed[-1][2] if packed else head.scan_state)
+            head, packed = head.extended([body], self.arrival)
+            rows += [Row(each, data) for each, data in packed]
         self._heads[name] = head
         return head
 

@@ -36,7 +36,6 @@ from logkeep.identity.credentials import NEEDED, Access, user_id
 from logkeep.identity.token_key_store import token_keys
 from logkeep.identity.tokens import claims_for, issue
 from logkeep.logid import LogId
-from logkeep.logs.fragment import pack
 from logkeep.logs.registration import Registration
 from logkeep.logs.store import log_store
 from logkeep.restores.plan import RestoreRequest
@@ -395,7 +394,7 @@ def test_a_large_append_its_replay_and_its_lost_race(role: str) -> None:
     assert append(log_id, LARGE[:200_000]).status == 200
     store = log_store(PROJECT)
     before = store.head(LogId.parse(log_id))
-    packed = [(each, data) for each, data, _ in pack([LARGE[:100_000]], before.end, before.scan_state)]
+    _, packed = before.extended([LARGE[:100_000]], now_ms())
     append(log_id, LARGE[:100_000], offset=200_000)
     root = boto3.client("s3", aws_access_key_id=KEY, aws_secret_access_key=KEY, aws_session_token=None)
     stored = root.list_objects_v2(Bucket=os.environ["BUCKET"], Prefix="logs/")["KeyCount"]

@@ -26,7 +26,7 @@ from logkeep.logs.fragment import (
     pack,
     recut,
 )
-from logkeep.logs.levels import ScanState, scan
+from logkeep.logs.levels import ScanState, TimeBasis, scan
 from tests.examples import examples
 from tests.samples import any_bytes, counts_of, cut, cuts_of, lines_of, log_texts
 
@@ -39,7 +39,8 @@ def appended(bodies: Iterable[list[bytes]]) -> tuple[list[Fragment], list[bytes]
     packed: list[bytes] = []
     state = ScanState()
     for pieces in bodies:
-        for each, data, after in pack(pieces, fragments[-1].end if fragments else 0, state):
+        offset, line = (fragments[-1].end, fragments[-1].line + fragments[-1].lines) if fragments else (0, 0)
+        for each, data, after in pack(pieces, TimeBasis(), 1, offset=offset, line=line, before=state):
             fragments.append(each)
             packed.append(data)
             state = after
@@ -142,7 +143,7 @@ def test_a_whole_megabyte_is_one_fragment():
 
 
 def test_nothing_makes_no_fragment():
-    assert list(pack([], 0, ScanState())) == list(pack([b"", b""], 0, ScanState())) == []
+    assert list(pack([], TimeBasis(), 1)) == list(pack([b"", b""], TimeBasis(), 1)) == []
 
 
 @given(cuts_of(any_bytes))
@@ -160,7 +161,7 @@ def test_the_trailer_holds_the_size_modulo_four_gigabytes():
 @given(any_bytes, st.data())
 def test_a_flipped_bit_is_corrupt_or_changes_nothing(text: bytes, data: st.DataObject):
     assume(text)
-    ((each, packed, _),) = pack([text], 0, ScanState())
+    ((each, packed, _),) = pack([text], TimeBasis(), 1)
     position = data.draw(st.integers(0, len(packed) * 8 - 1))
     flipped = bytearray(packed)
     flipped[position // 8] ^= 1 << position % 8
@@ -172,7 +173,7 @@ def test_a_flipped_bit_is_corrupt_or_changes_nothing(text: bytes, data: st.DataO
 @given(any_bytes, st.data())
 def test_a_fragment_that_was_cut_or_belongs_elsewhere_is_corrupt(text: bytes, data: st.DataObject):
     assume(text)
-    ((each, packed, _),) = pack([text], 7, ScanState())
+    ((each, packed, _),) = pack([text], TimeBasis(), 1, offset=7)
     with pytest.raises(Corrupt):
         inflate(packed[: data.draw(st.integers(0, len(packed) - 6))], each)
     with pytest.raises(Corrupt):

@@ -410,15 +410,16 @@ static int without_escapes(Place p, Place end, uint8_t *out) {
             is_coloured = 1;
             continue;
         }
-        if (is_coloured && is_letter(*p) && size < LINE_PREFIX - 20) {
-            int word, level = level_word(p, end, 0, &word);
-            Place after = skip_blanks(p + word, end);
+        Place text = is_coloured ? skip_blanks(p, end) : end;
+        if (text < end && is_letter(*text) && size < LINE_PREFIX - 20) {
+            int word, level = level_word(text, end, 0, &word);
+            Place after = skip_blanks(text + word, end);
             if (level != NO_LEVEL && after < end && *after == 27) {
                 out[size++] = '[';
-                memcpy(out + size, p, word);
+                memcpy(out + size, text, word);
                 size += word;
                 out[size++] = ']';
-                p += word;
+                p = text + word;
                 continue;
             }
         }

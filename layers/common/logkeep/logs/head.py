@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from logkeep.errors import Conflict
 from logkeep.limits import LOG_MAX
 from logkeep.logid import LogId
-from logkeep.logs.fragment import UNKNOWN, Fragment, combine_crc32
+from logkeep.logs.fragment import UNKNOWN, Fragment, combine_crc32, pack
 from logkeep.logs.levels import GRAMMAR, LEVELS, ScanState, TimeBasis, scan
 from logkeep.logs.registration import Registration
 from logkeep.logs.times import zone_of
@@ -97,6 +97,24 @@ class Head:
         """The greatest time of its text, UNKNOWN if an older grammar read some of it."""
         return self.greatest_time if self.grammar == GRAMMAR else UNKNOWN
 
+    def extended(self, pieces: Iterable[bytes], arrival: int) -> tuple[Self, list[tuple[Fragment, bytes]]]:
+        """The head after text that follows, and the fragments of the text with their packed bytes."""
+        packed = list(
+            pack(
+                pieces,
+                self.time_basis(arrival),
+                arrival,
+                offset=self.end,
+                line=self.lines,
+                before=self.scan_state,
+                newest=self.newest_time,
+            )
+        )
+        if not packed:
+            return self, []
+        head = self._advance((each.fragment for each in packed), packed[-1].after)
+        return head, [(each.fragment, each.data) for each in packed]
+
     def time_basis(self, arrival: int) -> TimeBasis:
         """What times of text are read by that arrives then (epoch milliseconds)."""
         return TimeBasis(zone_of(self.time_zone or "UTC"), arrival)
@@ -109,7 +127,7 @@ class Head:
             raise Conflict(f"the time zone of the log is {self.time_zone}, not {wanted}")
         return self
 
-    def advance(self, fragments: Iterable[Fragment], scan_state: ScanState) -> Self:
+    def _advance(self, fragments: Iterable[Fragment], scan_state: ScanState) -> Self:
         """The head after these fragments, which begin at its end and leave the scan state."""
         head = self
         for each in fragments:

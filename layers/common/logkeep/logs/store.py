@@ -136,24 +136,13 @@ class LogStore:
             if start > head.end:
                 raise OffsetBeyondEnd(head.end)
             new = self._new_bytes(head, start, body())
-            packed = list(
-                fragment.pack(
-                    new,
-                    head.time_basis(arrival),
-                    arrival,
-                    offset=head.end,
-                    line=head.lines,
-                    before=head.scan_state,
-                    newest=head.newest_time,
-                )
-            )
+            after, packed = head.extended(new, arrival)
             if not packed and head == before:
                 return head, False
-            after = head.advance((each.fragment for each in packed), packed[-1].after if packed else head.scan_state)
             if generation is not None:
                 after = replace(after, generation=generation)
             head.check_room(after.end)
-            if self._commit(before, after, [(each.fragment, each.data) for each in packed]):
+            if self._commit(before, after, packed):
                 return after, True
         raise Busy("too many writers append to this log at once", retry_after=1)
 

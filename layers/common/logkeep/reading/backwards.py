@@ -109,6 +109,8 @@ class Backwards:
                 self._pass(self._rows.take().fragment)
             else:
                 yield from self._read(window)
+                if self.is_settled:
+                    return
                 window = min(4 * window, _WINDOW_MAX)
             if self._rows.peek() is not None and (self.budget <= 0 or self._is_late()) and self._can_stop():
                 return

@@ -28,7 +28,7 @@ READ_MAX: Final = 64 << 20  # raw bytes of a log that one search reads
 AHEAD_MAX: Final = 16 << 20  # bytes read after a full page, to find newer records before it
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _TIME_INDEX: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d,\d{3}", re.ASCII)
-_MARKER: Final = re.compile(r"(\d{1,15})(k?)(?:\.(-?\d{1,19})\.(\d{1,15}))?", re.ASCII)
+_MARKER: Final = re.compile(r"(\d{1,19})(k?)(?:\.(-?\d{1,19})\.(\d{1,19}))?", re.ASCII)
 
 
 def _level(text: str) -> str:
