@@ -45,6 +45,10 @@ Makes a new key to sign the tokens of POST /v3/auth/tokens with. Tokens of the p
 expire, after a day at most. TOKENS OF THE KEY BEFORE THAT STOP WORKING within five minutes. So after two rotations
 within a day, users have to log in again.
 """
+_ZONE: Final = """\
+Sets the zone in which times are read that name none, for logs that are new from now on and whose writer names no zone
+(header Logkeep-Timezone). It is UTC until it is set. A log keeps the zone that it began with.
+"""
 _COST: Final = """\
 Shows what the requests of every project cost, and what a month of its objects in the bucket costs, by list prices
 (us-east-1, arm64). It adds up the line that every request leaves in the functions' logs. On AWS it runs one query of
@@ -119,6 +123,10 @@ def _parser() -> argparse.ArgumentParser:
     delete.add_argument("--yes", action="store_true", required=True, help="confirm; required")
     command("rotate-token-key", rotate_token_key, "sign new tokens with a new key", _KEY_TEXT)
 
+    zone = command("time-zone", _time_zone, "set the time zone of a project's new logs", _ZONE)
+    zone.add_argument("project", type=_project, metavar="PROJECT")
+    zone.add_argument("zone", metavar="NAME", help="an IANA name such as Asia/Shanghai")
+
     cost = command("cost", _cost, "show what every project costs, by list prices", _COST)
     cost.add_argument("--days", type=_days, default=30, help="days up to now (default: 30, as long as logs are kept)")
     cost.add_argument("--json", action="store_true")
@@ -191,6 +199,14 @@ def rotate_token_key(target: Target, _: argparse.Namespace) -> None:
     manager = target.session.client("secretsmanager", config=CONFIG)
     version = manager.put_secret_value(SecretId=target.token_keys, SecretString=secrets.token_urlsafe(48))["VersionId"]
     print(f"New tokens are signed with key {version} within five minutes; those of the previous key stay valid")
+
+
+def _time_zone(target: Target, arguments: argparse.Namespace) -> None:
+    try:
+        target.logs(arguments.project).set_time_zone(arguments.zone)
+    except ValueError as error:
+        arguments.wrong(str(error))
+    print(f"New logs of {arguments.project} have the time zone {arguments.zone}")
 
 
 def _cost(target: Target, arguments: argparse.Namespace) -> None:

@@ -9,11 +9,13 @@ import boto3
 from botocore.config import Config
 
 from admin import Refused
+from logkeep.aws.objects import Bucket
 from logkeep.identity.credential_store import CredentialStore
+from logkeep.logs.store import LogStore
 
 CONFIG: Final = Config(connect_timeout=5, retries={"mode": "standard", "max_attempts": 3})
 _SAMCONFIG: Final = Path(__file__).parent.parent / "samconfig.toml"
-REQUIRED_OUTPUTS: Final = ("CredentialsTable", "CredentialsKey", "TokenKeys", "FunctionLogs", "Bucket")
+REQUIRED_OUTPUTS: Final = ("CredentialsTable", "CredentialsKey", "TokenKeys", "FunctionLogs", "Bucket", "LogsTable")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +28,7 @@ class Target:
     token_keys: str
     function_logs: str  # the log group; empty for the local service, which has files
     bucket: str
+    logs_table: str
     project_metrics: bool  # whether metrics have a dimension for the project
 
     @classmethod
@@ -49,8 +52,14 @@ class Target:
             token_keys=values["TokenKeys"],
             function_logs=values["FunctionLogs"],
             bucket=values["Bucket"],
+            logs_table=values["LogsTable"],
             project_metrics=parameters.get("ProjectMetrics") == "true",
         )
+
+    def logs(self, project: str) -> LogStore:
+        """The logs of a project. Only what the table holds can be read."""
+        s3 = Bucket(self.session.client("s3", config=CONFIG), self.bucket)
+        return LogStore(self.session.client("dynamodb", config=CONFIG), s3, self.logs_table, project)
 
     def credentials(self) -> CredentialStore:
         dynamodb, kms = self.session.client("dynamodb", config=CONFIG), self.session.client("kms", config=CONFIG)

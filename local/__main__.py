@@ -23,6 +23,9 @@ from local.sample import demo, write_sample
 from local.sandbox import Sandboxes
 from local.schedules import Schedules
 from local.template import Template
+from logkeep.aws import clients
+from logkeep.errors import WrongFormat
+from logkeep.logs.table_format import check_format
 
 PORT = 8787
 EMULATOR_PORT = 4566
@@ -65,6 +68,10 @@ def _serve(
     template = Template.load(overrides=os.environ.get("LOGKEEP_PARAMETERS", ""))
     environment = os.environ | emulator.create(template)
     os.environ |= environment
+    try:
+        check_format(clients.dynamodb(), os.environ["LOGS_TABLE"])
+    except WrongFormat as error:
+        sys.exit(f"{error}. To begin anew, stop everything and delete {directory}")
     _say("Writing sample data")
     write_sample(values_of(template, emulator.endpoint)["CredentialsKey"])
     endpoint, streams = ("http://{}:{}".format(*each.getsockname()) for each in sockets)

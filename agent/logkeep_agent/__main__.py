@@ -14,6 +14,7 @@ from logkeep_agent import Refused
 from logkeep_agent.service import Service
 from logkeep_agent.ship import Options, Shipper
 from logkeep_agent.state import locked
+from logkeep_agent.zone import machine_time_zone
 
 _USAGE: Final = 2
 _NOT_ALL_SENT: Final = 3
@@ -50,7 +51,8 @@ def _ship(arguments: argparse.Namespace, token: Callable[[], str]) -> int:
     path = Path(arguments.path)
     if path.suffix == ".gz":
         raise Refused(f"{path} is compressed; ship the original file")
-    service = Service(arguments.endpoint, arguments.project, arguments.log, token)
+    zone = arguments.time_zone or machine_time_zone(os.environ)
+    service = Service(arguments.endpoint, arguments.project, arguments.log, token, zone)
     state = Path(arguments.state) if arguments.state else path.with_name(f".{path.name}.logkeep")
     options = Options(
         once=arguments.once,
@@ -119,6 +121,9 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     )
     ship.add_argument(
         "--state", metavar="FILE", help="where the agent keeps its place; default: .NAME.logkeep beside PATH"
+    )
+    ship.add_argument(
+        "--time-zone", metavar="NAME", help="of times that name none, such as Asia/Shanghai; default: this machine's"
     )
     ship.add_argument("--once", action="store_true", help="end when everything that is there was sent")
     ship.add_argument("--seal", action="store_true", help="seal the log at the end, with its bytes and CRC-32")

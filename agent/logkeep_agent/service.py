@@ -49,7 +49,10 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 class Service:
     """One log. Every call can be repeated safely. It raises Later, or Refused if repeating it does not help."""
 
-    def __init__(self, endpoint: str, project: str, log_id: str, token: Callable[[], str]) -> None:
+    def __init__(
+        self, endpoint: str, project: str, log_id: str, token: Callable[[], str], time_zone: str | None = None
+    ) -> None:
+        """`time_zone` (an IANA name) is that of times without one, if the log is new."""
         parts = urlsplit(endpoint)
         if parts.scheme not in {"http", "https"} or not parts.hostname:
             raise Refused(f"the endpoint {endpoint!r} is not an http:// or https:// address")
@@ -57,6 +60,7 @@ class Service:
         self._endpoint = endpoint
         self._url = f"{endpoint.rstrip('/')}/v1/{quote(project, safe='')}/logs/{quote(log_id)}"
         self._token = token
+        self._zone = {"Logkeep-Timezone": time_zone} if time_zone else {}
         self._opener = urllib.request.build_opener(_NoRedirect)
 
     def certificate(self) -> Certificate:
@@ -64,7 +68,7 @@ class Service:
 
         This is an append of nothing: unlike a listing it needs only the scope logs:write, and is never out of date.
         """
-        return self._call("PATCH", "?offset=0", b"", {})
+        return self._call("PATCH", "?offset=0", b"", self._zone)
 
     def append(self, offset: int, piece: bytes) -> Certificate:
         """Append at an offset. Raises Gap if the log ends before it."""

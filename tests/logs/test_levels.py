@@ -52,9 +52,7 @@ def test_a_carriage_return_before_the_newline_changes_no_level(line: bytes, leve
         ("FATAL", "ERROR"),
     ],
 )
-@pytest.mark.parametrize(
-    "form", ["2026-01-31 08:00:00 {} x", "[{}] x", "{}: x", '{{"level":"{}"}}', "level={} msg=x"]
-)
+@pytest.mark.parametrize("form", ["2026-01-31 08:00:00 {} x", "[{}] x", "{}: x", '{{"level":"{}"}}', "level={} msg=x"])
 def test_every_name_of_a_level_is_known_in_every_format(form: str, word: str, level: str):
     assert level_of(form.format(word).encode()) == level
 

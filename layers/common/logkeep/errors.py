@@ -28,6 +28,7 @@ LogkeepError
 ├── OffsetBeyondEnd
 ├── Busy                    the same request succeeds later; says after how many seconds
 │   └── Throttled           the project or the user is over its limit
+├── WrongFormat             the table was written by another version
 └── Corrupt                 stored bytes are missing or do not match their checksum
 """
 
@@ -146,6 +147,10 @@ class Busy(LogkeepError):
 
 class Throttled(Busy):
     """More requests than the limit allows."""
+
+
+class WrongFormat(LogkeepError):
+    """A table holds what this version does not read. Nothing was written."""
 
 
 class Corrupt(LogkeepError):

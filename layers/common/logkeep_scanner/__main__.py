@@ -11,7 +11,19 @@ from pathlib import Path
 
 from logkeep_scanner.source import source
 
-_FLAGS = ["-O2", "-std=c11", "-shared", "-fPIC", "-nostdlib", "-Wall", "-Wextra", "-Werror", "-Wno-unused-label", "-g0", "-s"]
+_FLAGS = [
+    "-O2",
+    "-std=c11",
+    "-shared",
+    "-fPIC",
+    "-nostdlib",
+    "-Wall",
+    "-Wextra",
+    "-Werror",
+    "-Wno-unused-label",
+    "-g0",
+    "-s",
+]
 
 
 def build(library: Path, target: str | None = None, *flags: str) -> None:

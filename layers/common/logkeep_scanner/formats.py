@@ -1,8 +1,8 @@
 """The formats of log records, one entry each: how its lines look, and lines that show it (docs/records.md).
 
 The patterns are those of patterns.py. Atoms read what many formats share: `<level>` a word of WORDS in any case,
-`<LEVEL>` one in capitals, `<time>` a timestamp of times.py, `<priority>` syslog's. `<debug>` to `<error>` set the level.
-`<inner>`, `<json>` and `<logfmt>` read the rest of the line: as a line of its own, as an object, as key=value.
+`<LEVEL>` one in capitals, `<time>` a timestamp of timestamps.py, `<priority>` syslog's. `<debug>` to `<error>` set the
+level. `<inner>`, `<json>` and `<logfmt>` read the rest of the line: as a line of its own, as an object, as key=value.
 """
 
 from dataclasses import dataclass
@@ -135,7 +135,8 @@ DATED: Final = (
     ),
     Format(
         "Postgres",
-        r"(?: [A-Z]{3,5}(?!\w)|)(?: \[[\d-]{1,20}\]|)(?: [^\s:@]{1,60}@[^\s:]{1,60}|):? (?=[A-Z]{3,7}\d?: {1,2})<LEVEL>",
+        r"(?: [A-Z]{3,5}(?!\w)|)(?: \[[\d-]{1,20}\]|)(?: [^\s:@]{1,60}@[^\s:]{1,60}|):? "
+        r"(?=[A-Z]{3,7}\d?: {1,2})<LEVEL>",
         (
             ("2026-01-31 08:00:00.123 UTC [1234] LOG:  database system is ready", "INFO", 1769846400123),
             ("2026-01-31 08:00:00 UTC [1234] user@db FATAL:  no role", "ERROR", 1769846400000),
@@ -394,7 +395,8 @@ CONTINUATIONS: Final = (
     r"(?=[\w-]{1,60}\.)[\w$.-]{1,300}(?:(?<=Exception)|(?<=Error)|(?<=Throwable)|(?<=Failure))(?:: |:?$)",
     r"(?:Caused by|Suppressed|Wrapped by):(?: |$)",
     r"\.\.\. \d{1,5} (?:more|common frames omitted|frames? truncated|frames? omitted)(?!\w)",
-    r"at [\w$.\<>/@-]{1,200}\((?:[\w$]{1,80}\.(?:java|kt|scala|groovy|clj)(?::\d{1,6}|)|Native Method|Unknown Source)\)",
+    r"at [\w$.\<>/@-]{1,200}"
+    r"\((?:[\w$]{1,80}\.(?:java|kt|scala|groovy|clj)(?::\d{1,6}|)|Native Method|Unknown Source)\)",
     r"--- End of ",
     # Go
     r"goroutine \d{1,12} (?:gp=[^\[]{0,80}|)\[[^\]]{1,80}\]:",

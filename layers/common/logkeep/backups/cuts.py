@@ -51,6 +51,8 @@ class Slice(BaseModel):
     begin: Mark
     mark: Mark
     last_time: int | None
+    time_zone: str | None = None
+    received_at: int | None = None  # epoch ms
     expected: dict[str, int] | None = None  # totals of its seal
 
     @property
@@ -148,6 +150,8 @@ def _slice(head: Head, held: Slice | None) -> Slice:
         begin=begin,
         mark=mark,
         last_time=head.last_time,
+        time_zone=head.time_zone,
+        received_at=head.received_at,
         expected=head.expected.stored() if head.expected else None,
     )
 

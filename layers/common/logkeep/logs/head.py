@@ -120,12 +120,8 @@ class Head:
         return TimeBasis(zone_of(self.time_zone or "UTC"), arrival)
 
     def in_zone(self, wanted: str | None, default: Callable[[], str]) -> Self:
-        """The head with a time zone: the wanted one, or else the default's. Raises Conflict if it has another one."""
-        if self.time_zone is None:
-            return replace(self, time_zone=wanted or default())
-        if wanted not in {None, self.time_zone}:
-            raise Conflict(f"the time zone of the log is {self.time_zone}, not {wanted}")
-        return self
+        """The head with a time zone: its own, or else the wanted one, or else the default's."""
+        return self if self.time_zone else replace(self, time_zone=wanted or default())
 
     def _advance(self, fragments: Iterable[Fragment], scan_state: ScanState) -> Self:
         """The head after these fragments, which begin at its end and leave the scan state."""

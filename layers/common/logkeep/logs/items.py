@@ -7,6 +7,7 @@ sk=frag/{offset:016d}, each with the packed bytes (`data`) or their place in the
 from collections import Counter
 from typing import Any
 
+from logkeep.errors import WrongFormat
 from logkeep.extents import ObjectRange
 from logkeep.logid import LogId
 from logkeep.logs.fragment import Fragment
@@ -44,6 +45,8 @@ def head_item(project: str, head: Head) -> dict[str, Any]:
 
 
 def head_of(item: dict[str, Any]) -> Head:
+    """Raises WrongFormat for an item of an earlier version."""
+    _check(item)
     expected = item.get("expected")
     return Head(
         log_id=LogId.parse(item["log_id"]),
@@ -75,6 +78,8 @@ def row_item(project: str, log_id: LogId, each: Fragment) -> dict[str, Any]:
 
 
 def row_of(item: dict[str, Any]) -> Row:
+    """Raises WrongFormat for an item of an earlier version."""
+    _check(item)
     each = Fragment(
         offset=item["offset"],
         raw=item["raw"],
@@ -85,6 +90,11 @@ def row_of(item: dict[str, Any]) -> Row:
         **_shared(item),
     )
     return Row(each, item["data"] if "data" in item else ObjectRange(item["key"], item["start"], each.packed))
+
+
+def _check(item: dict[str, Any]) -> None:
+    if "grammar" not in item:
+        raise WrongFormat("the log was written by an earlier version of Logkeep; deploy a new stack, or that version")
 
 
 def _shared_item(of: Head | Fragment, state: ScanState) -> dict[str, Any]:

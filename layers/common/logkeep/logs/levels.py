@@ -1,8 +1,8 @@
 """Log records in text: where one begins, its level and its time (docs/records.md).
 
-A record is a line and the lines that plainly continue it: indented or blank ones, and those of a stack trace. Any other
-line begins a record, without a level if none is seen. The first LINE_PREFIX bytes of a line decide, so a line may be cut
-anywhere and can still be classified from its remembered beginning.
+A record is a line and the lines that plainly continue it: indented or blank ones, and those of a stack trace. Any
+other line begins a record, without a level if none is seen. The first LINE_PREFIX bytes of a line decide, so a line may
+be cut anywhere and can still be classified from its remembered beginning.
 """
 
 from collections import Counter

@@ -87,7 +87,10 @@ def _scan() -> Any:
 
 
 class Scanner:
-    """Reads texts of whole lines, one after the other. Times without a year are at most `latest` (times.latest_local)."""
+    """Reads texts of whole lines, one after the other.
+
+    No time without a year is later than `latest` (times.latest_local).
+    """
 
     def __init__(self, latest: int, before: Before) -> None:
         self._latest = latest

@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import cache
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
@@ -24,6 +25,7 @@ from logkeep.logs.items import head_item, head_key, head_of, row_item, row_of, s
 from logkeep.logs.reader import Row
 from logkeep.logs.registration import Registration
 from logkeep.logs.registration_store import Registrations
+from logkeep.logs.table_format import claim_format
 from logkeep.logs.times import zone_of
 from logkeep.settings import settings
 
@@ -121,12 +123,11 @@ class LogStore:
     ) -> tuple[Head, bool]:
         """Make the log hold `body` at `offset` (None: at its end). Return the head then, and whether it has changed.
 
-        `time_zone` is an IANA name; without it, a new log has the project's. A restore, which packs the same text again,
+        A new log has the `time_zone` (an IANA name), or else the project's. A restore, which packs the same text again,
         sets a `generation` and when the text had arrived (`received_at`, epoch milliseconds).
 
-        Raises Conflict if the log holds other bytes there, has another registration or time zone, or has no room
-        (Head.check_room), OffsetBeyondEnd if there would be a gap, and Busy if other writers were faster on every
-        attempt.
+        Raises Conflict if the log holds other bytes there, has another registration, or has no room (Head.check_room),
+        OffsetBeyondEnd if there would be a gap, and Busy if other writers were faster on every attempt.
         """
         arrival = now_ms() if received_at is None else received_at
         for _ in attempts():
@@ -161,7 +162,7 @@ class LogStore:
                 return after
         raise Busy("too many writers change this log at once", retry_after=1)
 
-    def default_time_zone(self, name: str) -> None:
+    def set_time_zone(self, name: str) -> None:
         """Set the time zone of the project's new logs. Raises ValueError if there is none of that name."""
         zone_of(name)
         self._dynamodb.put_item(TableName=self._table, Item=encode(self._settings_key() | {"time_zone": name}))
@@ -225,6 +226,8 @@ class LogStore:
                 }
             )
             start += len(data)
+        if before is None:
+            _claim_format(self._dynamodb, self._table)
         items.append({"Put": self._put_head(before, after)})
         if after.registration and after.registration != (before and before.registration):
             items += self.registrations.puts(after.log_id, after.registration)
@@ -366,6 +369,12 @@ class LogStore:
     def text(self, row: Row) -> bytes:
         """The text of one row."""
         return fragment.inflate(b"".join(self._bucket.read([row.extent])), row.fragment)
+
+
+@cache
+def _claim_format(dynamodb: DynamoDBClient, table: str) -> None:
+    """Once in a process."""
+    claim_format(dynamodb, table)
 
 
 def log_store(project: str) -> LogStore:

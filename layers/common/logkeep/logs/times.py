@@ -43,8 +43,8 @@ def latest_local(arrival: int | None, zone: tzinfo) -> int:
 def epoch_ms(found: int, kind: int, zone: tzinfo) -> int | None:
     """Epoch milliseconds of a time that scanner.c found; None if there is none.
 
-    A local time that the clock showed twice is the earlier one. One that it skipped is the moment of the change, so that
-    later local times are never earlier moments.
+    A local time that the clock showed twice is the earlier one. One that it skipped is the moment of the change, so
+    that later local times are never earlier moments.
     """
     if kind == Zone.NONE:
         return None

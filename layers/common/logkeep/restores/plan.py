@@ -59,6 +59,8 @@ class Target:
     crc32: int
     state: State
     expected: Totals | None  # totals of its seal
+    time_zone: str | None
+    received_at: int | None  # epoch ms
     pieces: tuple[Piece, ...]
 
     def totals(self) -> Totals | None:
@@ -104,6 +106,8 @@ def _target(source: Slice, prefix: str, newest_first: list[Piece]) -> Target:
         crc32=source.mark.crc32,
         state=source.state,
         expected=source.totals,
+        time_zone=source.time_zone,
+        received_at=source.received_at,
         pieces=tuple(reversed(newest_first)),
     )
 

@@ -156,7 +156,7 @@ class Restores:
             progress.note()  # for the worker that continues
         try:
             if not target.pieces:
-                self._logs.append(target.log_id, lambda: iter(()), 0)
+                self._logs.append(target.log_id, lambda: iter(()), 0, time_zone=target.time_zone)
             for number, piece in enumerate(target.pieces):
                 if piece.end <= held:
                     continue
@@ -169,7 +169,14 @@ class Restores:
                         if offset + len(known) == held and crc32 != head.crc32:
                             return Outcome.DIFFERS
                     if new:
-                        self._logs.append(target.log_id, (new,).__iter__, offset + len(known), generation=generation)
+                        self._logs.append(
+                            target.log_id,
+                            (new,).__iter__,
+                            offset + len(known),
+                            time_zone=target.time_zone,
+                            generation=generation,
+                            received_at=target.received_at,
+                        )
                         progress.step(bytes=progress.job.bytes + len(new))
         except Conflict:
             return Outcome.DIFFERS

@@ -7,11 +7,13 @@ from typing import Annotated, Final
 from pydantic import BaseModel, ConfigDict, Field
 
 from logkeep.clock import now_ms
+from logkeep.errors import Invalid
 from logkeep.limits import APPEND_MAX, APPEND_RAW_MAX, LOG_MAX
 from logkeep.logid import LOG_ID_MAX
 from logkeep.logs.fragment import inflate_gzip
 from logkeep.logs.head import Certificate, Head, Totals
 from logkeep.logs.registration import RegistrationQuery
+from logkeep.logs.times import zone_of
 from logkeep.params import Decimal
 from logkeep.web.app import Answer, App
 
@@ -48,6 +50,17 @@ class LogPage(BaseModel):
         shown = heads[:limit]
         marker = str(shown[-1].log_id) if len(heads) > limit else None
         return cls(logs=[Certificate.of(head) for head in shown], marker=marker)
+
+
+def time_zone_of(app: App) -> str | None:
+    """The time zone of a new log, from the header Logkeep-Timezone. Raises Invalid if there is no such zone."""
+    name = app.headers.get("logkeep-timezone", "").strip()
+    try:
+        if name:
+            zone_of(name)
+    except ValueError as error:
+        raise Invalid("Logkeep-Timezone", str(error)) from error
+    return name or None
 
 
 def pieces_of(app: App) -> Callable[[], Iterator[bytes]]:
