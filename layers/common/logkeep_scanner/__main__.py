@@ -8,38 +8,28 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Final
 
 from logkeep_scanner.source import source
 
-_FLAGS = [
-    "-O2",
-    "-std=c11",
-    "-shared",
-    "-fPIC",
-    "-nostdlib",
-    "-Wall",
-    "-Wextra",
-    "-Werror",
-    "-Wno-unused-label",
-    "-g0",
-    "-s",
-]
+# Without the C library, which would have to be there for every platform: what is used of it, the process has loaded.
+_FLAGS: Final = "-O2 -std=c11 -shared -fPIC -nostdlib -Wall -Wextra -Werror -Wno-unused-label -g0 -s"
 
 
-def build(library: Path, target: str | None = None, *flags: str) -> None:
+def build(library: Path, *flags: str) -> None:
     """Compile the scanner to a shared library. Raises CalledProcessError if the compiler refuses."""
     with tempfile.TemporaryDirectory() as folder:
-        generated = Path(folder, "formats.h")
-        generated.write_text(source())
-        made = Path(folder, "scanner.so")
-        scanner = Path(__file__).with_name("scanner.c")
-        command = [sys.executable, "-m", "ziglang", "cc", *_FLAGS, *flags, f"-I{folder}", "-o", str(made), str(scanner)]
-        subprocess.run([*command, *(["-target", target] if target else [])], check=True)  # noqa: S603 - our own
-        # A reader never sees half of a library.
-        part = library.with_suffix(".part")
-        part.write_bytes(made.read_bytes())
-        part.replace(library)
+        Path(folder, "formats.h").write_text(source())
+        compile_c(Path(__file__).with_name("scanner.c"), library, f"-I{folder}", *flags)
+
+
+def compile_c(file: Path, library: Path, *flags: str) -> None:
+    """Compile a file to a shared library. A reader of an earlier one never sees half of it."""
+    part = library.with_suffix(".part")
+    command = [sys.executable, "-m", "ziglang", "cc", *_FLAGS.split(), *flags, "-o", str(part), str(file)]
+    subprocess.run(command, check=True)  # noqa: S603 - our own
+    part.replace(library)
 
 
 if __name__ == "__main__":
-    build(Path(sys.argv[1]), *sys.argv[2:])
+    build(Path(sys.argv[1]), *(["-target", sys.argv[2]] if sys.argv[2:] else []))

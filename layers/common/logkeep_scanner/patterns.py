@@ -194,16 +194,16 @@ class _Parser:
         return _ANY - members if is_negative else members
 
     def _member(self) -> frozenset[int]:
-        match = self._match(r"\\?(.)")
+        match = self._match(r"([^\\])|\\(.)")
         if match is None:
             raise ValueError("the pattern ends early")
-        if match[0] == match[1]:
+        if match[1]:
             return frozenset(match[1].encode())
-        if match[1] in _CLASSES:
-            return _CLASSES[match[1]]
-        if match[1].lower() in _CLASSES:
-            return _ANY - _CLASSES[match[1].lower()]
-        return frozenset(_ESCAPES.get(match[1], match[1]).encode())
+        if match[2] in _CLASSES:
+            return _CLASSES[match[2]]
+        if match[2].lower() in _CLASSES:
+            return _ANY - _CLASSES[match[2].lower()]
+        return frozenset(_ESCAPES.get(match[2], match[2]).encode())
 
 
 def _single(members: frozenset[int]) -> _Node:
@@ -337,7 +337,7 @@ def _repeat(node: _Node, least: int, most: int | None) -> _Node:
         save, restore = _saved(code, has_atoms=node.has_atoms)
         place = save.split()[1]
         condition = "" if most is None else f"{count} < {most}"
-        code.add(f"for (int {count} = 0; {condition}; {count}++) {{", save)
+        code.add(f"for (int {count} = 0; {condition}; {count}++) {{", save, f"(void){count};")
         node.emit(code, stop)
         # A round that reads nothing would go on for ever.
         code.add(f"if (p == {place}) break;", "continue;")

@@ -242,7 +242,7 @@ static int level_number(int kind, Place p, Place end) {
 }
 
 /* Takes level or time from a field of JSON or logfmt, the first of each. */
-static void take_field(Reader *reader, Found *found, int kind, Place p, Place end, int depth) {
+static void take_field(Reader *reader, Found *found, int kind, Place p, Place end, int depth, int is_json) {
     if (kind == TIME_KEY && found->marks.zone == NO_TIME) {
         Found before = reader->found;
         if (read_time(reader, read_times, p, end, depth) == end) {
@@ -252,7 +252,7 @@ static void take_field(Reader *reader, Found *found, int kind, Place p, Place en
         reader->found = before;
     } else if ((kind == LEVEL_KEY || kind == NUMBER_KEY) && found->marks.level == NO_LEVEL) {
         int size, level = p < end ? level_word(p, end, 0, &size) : NO_LEVEL;
-        if (level == NO_LEVEL || p + size != end) level = level_number(kind, p, end);
+        if (level == NO_LEVEL || p + size != end) level = is_json ? level_number(kind, p, end) : NO_LEVEL;
         found->marks.level = level;
     }
 }
@@ -302,14 +302,14 @@ static void classify_json(Reader *reader, Place p, Place end, int depth) {
                 inner = reader->found;
             }
             if (!text_end) break;
-            take_field(reader, &found, kind, text, text_end, depth);
+            take_field(reader, &found, kind, text, text_end, depth, 1);
             p = text_end + 1;
         } else if (*p == '{' || *p == '[') {
             if (!(p = nested_end(p, end))) break;
         } else {
             Place value = p;
             while (p < end && *p != ',' && *p != '}' && *p != ' ') p++;
-            take_field(reader, &found, kind, value, p, depth);
+            take_field(reader, &found, kind, value, p, depth, 1);
         }
         is_first = 0;
         p = skip_blanks(p, end);
@@ -332,10 +332,10 @@ static void classify_logfmt(Reader *reader, Place p, Place end, int depth) {
         value = ++p;
         if (p < end && *p == '"') {
             if (!(p = string_end(++value, end))) break;
-            take_field(reader, &found, key_kind(key, key_end), value, p++, depth);
+            take_field(reader, &found, key_kind(key, key_end), value, p++, depth, 0);
         } else {
             while (p < end && *p != ' ' && *p != '\t' && *p != '"') p++;
-            take_field(reader, &found, key_kind(key, key_end), value, p, depth);
+            take_field(reader, &found, key_kind(key, key_end), value, p, depth, 0);
         }
         fields++;
         if (found.marks.level != NO_LEVEL && found.marks.zone != NO_TIME) break;

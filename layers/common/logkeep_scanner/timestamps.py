@@ -12,7 +12,7 @@ _DAY: Final = r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)"
 RULES: Final = {
     "clock": r"(?P<h>\d{1,2}):(?P<mi>\d\d):(?P<s>\d\d)(?:[.,:](?P<f>\d{1,9})|)",
     "half": r" ?(?P<half>[AaPp][Mm])(?!\w)|",
-    "zone": r"(?P<z>Z(?!\w)|[+-]\d\d(?::?\d\d|)(?![\d:-])| [+-]\d\d:?\d\d(?!\d)"
+    "zone": r"(?P<z>Z(?!\w)|[+-]\d\d(?::?\d\d|)(?![\d:-])| [+-]\d\d:?\d\d(?!\d)| \+\d\d(?![\w:.-])"
     r"| ?(?:UTC|GMT)(?: ?[+-]\d{1,2}(?::?\d\d|)|)(?!\w)| Z(?!\w)|)",
     "month": r"(?P<mon>Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)",
 }
