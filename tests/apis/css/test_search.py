@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
@@ -15,7 +15,8 @@ from logkeep.apis.css import search as log_search
 from logkeep.apis.css.search import LogItem, SearchAnswer, SearchRequest, search
 from logkeep.logs import fragment
 from logkeep.logs.head import Head
-from logkeep.logs.levels import starts
+from logkeep.logs.levels import GRAMMAR, starts
+from logkeep.logs.reader import Row
 from logkeep.reading import backwards
 from tests.memory import MemoryLogs
 
@@ -339,3 +340,37 @@ def test_a_record_between_later_ones_is_found_by_its_time() -> None:
     logs, head = kept([each.encode() for each in bodies])
     (found,) = search(logs, head, ask(time_index=stamp(10_000)), never).logList
     assert found.date == stamp(8_000)
+
+
+@given(_bodies, _cuts, _queries, _limits, st.integers(0, 2))
+def test_what_another_grammar_counted_is_not_relied_on(bodies, cuts, query, limit, every) -> None:
+    # The grammar of before knew no level and no time, so a record without a time of its own may have none now.
+    logs = OfTwoGrammars(every)
+    head = logs.append(LOG, *(body for body in cut_up(bodies, cuts) if body))
+    pages = paged(logs, head, by_marker, **query, limit=limit)
+    found = Counter(each.content for page in pages for each in page.logList)
+    wanted = expected(b"".join(bodies), ask(**query))
+    if "time_index" not in query:
+        assert found == Counter(each.content for each in wanted)
+    own = Counter(each.content for each in wanted if each.content.startswith("[2026-01-31"))
+    assert own <= found
+
+
+class OfTwoGrammars(MemoryLogs):
+    """Logs of which every so-manieth fragment was read with a grammar of before (0: all)."""
+
+    def __init__(self, every: int) -> None:
+        super().__init__()
+        self._every = every
+
+    def rows_back(self, head: Head, end: int) -> Iterator[Row]:
+        for number, row in enumerate(super().rows_back(head, end)):
+            if self._every and number % self._every:
+                yield row
+                continue
+            older = replace(
+                row.fragment, grammar=GRAMMAR - 1, levels=Counter(), first_time=None, last_time=None,
+                least_time=None, greatest_time=None, newest_time=None,
+                before=replace(row.fragment.before, level=None),
+            )  # fmt: skip
+            yield row._replace(fragment=older)
