@@ -14,6 +14,7 @@ from bench.following import following
 from bench.identifying import identifying
 from bench.memory import memory
 from bench.packing import packing
+from bench.scanning import scanning
 from bench.searching import searching
 from bench.splicing import splicing
 from local.emulator import Emulator, leave_account, values_of
@@ -26,6 +27,7 @@ def main() -> None:
     print("Compare ratios and counts. Seconds depend on the machine.")
     splicing()
     packing()
+    scanning()
     print(f"\n{prices.ASSUMED}")
     leave_account()
     with tempfile.TemporaryDirectory(prefix="logkeep-bench-") as directory, Emulator(Path(directory)) as emulator:

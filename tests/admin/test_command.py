@@ -148,6 +148,17 @@ def test_what_cannot_be_done_is_told(admin: Admin, arguments: list[str], status:
     assert "Traceback" not in told.stderr
 
 
+def test_new_logs_of_a_project_get_the_time_zone_that_was_set(admin: Admin) -> None:
+    project = "zoned"
+    assert "UTC" not in admin.done("time-zone", project, "Asia/Shanghai")
+    refused = admin.run("time-zone", project, "Mars/Olympus")
+    assert (refused.returncode, "no time zone Mars/Olympus" in refused.stderr) == (2, True)
+    token = admin.told("create", "token", "--project", project, "--scope", "logs:write")["token"]
+    with admin.service.client(**{"X-Auth-Token": token}) as client:
+        answer = client.patch(f"/v1/{project}/logs/build/r/s", content=b"2026-01-31 08:00:00 INFO x\n")
+    assert (answer.json()["time_zone"], answer.json()["first_time"]) == ("Asia/Shanghai", 1769817600000)
+
+
 def test_with_local_nothing_of_the_shells_aws_is_used(admin: Admin) -> None:
     elsewhere = {
         "AWS_PROFILE": "production",

@@ -140,3 +140,10 @@ def test_no_redirect_gets_the_token(server, service) -> None:
 def test_an_endpoint_that_is_none_is_refused(endpoint) -> None:
     with pytest.raises(Refused):
         Service(endpoint, "project", "check/a", lambda: "secret")
+
+
+def test_a_new_log_is_told_the_zone_of_the_machine(server: Server) -> None:
+    endpoint = f"http://127.0.0.1:{server.server_port}"
+    Service(endpoint, "p", "build/b/1", lambda: "secret", "Asia/Shanghai").certificate()
+    Service(endpoint, "p", "build/b/1", lambda: "secret").certificate()
+    assert [headers.get("logkeep-timezone") for _, _, headers, _ in server.requests] == ["Asia/Shanghai", None]

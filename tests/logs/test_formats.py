@@ -35,7 +35,8 @@ def test_a_line_is_read_as_its_format_says(line: str, level: str | None, time: i
 
 @pytest.mark.parametrize("ending", ["\r", "\r\r"])
 @pytest.mark.parametrize(
-    "before", ["", "\ufeff", "\x1b[0m", "\x1b[0K\x1b[32;1m", "\x1b[1m" * 40, "\x1b(B\x1b[m", " 10%\r 20%\r", "\x1b]0;title\x07"]
+    "before",
+    ["", "\ufeff", "\x1b[0m", "\x1b[0K\x1b[32;1m", "\x1b[1m" * 40, "\x1b(B\x1b[m", " 10%\r 20%\r", "\x1b]0;title\x07"],
 )
 def test_what_is_not_displayed_changes_nothing(before: str, ending: str):
     for line, level, time in CASES.values():
@@ -118,8 +119,7 @@ def test_a_word_is_a_level_only_where_a_format_puts_it(line: str, level: str | N
         ("13:00:00 PM 1/31/2026", None),
         ("9769846400 x", None),
         ("123456789 x", None),
-        # 29 February 2024 is the last one before the arrival; of 31 January at 09:00, this year's; a day ahead is a fast
-        # clock, more is last year.
+        # The arrival is on 31 January 2026 at 09:00. A day ahead is a fast clock, more is last year.
         ("Feb 29 08:00:00 host app: x", "2024-02-29T08:00:00"),
         ("Jan 31 09:00:00 host app: x", "2026-01-31T09:00:00"),
         ("Feb  1 08:59:00 host app: x", "2026-02-01T08:59:00"),
@@ -130,9 +130,9 @@ def test_a_word_is_a_level_only_where_a_format_puts_it(line: str, level: str | N
 )
 def test_a_timestamp_is_read_in_every_way_of_writing_it(text: str, time: str | None):
     ((_, _, found),) = records(text.encode())
-    assert (None if found is None else datetime.fromtimestamp(found / 1000, UTC).isoformat(timespec="milliseconds")) == (
-        None if time is None else datetime.fromisoformat(time + "+00:00").isoformat(timespec="milliseconds")
-    )
+    assert (
+        None if found is None else datetime.fromtimestamp(found / 1000, UTC).isoformat(timespec="milliseconds")
+    ) == (None if time is None else datetime.fromisoformat(time + "+00:00").isoformat(timespec="milliseconds"))
 
 
 def test_a_partial_line_of_a_container_is_joined_with_those_that_follow_in_its_stream():

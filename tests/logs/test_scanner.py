@@ -2,8 +2,6 @@
 
 import ctypes
 import mmap
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -103,6 +101,5 @@ def test_only_whole_lines_within_the_text_are_read(start: int, end: int):
 
 def test_the_library_is_built_of_the_formats_as_they_are(tmp_path: Path):
     build(tmp_path / "scanner.so")
-    subprocess.run([sys.executable, "-c", f"import ctypes; ctypes.CDLL({str(tmp_path / 'scanner.so')!r})"], check=True)
     built = Path(scanner.__file__).with_name("_scanner.so")
     assert built.read_bytes() == (tmp_path / "scanner.so").read_bytes(), "run make install"

@@ -6,13 +6,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from logkeep.logs.levels import TimeBasis, scan, starts
 from logkeep.logs.levels import ScanState as State
+from logkeep.logs.levels import TimeBasis, scan, starts
 from logkeep.logs.times import Zone, epoch_ms, zone_of
 
 pytestmark = pytest.mark.unit
 
-ZONES = ["UTC", "Europe/Berlin", "Asia/Shanghai", "America/St_Johns", "Australia/Lord_Howe", "Pacific/Apia", "Asia/Kolkata"]
+ZONES = [
+    "UTC",
+    "Europe/Berlin",
+    "Asia/Shanghai",
+    "America/St_Johns",
+    "Australia/Lord_Howe",
+    "Pacific/Apia",
+    "Asia/Kolkata",
+]
 LOCAL = st.datetimes(datetime(2009, 1, 1), datetime(2027, 1, 1)).map(lambda at: at.replace(microsecond=0))
 
 
@@ -35,7 +43,9 @@ def test_a_local_time_is_what_the_zone_makes_of_it(at: datetime, zone: str):
 
 @given(LOCAL, LOCAL, st.sampled_from(ZONES))
 @pytest.mark.parametrize("near", [None, datetime(2026, 3, 29, 2), datetime(2011, 12, 30), datetime(2026, 10, 4, 2)])
-def test_a_later_local_time_is_never_an_earlier_moment(near: datetime | None, one: datetime, other: datetime, zone: str):
+def test_a_later_local_time_is_never_an_earlier_moment(
+    near: datetime | None, one: datetime, other: datetime, zone: str
+):
     if near:  # within two hours of a change
         one, other = (near + timedelta(seconds=at.minute * 60 + at.second - 1800) for at in (one, other))
     first, second = sorted((one, other))
@@ -55,7 +65,9 @@ def test_a_time_with_a_zone_of_its_own_is_not_of_the_log():
 
 
 @given(LOCAL, st.integers(0, 300), st.sampled_from(ZONES))
-def test_a_time_without_a_year_is_of_the_year_that_puts_it_nearest_before_its_arrival(at: datetime, days: int, zone: str):
+def test_a_time_without_a_year_is_of_the_year_that_puts_it_nearest_before_its_arrival(
+    at: datetime, days: int, zone: str
+):
     moment = read(f"{at} INFO x", zone)
     assert moment is not None
     arrival = moment + timedelta(days=days)
@@ -66,7 +78,9 @@ def test_without_an_arrival_a_time_without_a_year_is_unknown():
     assert read("Jan 31 08:00:00 host app: x", "UTC") is None
 
 
-@pytest.mark.parametrize("name", ["", "Mars/Olympus", "../etc/passwd", "/etc/localtime", "Europe", "x" * 300, "a\0b", "posixrules/x"])
+@pytest.mark.parametrize(
+    "name", ["", "Mars/Olympus", "../etc/passwd", "/etc/localtime", "Europe", "x" * 300, "a\0b", "posixrules/x"]
+)
 def test_what_is_no_zone_is_refused(name: str):
     with pytest.raises(ValueError, match="IANA"):
         zone_of(name)

@@ -149,6 +149,9 @@ def test_the_layer_that_sam_uploads_holds_valid_bytecode_and_no_boto3(
         assert struct.unpack("<I", bytecode[4:8])[0] == 0b01, "hash-based, unchecked: zipping dates every source 1980"
         assert bytecode[8:16] == importlib.util.source_hash(layer.read(source))
 
+    assert "python/logkeep/logs/_scanner.so" in names
+    assert "python/tzdata/zoneinfo/Asia/Shanghai" in names, "the runtime need not have time zones"
+    assert not [name for name in names if name.startswith("python/logkeep_scanner")]
     machines = {struct.unpack("<H", layer.read(name)[18:20])[0] for name in names if name.endswith(".so")}
     assert machines == {EM_AARCH64 if architecture == "arm64" else EM_X86_64}
     assert sum(each.file_size for each in layer.infolist()) < 60 << 20, "a layer may hold 250 MB unzipped"

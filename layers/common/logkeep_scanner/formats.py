@@ -300,7 +300,7 @@ PLAIN: Final = (
     ),
     Format(
         "zerolog's console with a short time",
-        r"\d{1,2}:\d\d[AP]M <LEVEL> ",
+        r"\d{1,2}:\d\d[AP]M (?:<LEVEL> |\[<level>\])",
         (("8:00AM DBG connecting", "DEBUG", None),),
     ),
     Format(
@@ -393,6 +393,7 @@ CONTINUATIONS: Final = (
     r"[ \t\v\f]",
     # Java, Scala, Kotlin, .NET, and the last line of a Python traceback
     r"(?=[\w-]{1,60}\.)[\w$.-]{1,300}(?:(?<=Exception)|(?<=Error)|(?<=Throwable)|(?<=Failure))(?:: |:?$)",
+    r"[A-Z]\w{1,60}(?<=Exception)\[",  # Elasticsearch 1
     r"(?:Caused by|Suppressed|Wrapped by):(?: |$)",
     r"\.\.\. \d{1,5} (?:more|common frames omitted|frames? truncated|frames? omitted)(?!\w)",
     r"at [\w$.\<>/@-]{1,200}"
@@ -418,6 +419,7 @@ CONTINUING: Final = (
     "java.net.ConnectException: refused",
     "java.lang.NullPointerException",
     "requests.exceptions.ConnectionError: refused",
+    "MapperParsingException[mapping]; nested: x",
     "Caused by: java.io.IOException: reset",
     "Caused by:",
     "\t... 12 more",

@@ -23,6 +23,7 @@ def test_new_bytes_are_accepted_and_the_range_tells_the_next_offset(a_log_id) ->
         "levels": {},
         "first_time": None,
         "last_time": None,
+        "time_zone": "UTC",
         "missing": None,
     }
 

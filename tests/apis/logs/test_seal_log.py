@@ -22,6 +22,7 @@ def test_a_matching_seal_gives_the_certificate(a_log_id) -> None:
         "levels": {"INFO": 2, "ERROR": 1},
         "first_time": 1767225600000,
         "last_time": 1767225601000,
+        "time_zone": "UTC",
         "missing": None,
     }
 

@@ -39,6 +39,7 @@ _GATEWAY: Final[Codes] = {
     errors.TokenExpired: ("APIGW.0301", "Incorrect IAM authentication information: token expires, {}"),
     errors.SignatureRefused: ("APIGW.0301", "Incorrect IAM authentication information: {}"),
     errors.Throttled: ("APIGW.0308", "The throttling threshold has been reached: policy user over ratelimit,{}"),
+    errors.WrongFormat: ("APIGW.0201", "Backend unavailable: {}"),
     errors.RouteNotFound: ("APIGW.0101", "The API does not exist or has not been published in the environment"),
 }
 
