@@ -25,7 +25,7 @@ from local.schedules import Schedules
 from local.template import Template
 from logkeep.aws import clients
 from logkeep.errors import WrongFormat
-from logkeep.logs.table_format import check_format
+from logkeep.logs.format_store import check_format
 
 PORT = 8787
 EMULATOR_PORT = 4566

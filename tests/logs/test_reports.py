@@ -1,6 +1,6 @@
 """What public bug reports say other tools read wrong, in lines made like theirs."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from zoneinfo import ZoneInfo
 
 import pytest

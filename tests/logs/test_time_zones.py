@@ -9,8 +9,8 @@ from logkeep.aws import clients
 from logkeep.errors import WrongFormat
 from logkeep.logid import LogId
 from logkeep.logs import store
+from logkeep.logs.format_store import FORMAT, check_format, claim_format
 from logkeep.logs.store import log_store
-from logkeep.logs.table_format import FORMAT, check_format, claim_format
 from logkeep.settings import settings
 from tests.calls import PROJECT, append
 

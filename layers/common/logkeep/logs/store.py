@@ -19,13 +19,13 @@ from logkeep.extents import Extent
 from logkeep.limits import INLINE_MAX
 from logkeep.logid import LogId
 from logkeep.logs import fragment
+from logkeep.logs.format_store import claim_format
 from logkeep.logs.fragment import GZIP_HEADER, Fragment, gzip_trailer
 from logkeep.logs.head import Head, Totals
 from logkeep.logs.items import head_item, head_key, head_of, row_item, row_of, sort_key
 from logkeep.logs.reader import Row
 from logkeep.logs.registration import Registration
 from logkeep.logs.registration_store import Registrations
-from logkeep.logs.table_format import claim_format
 from logkeep.logs.times import zone_of
 from logkeep.settings import settings
 
