@@ -109,7 +109,8 @@ def test_a_trace_in_containers_goes_with_its_record() -> None:
 
 def test_the_lines_of_a_message_that_do_not_plainly_continue_it_are_shown() -> None:
     # fluent/fluent-bit#4608 and open-telemetry/opentelemetry-collector-contrib#2655
-    text = b"[2016-05-25 12:39:04,744][DEBUG][action.bulk  ] [Set] failed\nMapperParsingException[Field name]\n    at a.B(C)\n"
+    text = b"[2016-05-25 12:39:04,744][DEBUG][action.bulk  ] [Set] failed\n"
+    text += b"MapperParsingException[Field name]\n    at a.B(C)\n"
     assert DebugFilter().feed(text) == b""
     assert DebugFilter().feed(b"[DEBUG] Failed; SQL statement:\nfailing10 [42001-197]\n") == b"failing10 [42001-197]\n"
 
