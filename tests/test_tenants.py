@@ -37,12 +37,14 @@ from tests.calls import (
     call,
     credential,
     event,
+    forget_aws,
     list_events,
     put_events,
     read,
     send,
 )  # fmt: skip
 from tests.examples import examples
+from tests.rewinding import Rewinding
 from tests.signing import signed
 
 pytestmark = pytest.mark.usefixtures("aws")
@@ -63,19 +65,30 @@ def token_header(name: str) -> str:
     return "token" if name == "query_task_log" else "x-auth-token"
 
 
+@pytest.fixture(scope="module")
+def written(emulator: Rewinding, environment: dict[str, str]) -> None:
+    """What belongs to the first project: a state that the emulator can return to."""
+    emulator.rewind()
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        forget_aws()
+        append(f"build/{RECORD}/stage1", SECRET, registered=BUILD)
+        append(f"build/{RECORD}/stage4", SECRET)
+        for container in ("secretflow", "sidecar"):
+            append(f"task/{TASK}/0/{container}/0", SECRET)
+        for sub_job in SUB_JOBS:
+            append(f"check/{sub_job}", SECRET, registered=EXECUTION)
+        append(f"cluster/{CLUSTER}/node/instance", SECRET)
+        event = {"occur_time": 1_795_348_800_000, "event_type": "normal", "event_info": SECRET.decode()}
+        put_events([event], service_name="s")
+        backup_store(PROJECT, CLUSTER).enable()
+    emulator.mark("secrets")
+
+
 @pytest.fixture(autouse=True)
-def secrets(aws) -> None:
-    append(f"build/{RECORD}/stage1", SECRET, registered=BUILD)
-    append(f"build/{RECORD}/stage4", SECRET)
-    for container in ("secretflow", "sidecar"):
-        append(f"task/{TASK}/0/{container}/0", SECRET)
-    for sub_job in SUB_JOBS:
-        append(f"check/{sub_job}", SECRET, registered=EXECUTION)
-    append(f"cluster/{CLUSTER}/node/instance", SECRET)
-    put_events(
-        [{"occur_time": 1_795_348_800_000, "event_type": "normal", "event_info": SECRET.decode()}], service_name="s"
-    )
-    backup_store(PROJECT, CLUSTER).enable()
+def secrets(written: None, aws: None, emulator: Rewinding) -> None:
+    emulator.rewind("secrets")
 
 
 @pytest.mark.parametrize("name", NAMES)
