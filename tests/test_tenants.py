@@ -37,12 +37,12 @@ from tests.calls import (
     call,
     credential,
     event,
-    forget_aws,
     list_events,
     put_events,
     read,
     send,
 )  # fmt: skip
+from tests.conftest import marked
 from tests.examples import examples
 from tests.rewinding import Rewinding
 from tests.signing import signed
@@ -67,12 +67,8 @@ def token_header(name: str) -> str:
 
 @pytest.fixture(scope="module")
 def written(emulator: Rewinding, environment: dict[str, str]) -> None:
-    """What belongs to the first project: a state that the emulator can return to."""
-    emulator.rewind()
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in environment.items():
-            patch.setenv(name, value)
-        forget_aws()
+    """What belongs to the first project."""
+    with marked("secrets", emulator, environment):
         append(f"build/{RECORD}/stage1", SECRET, registered=BUILD)
         append(f"build/{RECORD}/stage4", SECRET)
         for container in ("secretflow", "sidecar"):
@@ -83,7 +79,6 @@ def written(emulator: Rewinding, environment: dict[str, str]) -> None:
         event = {"occur_time": 1_795_348_800_000, "event_type": "normal", "event_info": SECRET.decode()}
         put_events([event], service_name="s")
         backup_store(PROJECT, CLUSTER).enable()
-    emulator.mark("secrets")
 
 
 @pytest.fixture(autouse=True)
