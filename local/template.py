@@ -19,11 +19,11 @@ _NO_VALUE: Final = {"Ref": "AWS::NoValue"}
 _SUBSTITUTED: Final = re.compile(r"\$\{([^}!]+)\}")
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(yaml.CSafeLoader):  # libyaml takes a tenth of the time
     """Reads CloudFormation's short tags as their long form: `!Ref X` is {"Ref": "X"}."""
 
 
-def _long_form(loader: yaml.SafeLoader, tag: str, node: yaml.Node) -> dict[str, Any]:
+def _long_form(loader: yaml.CSafeLoader, tag: str, node: yaml.Node) -> dict[str, Any]:
     value: Any
     match node:
         case yaml.ScalarNode():

@@ -4,6 +4,7 @@ import os
 import sys
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import boto3
@@ -69,6 +70,19 @@ def aws(emulator: Rewinding, environment: dict[str, str], monkeypatch: pytest.Mo
     forget_aws()
     yield
     forget_aws()
+
+
+@contextmanager
+def marked(name: str, emulator: Rewinding, environment: dict[str, str]) -> Iterator[None]:
+    """What is written in this goes to an empty Logkeep, a state that tests return to by emulator.rewind(name)."""
+    emulator.rewind()
+    with pytest.MonkeyPatch.context() as patch:
+        for variable, value in environment.items():
+            patch.setenv(variable, value)
+        forget_aws()
+        yield
+        forget_aws()
+    emulator.mark(name)
 
 
 @pytest.fixture

@@ -17,6 +17,8 @@ from tests.examples import LONG
 SIDES: Final = pytest.mark.parametrize(
     "after", [False, True] if LONG else [True], ids=lambda after: "after" if after else "before"
 )
+# A loop in which each worker dies a call later than the one before passes over every other call in the suite.
+STEP: Final = 1 if LONG else 2
 
 
 class Killed(BaseException):

@@ -9,7 +9,7 @@ from local.emulator import Emulator
 
 
 class Rewinding(Emulator):
-    """Its state can be marked once and be returned to, which costs less than making it anew."""
+    """Its state can be marked and be returned to, which costs less than making it anew."""
 
     program = "tests.marking"
 
@@ -24,15 +24,15 @@ class Rewinding(Emulator):
     def settings(self) -> dict[str, str]:
         return super().settings() | {"PERSIST_STATE": "0", "S3_PERSIST": "0", "PYTHONPATH": str(ROOT)}
 
-    def mark(self) -> None:
-        self._post("mark")
+    def mark(self, name: str = "") -> None:
+        self._post("mark", name)
 
-    def rewind(self) -> None:
-        self._post("rewind")
+    def rewind(self, name: str = "") -> None:
+        self._post("rewind", name)
 
     def reset(self) -> None:
-        """Leave nothing in it; the mark stays."""
+        """Leave nothing in it; the marks stay."""
         self._post("reset")
 
-    def _post(self, what: str) -> None:
-        self._client.post(f"/_ministack/{what}").raise_for_status()
+    def _post(self, what: str, name: str = "") -> None:
+        self._client.post(f"/_ministack/{what}", params={"name": name} if name else {}).raise_for_status()

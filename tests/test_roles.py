@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import boto3
+import botocore.loaders
+import botocore.session
 import httpx
 import pytest
 from botocore.exceptions import ClientError
@@ -72,6 +74,7 @@ LARGE = os.urandom(3 << 20).hex().encode()
 ARCHIVES = {"RunBackup", "RunRestore", "DownloadBackup", "VerifyBackup", "RestoreBackup"}
 _DENIED = r"AccessDenied|not authorized"
 STAGE = LogId.parse(f"build/{RECORD}/stage1")
+_MODELS = botocore.loaders.create_loader()  # of the services, which take a session longer to read than most tests run
 RUN_ALONE = "cluster-of-one-test"  # of which nothing but the test of its runs makes backups
 
 
@@ -117,7 +120,9 @@ def token(guarded: dict[str, str]) -> str:
 
 def as_new_caller() -> None:
     """Let the code under test see new credentials: boto3's session keeps the first that it saw."""
-    boto3.setup_default_session()
+    session = botocore.session.get_session()
+    session.register_component("data_loader", _MODELS)
+    boto3.setup_default_session(botocore_session=session)
     forget_aws()
 
 

@@ -42,7 +42,9 @@ from tests.calls import (
     read,
     send,
 )  # fmt: skip
+from tests.conftest import marked
 from tests.examples import examples
+from tests.rewinding import Rewinding
 from tests.signing import signed
 
 pytestmark = pytest.mark.usefixtures("aws")
@@ -63,19 +65,25 @@ def token_header(name: str) -> str:
     return "token" if name == "query_task_log" else "x-auth-token"
 
 
+@pytest.fixture(scope="module")
+def written(emulator: Rewinding, environment: dict[str, str]) -> None:
+    """What belongs to the first project."""
+    with marked("secrets", emulator, environment):
+        append(f"build/{RECORD}/stage1", SECRET, registered=BUILD)
+        append(f"build/{RECORD}/stage4", SECRET)
+        for container in ("secretflow", "sidecar"):
+            append(f"task/{TASK}/0/{container}/0", SECRET)
+        for sub_job in SUB_JOBS:
+            append(f"check/{sub_job}", SECRET, registered=EXECUTION)
+        append(f"cluster/{CLUSTER}/node/instance", SECRET)
+        event = {"occur_time": 1_795_348_800_000, "event_type": "normal", "event_info": SECRET.decode()}
+        put_events([event], service_name="s")
+        backup_store(PROJECT, CLUSTER).enable()
+
+
 @pytest.fixture(autouse=True)
-def secrets(aws) -> None:
-    append(f"build/{RECORD}/stage1", SECRET, registered=BUILD)
-    append(f"build/{RECORD}/stage4", SECRET)
-    for container in ("secretflow", "sidecar"):
-        append(f"task/{TASK}/0/{container}/0", SECRET)
-    for sub_job in SUB_JOBS:
-        append(f"check/{sub_job}", SECRET, registered=EXECUTION)
-    append(f"cluster/{CLUSTER}/node/instance", SECRET)
-    put_events(
-        [{"occur_time": 1_795_348_800_000, "event_type": "normal", "event_info": SECRET.decode()}], service_name="s"
-    )
-    backup_store(PROJECT, CLUSTER).enable()
+def secrets(written: None, aws: None, emulator: Rewinding) -> None:
+    emulator.rewind("secrets")
 
 
 @pytest.mark.parametrize("name", NAMES)

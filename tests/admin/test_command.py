@@ -1,7 +1,6 @@
 """`./logkeep-admin` as its user sees it, beside a running service."""
 
 import os
-import signal
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -197,20 +196,18 @@ def test_an_account_that_cannot_be_reached_is_told(admin: Admin, environment: di
     assert told.stderr.count("\n") == 1
 
 
-def test_a_service_that_does_not_run_is_told(tmp_path: Path) -> None:
-    service = Service(tmp_path)
-    told = Admin(service).script("list", "--local")
+def test_a_service_that_was_never_started_is_told(tmp_path: Path) -> None:
+    told = Admin(Service(tmp_path)).script("list", "--local")
     assert (told.returncode, told.stderr) == (1, "no local service was found; start it with: make run\n")
-    service.start()
-    assert service.stop(signal.SIGTERM) == 0
-    told = Admin(service).script("list", "--local")
-    assert (told.returncode, told.stderr) == (1, "the local service is not running; start it with: make run\n")
 
 
-def test_credentials_outlive_a_restart_and_what_is_disabled_stays_so(tmp_path: Path) -> None:
+def test_a_service_that_does_not_run_is_told_and_credentials_outlive_its_restart(tmp_path: Path) -> None:
+    """What is disabled stays so."""
     with running(tmp_path) as service, Admin(service) as admin:
         made = admin.told("create", "access-key", "--project", PROJECT)
         admin.done("disable", "user-demo")
+    told = Admin(service).script("list", "--local")
+    assert (told.returncode, told.stderr) == (1, "the local service is not running; start it with: make run\n")
     with running(tmp_path) as service:
         assert works_signed(service, made["access_key"], made["secret_key"])
         assert works_signed(service, service.demo["ak"], service.demo["sk"])

@@ -23,7 +23,7 @@ from tests.local.service import Service, eventually, running
 from tests.other_days import clock
 from tests.soak.processes import LONG
 
-KILLS = 200 if LONG else 8
+KILLS = 200 if LONG else 6
 SERVICE_KILLS = 8 if LONG else 1
 LOG = "build/6f1c2d3e-0000-4000-8000-0000000000ff/stage1"
 

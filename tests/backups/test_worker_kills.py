@@ -19,8 +19,8 @@ from tests.soak.crews import WORKERS, employ, put_back, sums
 from tests.soak.processes import LONG, Boundary, Life, live
 from tests.soak.workers import QUEUED_FOR, Pace, serve
 
-KILLS = 200 if LONG else 6
-STEP = 1 if LONG else 4  # test_runs.py stops a worker at every call, in its own process
+KILLS = 200 if LONG else 4
+STEP = 1 if LONG else 8  # test_runs.py stops a worker at every call, in its own process
 LOGS = 4 if LONG else 2
 
 CLUSTERS = 3
@@ -67,7 +67,7 @@ def test_a_worker_that_was_passed_over_changes_nothing_any_more(way, objects) ->
     cluster, pace = Cluster("c", random.Random(8), objects, full_every=100, logs=LOGS), WAYS[way]
     counts: Counter[str] = Counter()
     steps = []
-    for number in range(0, 200, 1 if LONG else 8):
+    for number in range(0, 200, 1 if LONG else 16):
         cluster.grow()
         cluster.come_due(1)
         lives: list[Life] = []

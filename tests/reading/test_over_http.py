@@ -15,7 +15,7 @@ from tests.conformance.kuscia_messages import QueryLogResponse, parse
 from tests.examples import LONG
 from tests.local.service import Service, eventually
 
-CUTS: Final = 100 if LONG else 40
+CUTS: Final = 100 if LONG else 20
 
 
 @pytest.fixture

@@ -16,8 +16,8 @@ from tests.soak.crews import WORKERS, employ, put_back, sums
 from tests.soak.processes import LONG, Boundary, Life, live
 from tests.soak.workers import Pace, serve
 
-KILLS = 100 if LONG else 4
-STEP = 1 if LONG else 4  # test_kills.py stops a worker at every call, in its own process
+KILLS = 100 if LONG else 2
+STEP = 1 if LONG else 8  # test_kills.py stops a worker at every other call, in its own process
 BACKUPS, LOGS = (2, 4) if LONG else (1, 1)
 HURRIED = Pace(restores=True, small=True, time=1.2, reserve=0.2, visibility=2, idle=60, serves=4)
 WAYS = {"in several invocations": Pace(restores=True, small=True, part=300)} | (
@@ -64,7 +64,7 @@ def test_a_worker_that_was_passed_over_writes_nothing_twice(way, objects) -> Non
     """It stands still behind a call while another restores all, and goes on then."""
     cluster, pace = backed_up("c", objects, BACKUPS, LOGS), WAYS[way]
     counts: Counter[str] = Counter()
-    for number in range(1, 400, 1 if LONG else 8):
+    for number in range(1, 400, 1 if LONG else 16):
         cluster.restore(f"r{number}-")
         lives: list[Life] = []
 
@@ -80,7 +80,7 @@ def test_a_worker_that_was_passed_over_writes_nothing_twice(way, objects) -> Non
 
 
 def test_workers_killed_at_random_restore_everything(objects) -> None:
-    clusters = [backed_up(f"c{number}", objects, 3) for number in range(2)]
+    clusters = [backed_up(f"c{number}", objects, 3) for number in range(2 if LONG else 1)]
     lives: list[Life] = []
     over = threading.Event()
     counts: Counter[str] = Counter()

@@ -14,7 +14,9 @@ from logkeep.logs.items import row_item, sort_key
 from logkeep.logs.reader import Row
 from logkeep.logs.store import LogStore, log_store
 from tests.calls import PROJECT
+from tests.conftest import marked
 from tests.faults import counted
+from tests.rewinding import Rewinding
 
 pytestmark = pytest.mark.usefixtures("aws")
 LOG = LogId.parse("cluster/c/node-1/instance")
@@ -33,13 +35,18 @@ def piece(number: int) -> bytes:
     return begins + lines + ends.encode()
 
 
+@pytest.fixture(scope="module")
+def written(emulator: Rewinding, environment: dict[str, str]) -> None:
+    with marked("pieces", emulator, environment):
+        for number in range(PIECES):
+            body = piece(number)
+            log_store(PROJECT).append(LOG, lambda body=body: iter((body,)), None)  # type: ignore[misc]  # bound by its default
+
+
 @pytest.fixture
-def store(aws: None) -> LogStore:
-    store = log_store(PROJECT)
-    for number in range(PIECES):
-        body = piece(number)
-        store.append(LOG, lambda body=body: iter((body,)), None)  # type: ignore[misc]  # bound by its default
-    return store
+def store(written: None, aws: None, emulator: Rewinding) -> LogStore:
+    emulator.rewind("pieces")
+    return log_store(PROJECT)
 
 
 def asked(store: LogStore, **fields: object) -> SearchAnswer:
