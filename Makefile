@@ -78,7 +78,7 @@ deploy: build ## Deploy to the AWS account of your environment
 	$(SAM) deploy --parameter-overrides Architecture=$(ARCHITECTURE)
 
 lock: $(UV) ## Update the pinned requirements
-	for each in layers/common/requirements requirements-dev requirements-sam requirements-uv; do \
+	for each in layers/common/requirements layers/common/requirements-build requirements-dev requirements-sam requirements-uv; do \
 	  $(UV) pip compile --quiet --upgrade --universal --python-version 3.13 --generate-hashes --no-emit-index-url \
 	    --custom-compile-command "make lock" $$each.in -o $$each.txt || exit 1; done
 

@@ -216,14 +216,48 @@ DATED: Final = (
         "syslog (RFC 3164) without a priority",
         (
             r" [\w.:-]{1,80} [^\s:\[]{1,60}(?:\[[\w.-]{1,20}\]|): {1,2}"
-            r"(?:(?!ALERT )" + _BRACKETED + r"|(?=\{\"|level=|time=)<inner>)"
+            r"(?:(?!ALERT )" + _BRACKETED + r"|(?=\{\"|level=|time=|[IWEF]\d{4} )<inner>)"
         ),
         (
+            ("Jan 31 08:00:00 node kubelet[7]: W0131 08:00:00.385780       1 a.go:8] x", "WARN", 1769846400000),
             ("Jan 31 08:00:00 host app[12]: ERROR x", "ERROR", 1769846400000),
             ("Jan 31 08:00:00 host sshd(pam_unix)[19939]: check pass", None, 1769846400000),
             ("2026-01-31T08:00:00.123456+00:00 host app[12]: <debug> x", "DEBUG", 1769846400123),
             ('Jan 31 08:00:00 host app[12]: {"level":"warn"}', "WARN", 1769846400000),
         ),
+    ),
+    Format(
+        "MongoDB until 4.2",
+        r" (?:D\d?<debug>|I<info>|W<warn>|[EF]<error>) {1,2}[A-Z]{2,12} {1,9}\[",
+        (("2026-01-31T08:00:00.123+0000 W NETWORK  [conn1] slow", "WARN", 1769846400123),),
+    ),
+    Format(
+        "etcd until 3.3",
+        r" (?:D<debug>|[IN]<info>|W<warn>|[CE]<error>) \| ",
+        (("2026-01-31 08:00:00.123456 E | etcdmain: it broke", "ERROR", 1769846400123),),
+    ),
+    Format(
+        "AWS Lambda's Node.js",
+        r"\t(?:[\da-f-]{36}|undefined)\t<LEVEL>\t",
+        (
+            ("2026-01-31T08:00:00.123Z\t8f5cb7b0-c3a4-4a0e-9f4b-3a9f1c0d2e6f\tDEBUG\tx", "DEBUG", 1769846400123),
+            ("2026-01-31T08:00:00.123Z\tundefined\tERROR\tUncaught Exception", "ERROR", 1769846400123),
+        ),
+    ),
+    Format(
+        "PHP",
+        r"\]? PHP (?:(?:Fatal|Parse) error<error>|(?:Warning|Deprecated)<warn>|Notice<info>):",
+        (("[31-Jan-2026 08:00:00 UTC] PHP Fatal error:  Uncaught x in a.php:1", "ERROR", 1769846400000),),
+    ),
+    Format(
+        "Storm",
+        r" [\w.$-]{1,80} [\w.$/-]{1,60} \[<LEVEL>\] ",
+        (("2026-01-31 08:00:00.123 o.a.s.d.nimbus main [DEBUG] x", "DEBUG", 1769846400123),),
+    ),
+    Format(
+        "Cisco IOS",
+        r":? (?:[A-Z]{3,4}: |)%[A-Z0-9_]{1,40}-(?:[0-3]<error>|4<warn>|[56]<info>|7<debug>)-[A-Z0-9_]{1,60}:",
+        (("Jan 31 08:00:00.123: %LINK-3-UPDOWN: Interface Gi0/1, changed state to down", "ERROR", 1769846400123),),
     ),
     Format(
         "Redis",
@@ -254,6 +288,29 @@ PLAIN: Final = (
             ("[DEBUG] Reading global settings", "DEBUG", None),
             ("[error] it broke", "ERROR", None),
             ("[INFO ] 2026-01-31 08:00:00 up", "INFO", 1769846400000),
+        ),
+    ),
+    Format(
+        "WebLogic",
+        r"\<<time>(?: [A-Z]{3,4}|)> \<<level>>",
+        (("<Jan 31, 2026 8:00:00 AM UTC> <Warning> <Security> <BEA-1> <x>", "WARN", 1769846400000),),
+    ),
+    Format(
+        "Cassandra",
+        r"<LEVEL>[ \t]{1,8}\[[^\]]{1,80}\] <time>",
+        (("DEBUG [main] 2026-01-31 08:00:00,123 Keyspace.java:12 - x", "DEBUG", 1769846400123),),
+    ),
+    Format(
+        "HPC's clusters",
+        r"\d{1,10} \S{1,60} \S{1,60} \S{1,60} <time> \d",
+        (("2558 node-246 unix.hw state_change.unavailable 1769846400 1 Component State: x", None, 1769846400000),),
+    ),
+    Format(
+        "docker compose",
+        r"[a-z][\w.-]{1,60}(?<=[_-]\d) {1,40}\| <inner>",
+        (
+            ("web-1       | [DEBUG] x", "DEBUG", None),
+            ("app_db_1  | 2026-01-31 08:00:00.123 UTC [1] LOG:  ready", "INFO", 1769846400123),
         ),
     ),
     Format(
