@@ -74,8 +74,9 @@ soak: install ## Run the long forms of the tests, then the whole suite on other 
 	LOGKEEP_SOAK=1 $(PY) -m pytest -m "soak or hypothesis" -s
 	$(PY) -m tests.other_days -- --numprocesses logical --maxprocesses 4 --dist worksteal
 
-deploy: build ## Deploy to the AWS account of your environment
-	$(SAM) deploy --parameter-overrides Architecture=$(ARCHITECTURE)
+deploy: build ## Deploy to the AWS account of your environment: make deploy PARAMETERS="AlertEmail=you@example.com"
+	@overrides=$$($(PY) -m admin.preflight Architecture=$(ARCHITECTURE) $(PARAMETERS)) && \
+	  $(SAM) deploy --parameter-overrides $$overrides
 
 lock: $(UV) ## Update the pinned requirements
 	for each in layers/common/requirements layers/common/requirements-build requirements-dev requirements-sam requirements-uv; do \

@@ -263,6 +263,7 @@ def values_of(template: Template, endpoint: str) -> dict[str, str]:
         **template.parameters,
         "EndpointUrl": endpoint,
         "AWS::Region": REGION,
+        "AWS::StackName": "logkeep",
         "AWS::AccountId": ACCOUNT,
         "AWS::Partition": "aws",
         "AWS::URLSuffix": "amazonaws.com",

@@ -15,6 +15,7 @@ from local import ROOT
 type Values = Mapping[str, str]
 
 _RATE: Final = re.compile(r"rate\((\d+) (minute|hour|day)s?\)")
+_PSEUDO: Final = {"AWS::Region": "us-east-1", "AWS::Partition": "aws"}
 _NO_VALUE: Final = {"Ref": "AWS::NoValue"}
 _SUBSTITUTED: Final = re.compile(r"\$\{([^}!]+)\}")
 
@@ -116,7 +117,8 @@ class Template:
     @cached_property
     def conditions(self) -> dict[str, bool]:
         """Whether each of the template's conditions holds."""
-        return {name: _holds(each, self.parameters) for name, each in self.raw.get("Conditions", {}).items()}
+        declared = self.raw.get("Conditions", {})
+        return {name: _holds(each, self.parameters | _PSEUDO, declared) for name, each in declared.items()}
 
     @cached_property
     def functions(self) -> dict[str, Function]:
@@ -216,10 +218,16 @@ def chosen(declared: Any, conditions: Mapping[str, bool]) -> Any:
             return declared
 
 
-def _holds(condition: Any, values: Values) -> bool:
+def _holds(condition: Any, values: Values, declared: Mapping[str, Any]) -> bool:
     match condition:
+        case {"Condition": name}:
+            return _holds(declared[name], values, declared)
         case {"Fn::Not": [inner]}:
-            return not _holds(inner, values)
+            return not _holds(inner, values, declared)
+        case {"Fn::And": inner}:
+            return all(_holds(each, values, declared) for each in inner)
+        case {"Fn::Or": inner}:
+            return any(_holds(each, values, declared) for each in inner)
         case {"Fn::Equals": [one, other]}:
             return str(resolve(one, values)) == str(resolve(other, values))
         case _:

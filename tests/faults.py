@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 import pytest
+from botocore.exceptions import ClientError
 
 from logkeep.aws import clients
 from tests.examples import LONG
@@ -38,6 +39,23 @@ def killed(client: Any, operation: str, *, after: bool) -> Iterator[None]:
         yield
     finally:
         client.meta.events.unregister(name, die)
+
+
+@contextmanager
+def answering(client: Any, operation: str, code: str, *, times: int) -> Iterator[None]:
+    """Let AWS refuse so many calls of a boto3 operation with an error, before they have an effect."""
+    name, left = f"before-call.{client.meta.service_model.service_name}.{operation}", [times]
+
+    def refuse(**_: Any) -> None:
+        left[0] -= 1
+        if left[0] >= 0:
+            raise ClientError({"Error": {"Code": code, "Message": "as the test has it"}}, operation)
+
+    client.meta.events.register_first(name, refuse)
+    try:
+        yield
+    finally:
+        client.meta.events.unregister(name, refuse)
 
 
 @contextmanager

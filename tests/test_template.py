@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from local import template
 from local.__main__ import EMULATOR_PORT
 from local.emulator import values_of
 from local.template import Template, chosen
@@ -170,7 +171,48 @@ def test_streaming_is_left_out_as_a_whole_by_a_parameter() -> None:
     roles = {f"{name}Role" for name in STREAMING}
     assert {name for name, each in raw["Resources"].items() if each.get("Condition") == "Streams"} == STREAMING | roles
     assert {name for name, each in raw["Outputs"].items() if each.get("Condition") == "Streams"} == STREAMING
-    assert raw["Conditions"]["Streams"] == {"Fn::Equals": [{"Ref": "Streaming"}, "true"]}
+    without = Template.load(overrides="Streaming=false")
+    assert (TEMPLATE.conditions["Streams"], without.conditions["Streams"]) == (True, False)
+
+
+@pytest.mark.parametrize(
+    ("region", "partition", "streams"),
+    [
+        ("us-east-1", "aws", True),
+        ("eu-central-1", "aws", True),
+        ("eu-central-2", "aws", False),
+        ("me-central-1", "aws", False),
+        ("us-gov-west-1", "aws-us-gov", False),
+        ("cn-north-1", "aws-cn", False),
+    ],
+)
+def test_regions_without_function_urls_have_no_streaming_endpoints(
+    monkeypatch: pytest.MonkeyPatch, region: str, partition: str, streams: bool
+) -> None:
+    monkeypatch.setattr(template, "_PSEUDO", {"AWS::Region": region, "AWS::Partition": partition})
+    assert Template.load().conditions["Streams"] is streams
+
+
+def test_a_new_account_s_concurrency_is_enough_for_the_defaults() -> None:
+    assert TEMPLATE.parameters["StreamConcurrency"] == "0"
+    assert TEMPLATE.conditions["ReservesStreams"] is False
+
+
+def test_a_function_that_sends_itself_orders_is_not_stopped_for_it() -> None:
+    for name, function in TEMPLATE.functions.items():
+        assert FUNCTIONS[name].get("RecursiveLoop") == ("Allow" if function.queues else None)
+
+
+def test_a_run_of_the_schedule_is_neither_repeated_nor_kept() -> None:
+    for name, function in TEMPLATE.functions.items():
+        if function.schedules:
+            config = FUNCTIONS[name]["EventInvokeConfig"]
+            assert config == {"MaximumRetryAttempts": 0, "MaximumEventAgeInSeconds": 60}
+
+
+def test_the_api_takes_no_larger_burst_than_every_region_s_accounts() -> None:
+    (api,) = TEMPLATE.resources("AWS::Serverless::HttpApi").values()
+    assert api["DefaultRouteSettings"]["ThrottlingBurstLimit"] <= 1250
 
 
 def test_a_message_stays_hidden_for_longer_than_its_function_runs() -> None:
@@ -182,7 +224,8 @@ def test_a_message_stays_hidden_for_longer_than_its_function_runs() -> None:
         for queue in function.queues:
             declared = TEMPLATE.resources("AWS::SQS::Queue")[queue]
             assert declared["VisibilityTimeout"] == function.timeout + 60
-            assert declared["RedrivePolicy"]["maxReceiveCount"] >= 3
+            # A message counts as received when Lambda is throttled, too.
+            assert declared["RedrivePolicy"]["maxReceiveCount"] >= 5
 
 
 def bucket(template: Template) -> dict[str, Any]:

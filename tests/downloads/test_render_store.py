@@ -92,7 +92,7 @@ def test_a_build_that_runs_out_of_time_is_continued_behind_its_finished_parts(st
     clock.monotonic = lambda: clock.now
     put_part = uploads._put_part
 
-    def slow(*arguments) -> str:
+    def slow(*arguments) -> dict[str, str]:
         clock.now += 1
         return put_part(*arguments)
 

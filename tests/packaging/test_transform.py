@@ -33,6 +33,31 @@ def resources(root: Path) -> dict[str, Any]:
     return json.loads(done.stdout)
 
 
+# Names that are unique in an account and region, or in the world.
+NAMES = {
+    "BucketName", "TableName", "FunctionName", "RoleName", "QueueName", "TopicName", "LogGroupName", "AlarmName",
+    "AliasName", "Name", "ApiName", "LayerName", "SecretName", "PolicyName", "DashboardName",
+}  # fmt: skip
+
+
+def test_a_second_stack_finds_no_name_taken(resources: dict[str, Any]) -> None:
+    fixed = {
+        f"{name}.{key}"
+        for name, each in resources.items()
+        for key, value in each.get("Properties", {}).items()
+        if key in NAMES and isinstance(value, str)
+    }
+    # A stage and an inline policy are named within their API and their role. A layer's name has versions.
+    assert {each for each in fixed if not each.endswith("Lock.PolicyName")} <= {
+        "ApiApiGatewayDefaultStage.Name", "CommonLayer.LayerName"
+    } | {f"{name}.LayerName" for name in resources}, fixed  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["BuildRender", "RunBackup", "RunRestore"])
+def test_sam_passes_on_that_a_function_may_order_itself(resources: dict[str, Any], name: str) -> None:
+    assert resources[name]["Properties"]["RecursiveLoop"] == "Allow"
+
+
 @pytest.mark.parametrize("name", STREAMING)
 def test_a_streaming_function_has_a_url_that_streams(resources: dict[str, Any], name: str) -> None:
     url = resources[f"{name}Url"]

@@ -159,7 +159,7 @@ def test_metrics_are_told_by_function_and_project(lines: Lines) -> None:
     assert answer.status == 200
     (line,) = lines()
     (told,) = line["_aws"]["CloudWatchMetrics"]
-    assert told["Namespace"] == "Logkeep"
+    assert told["Namespace"] == "Logkeep/logkeep", "metrics of two stacks do not add up"
     (dimensions,) = told["Dimensions"]
     assert set(dimensions) == {"function", "project"}
     units = {"Requests": "Count", "Errors": "Count", "BytesIn": "Bytes", "BytesOut": "Bytes"}

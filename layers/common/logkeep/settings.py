@@ -30,6 +30,7 @@ class Settings:
     project_rate: float  # requests a second that a project may send in the long run
     project_burst: int  # requests that a project may send at once
     project_metrics: bool  # whether metrics have the project as a dimension
+    metrics_namespace: str
 
     @classmethod
     def from_env(cls) -> "Settings":
@@ -57,6 +58,7 @@ class Settings:
             project_rate=float(env["PROJECT_RATE"]),
             project_burst=int(float(env["PROJECT_BURST"])),
             project_metrics=env["PROJECT_METRICS"] == "true",
+            metrics_namespace=env["METRICS_NAMESPACE"],
         )
 
 

@@ -25,9 +25,14 @@ _CONFIG: Final = Config(connect_timeout=3, read_timeout=10, retries={"mode": "st
 
 
 def s3_config() -> Config:
-    """Signature V4, for links with response overrides. The bucket is in the path if an emulator is the endpoint."""
+    """Signature V4, for links with response overrides. The bucket is in the path if an emulator is the endpoint.
+
+    Otherwise it is in the name of the region's host. With "auto" links would name s3.amazonaws.com, which knows new
+    buckets of other regions only after a day, and those of regions opened since 2019 never
+    (docs.aws.amazon.com/AmazonS3/latest/userguide/VirtualHosting.html).
+    """
     emulated = bool(os.environ.get("AWS_ENDPOINT_URL"))
-    return _CONFIG.merge(Config(signature_version="s3v4", s3={"addressing_style": "path" if emulated else "auto"}))
+    return _CONFIG.merge(Config(signature_version="s3v4", s3={"addressing_style": "path" if emulated else "virtual"}))
 
 
 def _counted[C](client: C) -> C:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
@@ -65,9 +65,19 @@ def query(client: DynamoDBClient, **request: Any) -> Iterator[dict[str, Any]]:
 
 def update(client: DynamoDBClient, **request: Any) -> bool:
     """Update an item if its condition holds; returns whether it did. Raises Busy if other writers stay in the way."""
+    return _write(client, client.update_item, request)
+
+
+def delete(client: DynamoDBClient, **request: Any) -> bool:
+    """Delete an item if its condition holds; returns whether it did. Raises Busy if other writers stay in the way."""
+    return _write(client, client.delete_item, request)
+
+
+def _write(client: DynamoDBClient, call: Callable[..., object], request: Mapping[str, Any]) -> bool:
+    """Call until no transaction is in the way, which a write of a single item meets, too: botocore does not retry."""
     for _ in attempts():
         try:
-            client.update_item(**request)
+            call(**request)
         except client.exceptions.ConditionalCheckFailedException:
             return False
         except ClientError as error:

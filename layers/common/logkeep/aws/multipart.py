@@ -6,10 +6,10 @@ Two builders of one object share its first upload and write equal parts, which d
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import suppress
 from itertools import chain
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from botocore.exceptions import ClientError
 
@@ -20,6 +20,8 @@ from logkeep.extents import Extent, Facts
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import CompletedPartTypeDef
+
+type _Part = dict[str, str]  # ETag, and ChecksumCRC32 if S3 says one
 
 _UPLOAD_GONE: Final = "NoSuchUpload"
 
@@ -107,14 +109,14 @@ def _upload(bucket: Bucket, key: str, parts: Iterable[Upload | Copy], uploaded: 
         if number not in done:
             done[number] = _put_part(bucket, key, upload_id, number, part)
             uploaded.append(number)
-        finished.append({"PartNumber": number, "ETag": done[number]})
+        finished.append({"PartNumber": number, **done[number]})  # type: ignore[typeddict-item]  # as S3 named them
     bucket.s3.complete_multipart_upload(
         Bucket=bucket.name, Key=key, UploadId=upload_id, MultipartUpload={"Parts": finished}
     )
 
 
-def _join_or_create(bucket: Bucket, key: str) -> tuple[str, dict[int, str]]:
-    """The oldest upload of a key, or a new one, and the ETags of its finished parts by number."""
+def _join_or_create(bucket: Bucket, key: str) -> tuple[str, dict[int, _Part]]:
+    """The oldest upload of a key, or a new one, and its finished parts by number."""
     s3, name = bucket.s3, bucket.name
     uploads = _unfinished_uploads(bucket, key)
     if not uploads:
@@ -123,7 +125,12 @@ def _join_or_create(bucket: Bucket, key: str) -> tuple[str, dict[int, str]]:
         return new["UploadId"], {}
     upload_id = uploads[0]
     pages = s3.get_paginator("list_parts").paginate(Bucket=name, Key=key, UploadId=upload_id)
-    return upload_id, {part["PartNumber"]: part["ETag"] for page in pages for part in page.get("Parts", [])}
+    return upload_id, {part["PartNumber"]: _part(part) for page in pages for part in page.get("Parts", [])}
+
+
+def _part(answer: Mapping[str, Any]) -> _Part:
+    """What completes an upload: the ETag, and the checksum if S3 says one."""
+    return {name: answer[name] for name in ("ETag", "ChecksumCRC32") if name in answer}
 
 
 def _unfinished_uploads(bucket: Bucket, key: str) -> list[str]:
@@ -133,12 +140,12 @@ def _unfinished_uploads(bucket: Bucket, key: str) -> list[str]:
     return [upload_id for _, upload_id in uploads]
 
 
-def _put_part(bucket: Bucket, key: str, upload_id: str, number: int, part: Upload | Copy) -> str:
-    """Upload or copy one part; returns its ETag. Raises Corrupt if the object to copy is missing."""
+def _put_part(bucket: Bucket, key: str, upload_id: str, number: int, part: Upload | Copy) -> _Part:
+    """Upload or copy one part. Raises Corrupt if the object to copy is missing."""
     target = {"Bucket": bucket.name, "Key": key, "UploadId": upload_id, "PartNumber": number}
     if isinstance(part, Upload):
         body = b"".join(bucket.read(part.extents))
-        return bucket.s3.upload_part(**target, Body=body)["ETag"]  # type: ignore[arg-type]  # built as a dict
+        return _part(bucket.s3.upload_part(**target, Body=body))  # type: ignore[arg-type]  # built as a dict
     source = part.source
     try:
         answer = bucket.s3.upload_part_copy(
@@ -150,4 +157,4 @@ def _put_part(bucket: Bucket, key: str, upload_id: str, number: int, part: Uploa
         if is_absent(error):
             raise Corrupt(f"the object {source.key} is missing") from error
         raise
-    return answer["CopyPartResult"]["ETag"]
+    return _part(answer["CopyPartResult"])

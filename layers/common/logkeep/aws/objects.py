@@ -56,6 +56,9 @@ class Bucket:
             except ClientError as error:
                 if is_absent(error):
                     raise Corrupt(f"the object {source.key} is missing") from error
+                if error.response["Error"]["Code"] == "AccessDenied":
+                    # What S3 says of a missing object to a role that may not list the bucket.
+                    raise Corrupt(f"the object {source.key} is missing, or may not be read") from error
                 if error.response["Error"]["Code"] == "InvalidRange":
                     raise Corrupt(f"the object {source.key} ends before byte {position}") from error
                 raise

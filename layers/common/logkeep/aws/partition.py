@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from logkeep.aws.dynamo import decode, encode, query
+from logkeep.aws.dynamo import decode, delete, encode, query, update
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -31,16 +31,12 @@ class Partition:
             ScanIndexForward=False,
         )
 
-    def update(self, name: str, fields: Mapping[str, Any], seen: Mapping[str, Any] | None = None) -> None:
-        self.dynamodb.update_item(**self.update_of(name, fields, seen))
+    def update(self, name: str, fields: Mapping[str, Any]) -> None:
+        update(self.dynamodb, **self.update_of(name, fields))
 
     def try_update(self, name: str, fields: Mapping[str, Any], seen: Mapping[str, Any]) -> bool:
         """Update an item if it still has the values `seen`; returns whether it had."""
-        try:
-            self.update(name, fields, seen)
-        except self.dynamodb.exceptions.ConditionalCheckFailedException:
-            return False
-        return True
+        return update(self.dynamodb, **self.update_of(name, fields, seen))
 
     def update_of(self, name: str, fields: Mapping[str, Any], seen: Mapping[str, Any] | None = None) -> Any:
         """The arguments of an update: SET fields that have a value, REMOVE those that are None."""
@@ -65,7 +61,7 @@ class Partition:
         return {"TableName": self._table, "Item": encode({"pk": self.pk, "sk": name, **fields})}
 
     def delete(self, name: str) -> None:
-        self.dynamodb.delete_item(**self.key(name))
+        delete(self.dynamodb, **self.key(name))
 
     def key(self, name: str) -> Any:
         return {"TableName": self._table, "Key": encode({"pk": self.pk, "sk": name})}

@@ -10,7 +10,7 @@ from logkeep.clock import now_ms
 
 RESERVE_SECONDS: Final = 45  # the longest step of a worker: with less time left it starts none
 
-logger = Logger()
+logger = Logger(use_rfc3339=True)  # Lambda takes no other time of a line
 
 
 def queue_entrypoint(work: Callable[[str, float], None]) -> Callable[[dict[str, Any], LambdaContext], None]:

@@ -6,7 +6,7 @@ from typing import Final, Literal
 
 from logkeep.backups.records import BackupRecord
 
-SUBJECT_MAX: Final = 100  # characters that SNS allows
+SUBJECT_MAX: Final = 99  # characters: SNS wants fewer than 100
 
 _NEXT_ONE: Final = """\
 Earlier backups are not affected, and the next one takes what this one would have taken. To try at once:

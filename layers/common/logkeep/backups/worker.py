@@ -21,7 +21,7 @@ from logkeep.logs.store import log_store
 SPREAD_SECONDS: Final = 300
 _NOTICES: Final = ("watch", "alert")  # due items that publish
 
-logger = Logger()
+logger = Logger(use_rfc3339=True)  # Lambda takes no other time of a line
 
 
 def start_what_is_due(now: int) -> None:

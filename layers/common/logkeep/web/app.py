@@ -32,7 +32,7 @@ _HEARTBEATS_MAX: Final = 1000  # bytes of an answer, see logkeep.ndjson
 type Answer = Response[Any]
 type ErrorAnswer = Callable[[LogkeepError], Answer]
 
-logger = Logger()
+logger = Logger(use_rfc3339=True)  # Lambda takes no other time of a line
 
 
 class App(APIGatewayHttpResolver):

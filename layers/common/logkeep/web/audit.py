@@ -13,7 +13,6 @@ from logkeep.errors import LogkeepError
 from logkeep.identity.credentials import Caller
 from logkeep.settings import settings
 
-NAMESPACE: Final = "Logkeep"
 NO_CALLER: Final = "-"  # in place of a project or credential
 _TEXT_MAX: Final = 512  # characters of text from a client
 
@@ -79,7 +78,7 @@ def line_of(function: str, event: Mapping[str, Any], answer: Mapping[str, Any], 
 
 
 def _metrics(values: Mapping[str, float], dimensions: Mapping[str, str]) -> dict[str, Any]:
-    metrics = EphemeralMetrics(namespace=NAMESPACE)
+    metrics = EphemeralMetrics(namespace=settings().metrics_namespace)
     metrics.service = ""  # otherwise it becomes a dimension
     for dimension, text in dimensions.items():
         metrics.add_dimension(dimension, text)
