@@ -89,6 +89,10 @@ NOT_RUN = {
         "make quick                             # while you write: ruff, mypy and the tests that need no other process",
     ): ("they run the suite, and so this module"),
     ("docs/deploy.md", "make deploy      # ARCH=x86_64 for the other processor"): "needs an AWS account",
+    (
+        "docs/deploy.md",
+        'make deploy PARAMETERS="AlertEmail=you@example.com BackupLockDays=30"',
+    ): "needs an AWS account; tests/packaging/test_deploy.py shows that the parameters arrive",
     ("docs/deploy.md", "./logkeep-admin create access-key --project my-project"): "needs an AWS account",
     ("docs/sam-local.md", "make run                                         # in another terminal"): "needs Docker",
     ("docs/sam-local.md", "socat TCP-LISTEN:4566,bind=172.17.0.1,fork,reuseaddr TCP:127.0.0.1:4566"): "needs Docker",

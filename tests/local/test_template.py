@@ -78,4 +78,4 @@ def test_conditions_choose_resources_and_properties():
 
 def test_a_condition_of_another_form_is_an_error():
     with pytest.raises(ValueError, match="not supported"):
-        _ = Template({"Conditions": {"Odd": {"Fn::Or": []}}, "Resources": {}}).conditions
+        _ = Template({"Conditions": {"Odd": {"Fn::Contains": []}}, "Resources": {}}).conditions

@@ -11,8 +11,6 @@ import pytest
 from logkeep_scanner.__main__ import compile_c
 from logkeep_scanner.patterns import Code
 
-pytestmark = pytest.mark.unit
-
 _SETS = ["a", "b", "c", "[ab]", "[^a]", "[a-c]", r"\d", r"\w", r"\s", "[^\\s\\[]", r"\.", "1"]
 _TEXTS = b"aabbcc1. [_"
 _HEAD = """

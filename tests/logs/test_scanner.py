@@ -15,8 +15,6 @@ from logkeep_scanner.__main__ import build
 from logkeep_scanner.formats import CONTINUING, DATED, PLAIN
 from tests.samples import any_bytes
 
-pytestmark = pytest.mark.unit
-
 _PAGE = mmap.PAGESIZE
 _PROT_NONE = 0
 _LINES = [line.encode() for each in DATED + PLAIN for line, _, _ in each.cases] + [line.encode() for line in CONTINUING]
