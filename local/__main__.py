@@ -91,6 +91,7 @@ def _serve(
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=2,
+        timeout_keep_alive=60,  # seconds, as an HTTP API
     )
     _say(_examples(values))
     _say("Ready")
