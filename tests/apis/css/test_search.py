@@ -364,8 +364,9 @@ class OfTwoGrammars(MemoryLogs):
         self._every = every
 
     def rows_back(self, head: Head, end: int) -> Iterator[Row]:
-        for number, row in enumerate(super().rows_back(head, end)):
-            if self._every and number % self._every:
+        numbers = {row.fragment.offset: number for number, row in enumerate(self.rows(head))}
+        for row in super().rows_back(head, end):
+            if self._every and numbers[row.fragment.offset] % self._every:
                 yield row
                 continue
             older = replace(

@@ -144,8 +144,10 @@ def search(reader: LogReader, head: Head, request: SearchRequest, is_late: Calla
             # Only what is newer than the oldest of the page is looked for now.
             records.budget = min(records.budget, AHEAD_MAX)
             records.not_before = newest.oldest[0]
+    # If newer ones may be left, the last records of the log are the page: only its end is a place to continue from.
     page = newest if records.is_settled else last
-    page.leave_ties()
+    if records.is_settled:
+        page.leave_ties()
     if page.left is None:
         marker = begin._replace(end=records.reached, has_keyword=records.has_keyword)
     elif page.left_start < page.first_start:
