@@ -76,7 +76,7 @@ soak: install ## Run the long forms of the tests, then the whole suite on other 
 
 deploy: build ## Deploy to the AWS account of your environment: make deploy PARAMETERS="AlertEmail=you@example.com"
 	@overrides=$$($(PY) -m admin.preflight Architecture=$(ARCHITECTURE) $(PARAMETERS)) && \
-	  $(SAM) deploy --parameter-overrides $$overrides
+	  eval "set -- $$overrides" && $(SAM) deploy --parameter-overrides "$$@"
 
 lock: $(UV) ## Update the pinned requirements
 	for each in layers/common/requirements layers/common/requirements-build requirements-dev requirements-sam requirements-uv; do \

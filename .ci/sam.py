@@ -52,7 +52,7 @@ def loaded(marks: Path) -> Callable[[], Any]:
     import samcli.commands.build.command
     import samcli.commands.local.cli_common.invoke_context
     import samcli.commands.local.invoke.cli
-    import samcli.commands.local.start_api.cli  # noqa: F401
+    import samcli.commands.local.start_api.cli  # noqa: F401 - loaded before the forks, for their sake
     from samcli.cli.main import cli
     from samcli.local.docker.container import Container
     from samcli.local.docker.lambda_image import LambdaImage
