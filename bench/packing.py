@@ -62,7 +62,7 @@ def packing() -> None:
 
 
 def _packed(appends: Iterable[bytes]) -> int:
-    head = Head(log_id=LogId.parse("build/bench/log"))
+    head = Head.born(LogId.parse("build/bench/log"))
     for body in appends:
         head, _ = head.extended([body], 0)
     return head.packed

@@ -39,7 +39,7 @@ def scanning() -> None:
     for name, text in texts.items():
         work: dict[str, Callable[[], object]] = {
             "scan": lambda text=text: _scanned(text),  # type: ignore[misc]  # bound to this text
-            "pack": lambda text=text: Head(log_id=LogId.parse("build/bench/log")).extended([text], ARRIVAL),  # type: ignore[misc]
+            "pack": lambda text=text: Head.born(LogId.parse("build/bench/log")).extended([text], ARRIVAL),  # type: ignore[misc]
             "filter": lambda text=text: DebugFilter().feed(text),  # type: ignore[misc]
             "gzip": lambda text=text: zlib.compress(text, 6),  # type: ignore[misc]
         }

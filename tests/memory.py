@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from logkeep.downloads.rendition import Rendition
-from logkeep.errors import LogNotFound
+from logkeep.errors import Corrupt, LogNotFound
 from logkeep.extents import Extent, Facts
 from logkeep.logid import LogId
 from logkeep.logs.fragment import inflate
@@ -19,18 +19,29 @@ class MemoryLogs:
         self.arrival = arrival
         self._time_zone = time_zone
         self._heads: dict[LogId, Head] = {}
+        self._deleted = 0
         self._rows: dict[LogId, list[Row]] = {}
 
     def append(self, log_id: str, *bodies: bytes) -> Head:
         """Each body as one request appends it; without one, the log as a seal of nothing makes it."""
         name = LogId.parse(log_id)
-        head = self._heads.get(name) or Head(log_id=name, time_zone=self._time_zone)
+        head = self._heads.get(name) or Head(log_id=name, birth=self._birth, time_zone=self._time_zone)
         rows = self._rows.setdefault(name, [])
         for body in bodies:
             head, packed = head.extended([body], self.arrival)
             rows += [Row(each, data) for each, data in packed]
         self._heads[name] = head
         return head
+
+    @property
+    def _birth(self) -> str:
+        """Of all logs alike, so that equal appends make equal heads, until one is deleted."""
+        return f"{self._deleted:012x}"
+
+    def delete(self, log_id: str) -> None:
+        name = LogId.parse(log_id)
+        del self._heads[name], self._rows[name]
+        self._deleted += 1
 
     def seal(self, log_id: str, totals: Totals | None = None) -> Head:
         name = LogId.parse(log_id)
@@ -46,10 +57,16 @@ class MemoryLogs:
         return (self._heads[name] for name in sorted(self._heads) if name.owner == owner and name.rest.startswith(rest))
 
     def rows(self, head: Head, start: int = 0) -> Iterator[Row]:
-        return (row for row in self._rows[head.log_id] if start < row.fragment.end <= head.end)
+        return (row for row in self._rows_of(head) if start < row.fragment.end <= head.end)
 
     def rows_back(self, head: Head, end: int) -> Iterator[Row]:
-        return (row for row in reversed(self._rows[head.log_id]) if row.fragment.offset < end)
+        return (row for row in reversed(self._rows_of(head)) if row.fragment.offset < end)
+
+    def _rows_of(self, head: Head) -> list[Row]:
+        found = self._heads.get(head.log_id)
+        if found is None or found.birth != head.birth:
+            raise Corrupt(f"{head.log_id}: no row holds byte 0")
+        return self._rows[head.log_id]
 
     def texts_of(self, rows: Iterable[Row]) -> Iterator[bytes]:
         return map(self.text, rows)

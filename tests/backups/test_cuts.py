@@ -131,3 +131,16 @@ def test_the_manifest_says_which_log_was_sealed() -> None:
     made = opened(Cut.take("r", "c", 1, [head], None), logs)
     (row,) = json.loads(made.read("manifest.json"))["logs"]
     assert (row["state"], row["lines"], row["bytes"]) == ("sealed", 1, 4)
+
+
+def test_a_log_that_was_deleted_and_begun_anew_is_taken_whole() -> None:
+    logs = MemoryLogs()
+    logs.append(NAMES[0], b"one line\n")
+    base = Cut.take("r1", "c", 1, logs.heads("cluster/c"), None)
+    logs.delete(NAMES[0])
+    logs.append(NAMES[0], b"one line\n", b"and another\n")
+    cut = Cut.take("r2", "c", 2, logs.heads("cluster/c"), base)
+    assert cut.logs[0].begin.end == 0
+    opened(cut, logs)
+    with pytest.raises(Corrupt):
+        list(base.logs[0].rows(logs))

@@ -5,9 +5,13 @@ import io
 import json
 import zipfile
 import zlib
+from collections.abc import Iterator
 
 import pytest
 
+from logkeep.errors import LogChanged
+from logkeep.logs.reader import Row
+from logkeep.logs.store import LogStore
 from tests.calls import RECORD, SUB_JOBS, append, call, event, read, seal, send
 
 pytestmark = pytest.mark.usefixtures("aws")
@@ -238,3 +242,13 @@ def test_the_event_files_do_what_their_names_say() -> None:
     assert send("read_log").body == TEXT
     assert send("read_log-unknown_log").json["error_code"] == "LOGKEEP.0404"
     assert send("read_log-no_token").json["error_code"] == "APIGW.0301"
+
+
+def test_a_file_whose_logs_change_again_and_again_is_to_be_asked_for_later(monkeypatch) -> None:
+    def changed(*_: object) -> Iterator[Row]:
+        raise LogChanged
+
+    append(STAGE, TEXT)
+    monkeypatch.setattr(LogStore, "rows", changed)
+    answer = read(STAGE)
+    assert (answer.status, answer.headers["Retry-After"]) == (503, "1")

@@ -228,6 +228,6 @@ def test_a_log_truncated_by_its_lines_has_room_for_any_bytes():
 
 @given(st.integers(0, LOG_MAX))
 def test_an_empty_log_is_sealed_by_no_bytes_and_truncated_by_any_other_number(size: int):
-    head = Head(log_id=LogId.parse(LOG)).seal(totals(bytes=size))
+    head = Head.born(LogId.parse(LOG)).seal(totals(bytes=size))
     assert head.state is (State.TRUNCATED if size else State.SEALED)
     assert Certificate.of(head).missing == ({"bytes": size} if size else None)

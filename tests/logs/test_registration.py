@@ -74,7 +74,7 @@ def test_ids_that_are_none_are_refused(values: dict[str, Any]):
 
 
 def test_a_head_keeps_its_registration():
-    head = Head(log_id=LogId.parse("check/s"))
+    head = Head.born(LogId.parse("check/s"))
     assert head.register(None) is head
     registered = head.register(Registration("t", "e"))
     assert registered.register(Registration("t", "e")) is registered.register(None) is registered

@@ -8,10 +8,12 @@ import pytest
 from botocore.exceptions import ClientError
 
 from logkeep.aws import clients
+from logkeep.aws.dynamo import encode
 from logkeep.errors import Conflict, Corrupt, LogNotFound, OffsetBeyondEnd
 from logkeep.limits import INLINE_MAX
 from logkeep.logid import LogId
 from logkeep.logs.head import Certificate, Totals
+from logkeep.logs.items import head_key, rows_key
 from logkeep.logs.store import LogStore, log_store
 from tests.calls import OTHER_PROJECT, PROJECT
 from tests.faults import Killed, at_once, counted, killed
@@ -55,7 +57,7 @@ def test_small_appends_lie_in_their_rows_and_large_ones_in_gz_objects(store, obj
     large = noise(5 * INLINE_MAX)
     put(store, large, 60)
     (key,) = objects.keys("logs/")
-    assert key.startswith(f"logs/{PROJECT}/{LOG}/0000000000000060-")
+    assert key.startswith(f"logs/{PROJECT}/{LOG}@{store.head(LOG).birth}/0000000000000060-")
     assert gzip.decompress(objects.read(key)) == large
     check_whole(store, b"small\n" * 10 + large)
 
@@ -228,7 +230,8 @@ def test_a_missing_row_is_told(store) -> None:
     put(store, b"one\n")
     put(store, b"two\n", 4)
     clients.dynamodb().delete_item(
-        TableName=store._table, Key={"pk": {"S": f"{PROJECT}/{LOG}"}, "sk": {"S": f"frag/{4:016d}"}}
+        TableName=store._table,
+        Key={"pk": {"S": rows_key(PROJECT, store.head(LOG))}, "sk": {"S": f"frag/{4:016d}"}},
     )
     with pytest.raises(Corrupt):
         text(store)
@@ -246,11 +249,12 @@ def test_a_reader_that_meets_merged_rows_goes_on_with_the_row_that_covers_its_of
     merged = log_store(PROJECT + "-copy")
     merged.append(LOG, lambda: iter((b"".join(pieces),)), 0)
     dynamodb = clients.dynamodb()
-    pk = {"S": f"{PROJECT}/{LOG}"}
+    pk = {"S": rows_key(PROJECT, head)}
     for offset in (0, 30_000, 60_000):
         dynamodb.delete_item(TableName=store._table, Key={"pk": pk, "sk": {"S": f"frag/{offset:016d}"}})
     row = dynamodb.get_item(
-        TableName=store._table, Key={"pk": {"S": f"{PROJECT}-copy/{LOG}"}, "sk": {"S": f"frag/{0:016d}"}}
+        TableName=store._table,
+        Key={"pk": {"S": rows_key(f"{PROJECT}-copy", merged.head(LOG))}, "sk": {"S": f"frag/{0:016d}"}},
     )["Item"]
     dynamodb.put_item(TableName=store._table, Item={**row, "pk": pk})
     fresh = store.rows(head, 30_000)
@@ -340,3 +344,22 @@ def test_a_note_that_meets_a_transaction_is_tried_again_and_in_the_end_left_out(
     monkeypatch.setattr(clients.dynamodb(), "update_item", busy)
     store.note_follower(LOG, 5_000)
     assert store.head(LOG).followed_until == (5_000 if refusals == 1 else None)
+
+
+def test_an_append_that_read_a_head_which_was_deleted_since_goes_to_the_log_of_now(store) -> None:
+    """The new log has the same version and the same end, but another birth."""
+    put(store, b"one\n")
+    put(store, b"two\n", 4)
+    before = store.head(LOG)
+    key = encode(head_key(PROJECT, LOG))
+
+    def body():
+        if store.head(LOG).birth == before.birth:
+            clients.dynamodb().delete_item(TableName=store._table, Key=key)
+            put(store, b"ONE\n")
+            put(store, b"TWO\n", 4)
+        return iter((b"three\n",))
+
+    after, _ = store.append(LOG, body, None)
+    assert after.birth != before.birth
+    assert text(store) == b"ONE\nTWO\nthree\n"

@@ -2,15 +2,17 @@
 
 import itertools
 import json
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from logkeep.errors import Corrupt, Invalid
 from logkeep.logid import LogId
 from logkeep.logs.head import Head, Totals
 from logkeep.ndjson import HEARTBEAT, with_heartbeats
-from logkeep.reading.follow import BUSY_PAUSE, IDLE_AFTER, IDLE_PAUSE, TICK, json_lines
+from logkeep.reading.follow import BUSY_PAUSE, IDLE_AFTER, IDLE_PAUSE, TICK, json_lines, offset_of
 from tests.examples import examples
 from tests.reading.following import LOG, ROUND, World, at, restart
 
@@ -230,3 +232,64 @@ def test_restarts_that_came_and_were_sealed_at_once_are_read_to_the_last():
     follower = world.follower(60, with_successors=world.line)
     assert b"".join(text for _, text in world.taken(follower.texts())) == b"0\n1\n2\n3\n"
     assert follower.has_all
+
+
+class Deleted(World):
+    """The log is deleted when the time is 10 s, and has begun anew when it is 12 s."""
+
+    def pass_time(self, seconds: float) -> None:
+        before, after = self.now, self.now + seconds
+        super().pass_time(seconds)
+        if before < 10 <= after:
+            self.logs.delete(LOG)
+        if before < 12 <= after:
+            self.logs.append(LOG, b"another log, which is longer\n")
+
+
+@pytest.mark.parametrize("step", [0.25, 3.0])
+def test_a_follower_of_a_log_that_is_deleted_ends_and_says_so(step: float, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("logkeep.reading.follow.TICK", step)
+    world = Deleted([at(1, b"one\n"), at(9, b"two\n")])
+    follower = world.follower(600)
+    text, last = b"", {}
+    for line in filter(None, json_lines(follower, 1 << 20)):
+        last = json.loads(line)
+        text += last.get("text", "").encode()
+    assert text == b"one\ntwo\n"
+    assert (last["state"], last["more"], last["offset"]) == ("deleted", False, 8)
+    assert world.now < 20
+    world.pass_time(12)
+    with pytest.raises(Invalid):
+        offset_of(world.logs.head(LogId.parse(LOG)), last["cursor"])
+
+
+def test_a_follower_that_reads_the_rows_of_a_deleted_log_ends(monkeypatch: pytest.MonkeyPatch):
+    world = World([at(0, b"one\n")])
+    follower = world.follower(600)
+
+    def texts(*_: object) -> Iterator[bytes]:
+        yield b"on"
+        world.logs.delete(LOG)
+        raise Corrupt("no row holds byte 2")
+
+    monkeypatch.setattr(world, "texts", texts)
+    assert b"".join(follower.texts()) == b"on"
+    assert follower.is_deleted
+
+
+def test_a_follower_of_a_deleted_log_ends_although_its_container_was_restarted():
+    world = Deleted([at(1, b"one\n"), at(8, b"next\n", restart(1)), at(30, None, restart(1))])
+    text = b"".join(world.follower(600, with_successors=world.line).texts())
+    assert text == b"one\n"
+
+
+def test_lost_rows_of_a_log_that_is_there_are_an_error(monkeypatch: pytest.MonkeyPatch):
+    world = World([at(0, b"one\n")])
+
+    def texts(*_: object) -> Iterator[bytes]:
+        raise Corrupt("no row holds byte 0")
+        yield b""
+
+    monkeypatch.setattr(world, "texts", texts)
+    with pytest.raises(Corrupt):
+        list(world.follower(600).texts())

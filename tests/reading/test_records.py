@@ -3,6 +3,7 @@
 import base64
 import itertools
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from logkeep.apis.kuscia.messages import messages
 from logkeep.errors import Invalid
 from logkeep.logid import LogId
+from logkeep.logs.head import Head
 from logkeep.ndjson import within
 from logkeep.reading import follow
 from logkeep.reading.follow import IDLE_PAUSE, cursor_at, json_lines, offset_of, start_of_last
@@ -44,7 +46,7 @@ def test_records_give_the_bytes_back_however_they_came(pieces: list[bytes], size
     text, last = joined(lines)
     whole = b"".join(pieces)
     assert whole.startswith(text)
-    assert last["offset"] == len(text) == offset_of(LogId.parse(LOG), last["cursor"])
+    assert last["offset"] == len(text) == offset_of(world.logs.head(LogId.parse(LOG)), last["cursor"])
     assert (last["more"], last["state"]) == ((False, "sealed") if sealed else (True, "open"))
     if sealed:
         assert text == whole
@@ -64,11 +66,11 @@ short = cuts_of(st.one_of(st.binary(max_size=80), st.text(max_size=40).map(str.e
 )
 def test_a_reader_that_is_cut_anywhere_goes_on_at_its_cursor(pieces: list[bytes], cuts: list[tuple[int, int]]):
     world = World([*(at(number / 3, piece) for number, piece in enumerate(pieces)), at(len(pieces) / 3, None)])
-    log, text, cursor = LogId.parse(LOG), b"", None
+    head, text, cursor = world.logs.head(LogId.parse(LOG)), b"", None
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(follow, "MESSAGE_RAW", 10)
         for room, taken in itertools.cycle(cuts):
-            position = offset_of(log, cursor) if cursor else 0
+            position = offset_of(head, cursor) if cursor else 0
             stream = json_lines(world.follower(2, position=position), room)
             for line in itertools.islice(filter(None, stream), taken):
                 record = json.loads(line)
@@ -105,25 +107,27 @@ def test_bytes_that_are_no_text_come_in_base64_as_far_as_the_line_goes():
 
 @given(st.integers(0, 10**15))
 def test_a_cursor_is_of_its_log(offset: int):
-    log, other = LogId.parse(LOG), LogId.parse(restart(1))
+    log, other = Head.born(LogId.parse(LOG)), Head.born(LogId.parse(restart(1)))
     cursor = cursor_at(log, offset)
     assert offset_of(log, cursor) == offset
-    with pytest.raises(Invalid):
-        offset_of(other, cursor)
+    for wrong in (other, replace(other, birth=log.birth), Head.born(log.log_id)):
+        with pytest.raises(Invalid):
+            offset_of(wrong, cursor)
 
 
 @pytest.mark.parametrize("cursor", ["", "0", "5-00000000", "-", "x" * 64, "1" * 14 + "-00000000", "\N{SNOWMAN}"])
 def test_what_was_never_a_cursor_is_invalid(cursor: str):
     with pytest.raises(Invalid):
-        offset_of(LogId.parse(LOG), cursor)
+        offset_of(Head.born(LogId.parse(LOG)), cursor)
 
 
 @pytest.mark.parametrize("other", ["00", "0", "A", " ", "\n"])
 def test_a_cursor_has_one_form(other: str):
-    cursor = cursor_at(LogId.parse(LOG), 10)
+    head = Head.born(LogId.parse(LOG))
+    cursor = cursor_at(head, 10)
     for changed in (other + cursor, cursor + other, cursor.upper()):
         with pytest.raises(Invalid):
-            offset_of(LogId.parse(LOG), changed)
+            offset_of(head, changed)
 
 
 @pytest.mark.parametrize(

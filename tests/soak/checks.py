@@ -35,7 +35,7 @@ def check_prefix(log_id: str, text: bytes, answered: int) -> None:
     try:
         head = log_store(PROJECT).head(LogId.parse(log_id))
     except LogNotFound:
-        head = Head(log_id=LogId.parse(log_id))
+        head = Head.born(LogId.parse(log_id))
     assert head.end >= answered
     assert head.crc32 == zlib.crc32(text[: head.end])
 
@@ -43,7 +43,7 @@ def check_prefix(log_id: str, text: bytes, answered: int) -> None:
 def unreferenced(log_id: str, text: bytes, objects: Objects) -> int:
     """How many of the log's objects no row refers to; each of them opens with gzip and holds some of the text."""
     store = log_store(PROJECT)
-    keys = objects.keys(f"logs/{PROJECT}/{log_id}/")
+    keys = objects.keys(f"logs/{PROJECT}/{log_id}@")
     assert len(keys) < 1000, "more than one page"
     for key in keys:
         assert gzip.decompress(objects.read(key)) in text, key

@@ -27,6 +27,7 @@ LogkeepError
 ├── UnsupportedBody
 ├── OffsetBeyondEnd
 ├── Busy                    the same request succeeds later; says after how many seconds
+│   ├── LogChanged          the log was packed, or deleted, while it was read
 │   └── Throttled           the project or the user is over its limit
 ├── WrongFormat             the table was written by another version
 └── Corrupt                 stored bytes are missing or do not match their checksum
@@ -143,6 +144,13 @@ class Busy(LogkeepError):
     def __init__(self, detail: str, retry_after: int) -> None:
         super().__init__(detail)
         self.retry_after = retry_after
+
+
+class LogChanged(Busy):
+    """The rows of a log were exchanged, or the log was deleted, while they were read."""
+
+    def __init__(self) -> None:
+        super().__init__("the log was packed or deleted while it was read", retry_after=1)
 
 
 class Throttled(Busy):

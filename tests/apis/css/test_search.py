@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from logkeep.apis.css import search as log_search
 from logkeep.apis.css.search import LogItem, SearchAnswer, SearchRequest, search
+from logkeep.errors import Invalid
 from logkeep.logs import fragment
 from logkeep.logs.head import Head
 from logkeep.logs.levels import GRAMMAR, starts
@@ -375,3 +376,13 @@ class OfTwoGrammars(MemoryLogs):
                 before=replace(row.fragment.before, level=None),
             )  # fmt: skip
             yield row._replace(fragment=older)
+
+
+def test_a_marker_of_a_deleted_log_is_refused() -> None:
+    logs = MemoryLogs()
+    lines = [f"2026-01-01 10:00:0{second},000 INFO line {second}\n".encode() for second in range(4)]
+    first = search(logs, logs.append(LOG, *lines), ask(limit=2), never)
+    logs.delete(LOG)
+    request = ask(limit=2, marker=first.marker)
+    with pytest.raises(Invalid, match=r"marker: .*begun anew"):
+        search(logs, logs.append(LOG, *lines), request, never)

@@ -10,7 +10,7 @@ from logkeep.apis.css.search import SearchAnswer, SearchRequest, search
 from logkeep.aws.dynamo import encode
 from logkeep.logid import LogId
 from logkeep.logs.fragment import deflate
-from logkeep.logs.items import row_item, sort_key
+from logkeep.logs.items import row_item, rows_key, sort_key
 from logkeep.logs.reader import Row
 from logkeep.logs.store import LogStore, log_store
 from tests.calls import PROJECT
@@ -105,8 +105,8 @@ def merge(store: LogStore, rows: list[Row], text: bytes) -> None:
     data = deflate(text)
     one = replace(rows[0].fragment, raw=len(text), packed=len(data))
     store._bucket.s3.put_object(Bucket=store._bucket.name, Key="logs/merged.gz", Body=data)
-    item = encode(row_item(PROJECT, LOG, one) | {"key": "logs/merged.gz", "start": 0})
+    item = encode(row_item(PROJECT, store.head(LOG), one) | {"key": "logs/merged.gz", "start": 0})
     store._dynamodb.put_item(TableName=store._table, Item=item)
     for row in rows[1:]:
-        key = encode({"pk": f"{PROJECT}/{LOG}", "sk": sort_key(row.fragment.offset)})
+        key = encode({"pk": rows_key(PROJECT, store.head(LOG)), "sk": sort_key(row.fragment.offset)})
         store._dynamodb.delete_item(TableName=store._table, Key=key)

@@ -45,6 +45,7 @@ class Slice(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     log_id: str
+    birth: str
     generation: int
     state: State
     lines: int  # of the log up to `mark`
@@ -88,7 +89,7 @@ class Slice(BaseModel):
     def rows(self, logs: LogReader) -> Iterator[Row]:
         """The rows of the slice. Raises Corrupt if they are not the rows from which the cut and its base were made."""
         changed = f"{self.log_id} was packed or written again since its last backup began; back up again"
-        head = Head(log_id=LogId.parse(self.log_id), end=self.mark.end)
+        head = Head(log_id=LogId.parse(self.log_id), birth=self.birth, end=self.mark.end)
         packed = 0
         for row in logs.rows(head, self.begin.end):
             packed += row.fragment.packed
@@ -141,9 +142,11 @@ class Cut(BaseModel):
 def _slice(head: Head, held: Slice | None) -> Slice:
     mark = Mark.of(head)
     # If a log was packed again, no fragment may begin where the base ends, so the whole log is taken.
-    begin = held.mark if held and held.generation == head.generation and _grows(held.mark, mark) else START
+    is_same = held is not None and (held.birth, held.generation) == (head.birth, head.generation)
+    begin = held.mark if held and is_same and _grows(held.mark, mark) else START
     return Slice(
         log_id=str(head.log_id),
+        birth=head.birth,
         generation=head.generation,
         state=head.state,
         lines=Certificate.of(head).lines,
@@ -157,10 +160,7 @@ def _slice(head: Head, held: Slice | None) -> Slice:
 
 
 def _grows(before: Mark, after: Mark) -> bool:
-    """Whether a log can have grown from one mark to the other.
-
-    The generation does not say so: it is the same after a log was lost and written again.
-    """
+    """Whether a log can have grown from one mark to the other: not if an older table was restored."""
     return before == after or (before.end < after.end and before.packed < after.packed)
 
 

@@ -14,7 +14,7 @@ from logkeep.downloads.files import File, FileOrder
 from logkeep.downloads.queue import order_file
 from logkeep.downloads.render_store import Renders, renders
 from logkeep.downloads.rendition import Rendition
-from logkeep.errors import Busy, TooLarge
+from logkeep.errors import Busy, LogChanged, TooLarge
 from logkeep.limits import ANSWER_MAX, STREAM_MAX
 from logkeep.logs.store import log_store
 from logkeep.settings import settings
@@ -22,6 +22,7 @@ from logkeep.web.app import Answer, App
 from logkeep.web.delivery import Link, Pending, Way, way
 
 _RETRY_AFTER: Final = 10  # seconds
+_TRIES: Final = 3  # for a file whose logs are packed while it is made
 _VARY: Final = {"Vary": "Accept, Accept-Encoding"}
 _WITH_URL: Final = {**_VARY, "Cache-Control": "no-store"}
 
@@ -32,6 +33,13 @@ def deliver(app: App, file: File) -> Answer:
     Raises LogNotFound, TooLarge for a client that cannot follow a redirect, and Busy while the file is being built.
     """
     deadline = time.monotonic() + settings().build_seconds
+    for _ in range(_TRIES - 1):
+        with suppress(LogChanged):
+            return _deliver(app, file, deadline)
+    return _deliver(app, file, deadline)
+
+
+def _deliver(app: App, file: File, deadline: float) -> Answer:
     project, client = app.caller.project, app.client
     store = renders(project)
     if app.streams and not client.wants_json:

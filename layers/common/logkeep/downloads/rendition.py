@@ -9,6 +9,7 @@ import isal
 from isal import isal_zlib
 
 from logkeep.downloads.archive import MANIFEST, Entry, ZipLayout, entry_names, manifest
+from logkeep.errors import LogChanged
 from logkeep.extents import Extent, Facts
 from logkeep.logs import fragment
 from logkeep.logs.fragment import END, GZIP_HEADER, GZIP_OVERHEAD, gzip_trailer
@@ -16,7 +17,7 @@ from logkeep.logs.head import Certificate, Head, joined
 from logkeep.logs.levels import GRAMMAR, DebugFilter
 from logkeep.logs.reader import LogReader
 
-_FORMAT: Final = "2"  # change it when the same heads give other bytes
+_FORMAT: Final = "3"  # change it when the same heads give other bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,7 +109,7 @@ def log_file(
         if gzip:
             yield GZIP_HEADER
         for head, needs_newline in joined(heads):
-            yield from (row.extent for row in reader.rows(head)) if gzip else reader.texts(head)
+            yield from _spliced(reader, head) if gzip else reader.texts(head)
             if needs_newline:
                 yield newline.extent
         if gzip:
@@ -138,7 +139,7 @@ def zip_file(reader: LogReader, heads: Sequence[Head], wanted: Iterable[str], fi
         if index == 0:
             yield content
             return
-        yield from (row.extent for row in reader.rows(heads[index - 1]))
+        yield from _spliced(reader, heads[index - 1])
         yield END
 
     def make() -> Generator[Extent, None, Facts]:
@@ -164,9 +165,24 @@ def _identity(*parts: str | Iterable[Head]) -> str:
             digest.update(f"\n{part}".encode())
             continue
         for head in part:
-            fields = (head.log_id, head.generation, head.state, head.end, head.crc32, head.packed, head.packed_crc32)
+            fields = (
+                *(head.log_id, head.birth, head.generation, head.state),
+                *(head.end, head.crc32, head.packed, head.packed_crc32),
+            )
             digest.update(("\n" + " ".join(map(str, fields))).encode())
     return digest.hexdigest()[:40]
+
+
+def _spliced(reader: LogReader, head: Head) -> Iterator[Extent]:
+    """The packed bytes of a log. Raises LogChanged if they are not those whose sums its head has."""
+    packed, packed_crc32 = 0, 0
+    for row in reader.rows(head):
+        each = row.fragment
+        packed_crc32 = fragment.combine_crc32(packed_crc32, each.packed_crc32, each.packed)
+        packed += each.packed
+        yield row.extent
+    if (packed, packed_crc32) != (head.packed, head.packed_crc32):
+        raise LogChanged
 
 
 def _filtered(reader: LogReader, heads: Iterable[Head], *, gzip: bool, as_file: bool) -> Generator[Extent, None, Facts]:

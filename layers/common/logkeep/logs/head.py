@@ -1,6 +1,7 @@
 """A log's head: the sums over its fragments, how an append changes them, and how a log is sealed."""
 
 import re
+import secrets
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -64,6 +65,7 @@ class Head:
     """The sums over a log's fragments, and its state. Sizes are in bytes, times in epoch milliseconds."""
 
     log_id: LogId
+    birth: str  # random, chosen with its first write: a log that is deleted and begun anew has another
     end: int = 0
     packed: int = 0
     crc32: int = 0
@@ -86,6 +88,11 @@ class Head:
     registration: Registration | None = None
     # A reader waits for more until then. Not compared, because it is no part of the log.
     followed_until: int | None = field(default=None, compare=False)
+
+    @classmethod
+    def born(cls, log_id: LogId) -> Self:
+        """The head of a new log."""
+        return cls(log_id=log_id, birth=secrets.token_hex(6))
 
     @property
     def all_lines(self) -> int:

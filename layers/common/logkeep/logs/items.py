@@ -1,6 +1,6 @@
 """Heads and rows as items of table Logs, and back (docs/formats.md#table-logs).
 
-A head is at pk={project}/{owner}, sk=head/{rest of the id}. Its rows are at pk={project}/{log_id},
+A head is at pk={project}/{owner}, sk=head/{rest of the id}. Its rows are at pk={project}/{log_id}@{birth},
 sk=frag/{offset:016d}, each with the packed bytes (`data`) or their place in the bucket (`key`, `start`).
 """
 
@@ -26,11 +26,17 @@ def head_key(project: str, log_id: LogId) -> dict[str, str]:
     return {"pk": f"{project}/{log_id.owner}", "sk": f"head/{log_id.rest}"}
 
 
+def rows_key(project: str, head: Head) -> str:
+    """The pk of a log's rows."""
+    return f"{project}/{head.log_id}@{head.birth}"
+
+
 def head_item(project: str, head: Head) -> dict[str, Any]:
     return {
         **head_key(project, head.log_id),
         "project": project,
         "log_id": str(head.log_id),
+        "birth": head.birth,
         "end": head.end,
         **_shared_item(head, head.scan_state),
         "fragments": head.fragments,
@@ -46,10 +52,11 @@ def head_item(project: str, head: Head) -> dict[str, Any]:
 
 def head_of(item: dict[str, Any]) -> Head:
     """Raises WrongFormat for an item of an earlier version."""
-    _check(item)
+    _check(item, "birth")
     expected = item.get("expected")
     return Head(
         log_id=LogId.parse(item["log_id"]),
+        birth=item["birth"],
         end=item["end"],
         scan_state=_scan_state_of(item),
         **_shared(item),
@@ -64,9 +71,9 @@ def head_of(item: dict[str, Any]) -> Head:
     )
 
 
-def row_item(project: str, log_id: LogId, each: Fragment) -> dict[str, Any]:
+def row_item(project: str, head: Head, each: Fragment) -> dict[str, Any]:
     return {
-        "pk": f"{project}/{log_id}",
+        "pk": rows_key(project, head),
         "sk": sort_key(each.offset),
         "offset": each.offset,
         "raw": each.raw,
@@ -79,7 +86,7 @@ def row_item(project: str, log_id: LogId, each: Fragment) -> dict[str, Any]:
 
 def row_of(item: dict[str, Any]) -> Row:
     """Raises WrongFormat for an item of an earlier version."""
-    _check(item)
+    _check(item, "grammar")
     each = Fragment(
         offset=item["offset"],
         raw=item["raw"],
@@ -92,8 +99,8 @@ def row_of(item: dict[str, Any]) -> Row:
     return Row(each, item["data"] if "data" in item else ObjectRange(item["key"], item["start"], each.packed))
 
 
-def _check(item: dict[str, Any]) -> None:
-    if "grammar" not in item:
+def _check(item: dict[str, Any], attribute: str) -> None:
+    if attribute not in item:
         raise WrongFormat("the log was written by an earlier version of Logkeep; deploy a new stack, or that version")
 
 

@@ -26,7 +26,7 @@ class LogReader(Protocol):
     def rows(self, head: Head, start: int = 0) -> Iterator[Row]:
         """The rows from the one that holds byte `start` to the head's end, without gaps.
 
-        Raises Corrupt if one is missing.
+        Raises Corrupt if one is missing, and LogChanged if rows were merged meanwhile.
         """
         ...
 

@@ -37,8 +37,10 @@ class Registrations:
         self._table = table
         self._project = project
 
-    def puts(self, log_id: LogId, registration: Registration) -> list[TransactWriteItemTypeDef]:
+    def puts(self, log_id: LogId, birth: str, registration: Registration) -> list[TransactWriteItemTypeDef]:
         """The writes that register a log, at most four, for the transaction that writes its head.
+
+        The items name the log's birth, so that who deletes the log knows them from those of a later one.
 
         A new build record or execution becomes the latest, on the condition that no other writer registers it
         meanwhile. So the latest is decided once, by the order of the transactions and not by clocks. Raises Conflict if
@@ -51,11 +53,11 @@ class Registrations:
             return []
         if registered is not None:
             raise Conflict(f"{owner} is registered under {registered.replace('/', ' ')}, not {group} {member}")
-        own = self._put(owner, _REGISTERED, f"{group}/{member}", once=True)
+        own = self._put(owner, _REGISTERED, f"{group}/{member}", birth, once=True)
         if log_id.kind == "build":
-            return [own, *self._first_puts(f"job/{group}/{member}", f"build/{first}", first)]
-        link = self._put(f"execution/{group}/{member}", f"check/{first}", first)
-        return [own, link, *self._first_puts(f"execution/{group}", f"execute/{member}", member)]
+            return [own, *self._first_puts(f"job/{group}/{member}", f"build/{first}", first, birth)]
+        link = self._put(f"execution/{group}/{member}", f"check/{first}", first, birth)
+        return [own, link, *self._first_puts(f"execution/{group}", f"execute/{member}", member, birth)]
 
     def record(self, build: Registration) -> str:
         """The latest build record of a build. Raises LogNotFound if none is registered."""
@@ -86,14 +88,14 @@ class Registrations:
             raise TooLarge(f"execution {execute_id} has more than {SUB_JOBS_MAX} sub-jobs; ask for each by its id")
         return found
 
-    def _first_puts(self, partition: str, sk: str, names: str) -> list[TransactWriteItemTypeDef]:
+    def _first_puts(self, partition: str, sk: str, names: str, birth: str) -> list[TransactWriteItemTypeDef]:
         """The writes of a new item, and of the latest; none if the item exists."""
         if self._get(partition, sk) is not None:
             return []
-        return [self._put(partition, sk, names, once=True), self._put(partition, _LATEST, names)]
+        return [self._put(partition, sk, names, birth, once=True), self._put(partition, _LATEST, names, birth)]
 
-    def _put(self, partition: str, sk: str, names: str, *, once: bool = False) -> TransactWriteItemTypeDef:
-        item = encode({"pk": f"{self._project}/{partition}", "sk": sk, "names": names})
+    def _put(self, partition: str, sk: str, names: str, birth: str, *, once: bool = False) -> TransactWriteItemTypeDef:
+        item = encode({"pk": f"{self._project}/{partition}", "sk": sk, "names": names, "birth": birth})
         if once:
             return {
                 "Put": {

@@ -14,7 +14,7 @@ from logkeep.aws import clients
 from logkeep.aws.dynamo import attempts, decode, encode, query, transact, update
 from logkeep.aws.objects import Bucket
 from logkeep.clock import now_ms
-from logkeep.errors import Busy, Conflict, Corrupt, LogNotFound, OffsetBeyondEnd
+from logkeep.errors import Busy, Conflict, Corrupt, LogChanged, LogNotFound, OffsetBeyondEnd
 from logkeep.extents import Extent
 from logkeep.limits import INLINE_MAX
 from logkeep.logid import LogId
@@ -22,7 +22,7 @@ from logkeep.logs import fragment
 from logkeep.logs.format_store import claim_format
 from logkeep.logs.fragment import GZIP_HEADER, Fragment, gzip_trailer
 from logkeep.logs.head import Head, Totals
-from logkeep.logs.items import head_item, head_key, head_of, row_item, row_of, sort_key
+from logkeep.logs.items import head_item, head_key, head_of, row_item, row_of, rows_key, sort_key
 from logkeep.logs.reader import Row
 from logkeep.logs.registration import Registration
 from logkeep.logs.registration_store import Registrations
@@ -132,7 +132,7 @@ class LogStore:
         arrival = now_ms() if received_at is None else received_at
         for _ in attempts():
             before = self._head(log_id)
-            head = (before or Head(log_id=log_id)).register(registration).in_zone(time_zone, self._default_zone)
+            head = (before or Head.born(log_id)).register(registration).in_zone(time_zone, self._default_zone)
             start = head.end if offset is None else offset
             if start > head.end:
                 raise OffsetBeyondEnd(head.end)
@@ -157,7 +157,7 @@ class LogStore:
             before = self._head(log_id)
             if before is None and totals.bytes is None:
                 raise LogNotFound(f"no log {log_id}; to seal one that is empty or lost, send its number of bytes")
-            after = (before or Head(log_id=log_id)).seal(totals)
+            after = (before or Head.born(log_id)).seal(totals)
             if after == before or self._commit(before, after, []):
                 return after
         raise Busy("too many writers change this log at once", retry_after=1)
@@ -211,7 +211,7 @@ class LogStore:
         key = None
         if size > INLINE_MAX:
             # Each attempt has its own key, so a late one can never overwrite a committed object.
-            key = f"logs/{self._project}/{after.log_id}/{packed[0][0].offset:016d}-{uuid.uuid4().hex}.gz"
+            key = f"logs/{self._project}/{after.log_id}@{after.birth}/{packed[0][0].offset:016d}-{uuid.uuid4().hex}.gz"
             self._bucket.s3.put_object(Bucket=self._bucket.name, Key=key, Body=_gzip(packed))
         items: list[TransactWriteItemTypeDef] = []
         start = len(GZIP_HEADER)
@@ -221,7 +221,7 @@ class LogStore:
                 {
                     "Put": {
                         "TableName": self._table,
-                        "Item": encode(row_item(self._project, after.log_id, each) | place),
+                        "Item": encode(row_item(self._project, after, each) | place),
                     }
                 }
             )
@@ -230,7 +230,7 @@ class LogStore:
             _claim_format(self._dynamodb, self._table)
         items.append({"Put": self._put_head(before, after)})
         if after.registration and after.registration != (before and before.registration):
-            items += self.registrations.puts(after.log_id, after.registration)
+            items += self.registrations.puts(after.log_id, after.birth, after.registration)
         if not transact(self._dynamodb, items).refused:
             return True
         # The transaction was refused, so nothing refers to the object. (If only its answer is lost, transact raises and
@@ -248,9 +248,12 @@ class LogStore:
         noted = before.followed_until is not None
         followed = "followed_until = :followed" if noted else "attribute_not_exists(followed_until)"
         return put | {
-            "ConditionExpression": f"#version = :version AND {followed}",
+            # The version alone could be equal after the log was deleted and begun anew.
+            "ConditionExpression": f"birth = :birth AND #version = :version AND {followed}",
             "ExpressionAttributeNames": {"#version": "version"},
-            "ExpressionAttributeValues": encode({":version": before.version, ":followed": before.followed_until}),
+            "ExpressionAttributeValues": encode(
+                {":birth": before.birth, ":version": before.version, ":followed": before.followed_until}
+            ),
         }
 
     # Reading
@@ -258,10 +261,10 @@ class LogStore:
     def rows(self, head: Head, start: int = 0, end: int | None = None) -> Iterator[Row]:
         """The rows that hold [start, end), without gaps. The first may begin before `start`, the last end after `end`.
 
-        If rows are merged meanwhile, it continues with the row that covers the next byte. Raises Corrupt if one is
-        missing.
+        Raises Corrupt if one is missing, and LogChanged if rows were merged meanwhile so that none begins where the one
+        before it ends.
         """
-        partition = f"{self._project}/{head.log_id}"
+        partition = rows_key(self._project, head)
         stop = head.end if end is None else end
         position = start
         while position < stop:
@@ -270,6 +273,8 @@ class LogStore:
                 row = row_of(item)
                 if not row.fragment.offset <= position < row.fragment.end:
                     break
+                if row.fragment.offset < position and position > start:
+                    raise LogChanged
                 yield row
                 position, moved = row.fragment.end, True
             if not moved:
@@ -306,9 +311,12 @@ class LogStore:
 
     def texts(self, head: Head, start: int = 0, end: int | None = None) -> Iterator[bytes]:
         """The text of [start, end), a fragment at a time. Without `end`, to the head's end."""
-        stop = head.end if end is None else end
-        for text, each in self._inflated(self.rows(head, start, stop)):
-            yield text[max(0, start - each.offset) : stop - each.offset]
+        position, stop = start, head.end if end is None else end
+        while position < stop:
+            with suppress(LogChanged):  # then the row that covers `position` is the first of the rest
+                for text, each in self._inflated(self.rows(head, position, stop)):
+                    yield text[position - each.offset : stop - each.offset]
+                    position = each.end
 
     def _inflated(self, rows: Iterable[Row]) -> Iterator[tuple[bytes, Fragment]]:
         """The text and the fragment of each row. Rows that touch in one object are read with one request."""
@@ -343,7 +351,7 @@ class LogStore:
                 KeyConditionExpression="pk = :pk AND sk BETWEEN :first AND :last",
                 ExpressionAttributeValues=encode(
                     {
-                        ":pk": f"{self._project}/{head.log_id}",
+                        ":pk": rows_key(self._project, head),
                         ":first": sort_key(0),
                         ":last": sort_key(position - 1),
                     }

@@ -9,7 +9,7 @@ from typing import Final, Protocol
 
 from logkeep import ndjson
 from logkeep.clock import Clock
-from logkeep.errors import Invalid
+from logkeep.errors import Corrupt, Invalid, LogNotFound
 from logkeep.logid import LogId
 from logkeep.logs.head import Head, State
 
@@ -48,7 +48,8 @@ class _Successors:
 class Follower:
     """One reader of one log, or of a log and then the logs that continue it.
 
-    `head` is the head of the log in its last look, and `position` the offset of the next byte to yield.
+    `head` is the head of the log in its last look, and `position` the offset of the next byte to yield. `is_deleted`
+    says that the log is gone, also if another one with the same id has begun since.
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class Follower:
         """
         self.head = head
         self.position = position
+        self.is_deleted = False
         self._source = source
         self._with_successors = with_successors
         self._seen = seen
@@ -88,10 +90,10 @@ class Follower:
         The missing part of a truncated log may still arrive, so that is waited for until the log is idle.
         """
         self._seen(self.head)
-        while not self._is_late():
+        while not self._is_late() and not self.is_deleted:
             looked = self._clock.now()
             yield from self._rest()
-            if self._is_late():
+            if self._is_late() or self.is_deleted:
                 return
             is_over = self._is_over()
             successor = self._successors.first_started
@@ -110,33 +112,52 @@ class Follower:
 
     def _look(self, *, for_successors: bool) -> None:
         """Read the head again; for successors, in the same request as theirs."""
-        if self._with_successors is None:
-            self.head = self._source.head(self.head.log_id)
-        elif for_successors:
-            self.head, *successors = self._with_successors(self.head.log_id)
-            self._successors = _Successors(tuple(successors))
+        log_id = self.head.log_id
+        if self._with_successors and for_successors:
+            heads = self._with_successors(log_id)
+            self._take(next((head for head in heads if head.log_id == log_id), None))
+            self._successors = _Successors(tuple(head for head in heads if head.log_id != log_id))
             self._searched = self._clock.now()
         else:
-            self.head = self._source.head(self.head.log_id)
-            self._successors = _Successors(is_known=False)
-        self._seen(self.head)
+            self._take(self._found())
+            if self._with_successors:
+                self._successors = _Successors(is_known=False)
+        if not self.is_deleted:
+            self._seen(self.head)
+
+    def _found(self) -> Head | None:
+        try:
+            return self._source.head(self.head.log_id)
+        except LogNotFound:
+            return None
+
+    def _take(self, head: Head | None) -> None:
+        """Take what the log's id has now for its head, unless that is another log or none."""
+        self.is_deleted = head is None or head.birth != self.head.birth
+        if head and not self.is_deleted:
+            self.head = head
 
     def _rest(self) -> Iterator[bytes]:
         """The text up to the head's end that has not been yielded, unless time is up."""
         if self.position >= self.head.end:
             return
-        for text in self._source.texts(self.head, self.position):
-            self.position += len(text)
-            yield text
-            if self._is_late():
-                break
+        try:
+            for text in self._source.texts(self.head, self.position):
+                self.position += len(text)
+                yield text
+                if self._is_late():
+                    break
+        except Corrupt:
+            self._take(self._found())
+            if not self.is_deleted:
+                raise
         self._grown = self._clock.now()
 
     def _turn_to(self, successor: Head) -> Iterator[bytes]:
         """Yield the rest of the log, ended by a newline, and follow the successor from now on."""
-        self.head = self._source.head(self.head.log_id)
+        self._take(self._found())
         yield from self._rest()
-        if self.position < self.head.end:
+        if self.is_deleted or self.position < self.head.end:
             return
         if self.head.scan_state.open_line:
             yield b"\n"
@@ -165,10 +186,11 @@ def json_lines(follower: Follower, room: int) -> Iterator[bytes]:
     """A followed log as JSON lines of at most `room` bytes in all. The client joins each `text` or decoded `data`.
 
     Each line is `{"cursor", "offset", "text"}`, or has `data` (base64) instead of `text` if the bytes are not UTF-8.
-    The last line is `{"cursor", "offset", "end": true, "more", "state"}`. If there is more, the cursor says where. No
-    character is cut: an incomplete one waits for the rest of its bytes, or for the seal.
+    The last line is `{"cursor", "offset", "end": true, "more", "state"}`. If there is more, the cursor says where. The
+    state of a log that was deleted meanwhile is `deleted`. No character is cut: an incomplete one waits for the rest of
+    its bytes, or for the seal.
     """
-    log_id, held = follower.head.log_id, b""
+    held = b""
     offset = follower.position  # of held
     left = room - _LAST_MAX
     is_full = False
@@ -176,7 +198,7 @@ def json_lines(follower: Follower, room: int) -> Iterator[bytes]:
         held += text
         sent = 0
         while not is_full and (piece := held[sent : sent + MESSAGE_RAW]):
-            line, size = _json_line(log_id, offset + sent, piece, is_last=False)
+            line, size = _json_line(follower.head, offset + sent, piece, is_last=False)
             is_full = len(line) > left
             if is_full or not size:
                 break
@@ -189,24 +211,28 @@ def json_lines(follower: Follower, room: int) -> Iterator[bytes]:
             yield b""
     has_all = follower.has_all and not is_full
     if held and has_all:
-        yield _json_line(log_id, offset, held, is_last=True)[0]
+        yield _json_line(follower.head, offset, held, is_last=True)[0]
         offset += len(held)
     yield ndjson.line(
-        cursor=cursor_at(log_id, offset), offset=offset, end=True, more=not has_all, state=follower.head.state.value
+        cursor=cursor_at(follower.head, offset),
+        offset=offset,
+        end=True,
+        more=not has_all and not follower.is_deleted,
+        state="deleted" if follower.is_deleted else follower.head.state.value,
     )
 
 
-def cursor_at(log_id: LogId, offset: int) -> str:
+def cursor_at(head: Head, offset: int) -> str:
     """The cursor with which a reader of a log continues at `offset`."""
-    return f"{offset:x}-{_check(log_id, offset):08x}"
+    return f"{offset:x}-{_check(head, offset):08x}"
 
 
-def offset_of(log_id: LogId, cursor: str) -> int:
-    """The offset of a cursor. Raises Invalid if it is not a cursor of this log."""
+def offset_of(head: Head, cursor: str) -> int:
+    """The offset of a cursor. Raises Invalid if it is not a cursor of this log, or of one with its id before it."""
     found = _CURSOR.fullmatch(cursor)
     offset = int(found[1], 16) if found else 0
-    if not found or cursor != cursor_at(log_id, offset):
-        raise Invalid("cursor", "is not a cursor of this log")
+    if not found or cursor != cursor_at(head, offset):
+        raise Invalid("cursor", "is not a cursor of this log, which may have been deleted and begun anew")
     return offset
 
 
@@ -219,7 +245,7 @@ def start_of_last(source: Source, head: Head, size: int) -> int:
     return start + newline if newline >= 0 else start
 
 
-def _json_line(log_id: LogId, offset: int, piece: bytes, *, is_last: bool) -> tuple[bytes, int]:
+def _json_line(head: Head, offset: int, piece: bytes, *, is_last: bool) -> tuple[bytes, int]:
     """The JSON line of a piece of text, and how many bytes of it are in the line.
 
     Unless the piece is the last, bytes at its end that may be an incomplete character are left out.
@@ -235,9 +261,9 @@ def _json_line(log_id: LogId, offset: int, piece: bytes, *, is_last: bool) -> tu
             # Cut after a newline if there is one, so that the next piece begins with a character.
             size = (not is_last and piece.rfind(b"\n") + 1) or size
             member, content = "data", base64.b64encode(piece[:size]).decode()
-    cursor = cursor_at(log_id, offset + size)
+    cursor = cursor_at(head, offset + size)
     return ndjson.line(cursor=cursor, offset=offset, **{member: content}), size
 
 
-def _check(log_id: LogId, offset: int) -> int:
-    return zlib.crc32(f"{log_id}@{offset}".encode())
+def _check(head: Head, offset: int) -> int:
+    return zlib.crc32(f"{head.log_id}@{head.birth}@{offset}".encode())

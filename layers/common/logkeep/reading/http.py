@@ -53,7 +53,7 @@ def follow_log(app: App, log_id: LogId, query: FollowQuery) -> Answer:
     head = logs.head(log_id)
     position = 0
     if query.cursor is not None:
-        position = offset_of(log_id, query.cursor)
+        position = offset_of(head, query.cursor)
         if position > head.end:
             raise Invalid("cursor", f"is beyond the end of the log, which holds {head.end} bytes")
     elif query.tail_bytes is not None:

@@ -15,6 +15,7 @@ from typing import Annotated, Any, Final, Literal, NamedTuple, Self
 
 from pydantic import AfterValidator, AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
+from logkeep.errors import Invalid
 from logkeep.limits import PAGE_MAX
 from logkeep.logid import LogId
 from logkeep.logs.head import Head
@@ -28,7 +29,7 @@ READ_MAX: Final = 64 << 20  # raw bytes of a log that one search reads
 AHEAD_MAX: Final = 16 << 20  # bytes read after a full page, to find newer records before it
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _TIME_INDEX: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d,\d{3}", re.ASCII)
-_MARKER: Final = re.compile(r"(\d{1,19})(k?)(?:\.(-?\d{1,19})\.(\d{1,19}))?", re.ASCII)
+_MARKER: Final = re.compile(r"(\d{1,19})(k?)(?:\.(-?\d{1,19})\.(\d{1,19}))?@([0-9a-f]{12})", re.ASCII)
 
 
 def _level(text: str) -> str:
@@ -50,6 +51,7 @@ class Marker(NamedTuple):
     end: int
     has_keyword: bool = False  # in the record at `end`, after it
     before: tuple[int, int] | None = None  # Record.order
+    birth: str = ""  # of the log
 
     @classmethod
     def parse(cls, value: Any) -> Self:
@@ -58,11 +60,11 @@ class Marker(NamedTuple):
         if match is None or isinstance(value, (bool, float)):
             raise ValueError("must be a marker of an earlier answer")
         before = (int(match[3]), int(match[4])) if match[3] else None
-        return cls(int(match[1]), match[2] == "k", before)
+        return cls(int(match[1]), match[2] == "k", before, match[5])
 
     def __str__(self) -> str:
         before = "" if self.before is None else f".{self.before[0]}.{self.before[1]}"
-        return f"{self.end}{'k' if self.has_keyword else ''}{before}"
+        return f"{self.end}{'k' if self.has_keyword else ''}{before}@{self.birth}"
 
 
 class SearchRequest(BaseModel):
@@ -125,8 +127,13 @@ def no_matches(request: SearchRequest) -> SearchAnswer:
 
 
 def search(reader: LogReader, head: Head, request: SearchRequest, is_late: Callable[[], bool]) -> SearchAnswer:
-    """A page of at most `limit` records and PAGE_MAX bytes. It ends early if it is late or READ_MAX bytes were read."""
-    begin = request.marker or Marker(head.end)
+    """A page of at most `limit` records and PAGE_MAX bytes. It ends early if it is late or READ_MAX bytes were read.
+
+    Raises Invalid for a marker of a log of this id that was deleted.
+    """
+    begin = request.marker or Marker(head.end, birth=head.birth)
+    if begin.birth != head.birth:
+        raise Invalid("marker", "is not a marker of this log, which may have been deleted and begun anew")
     begin = begin._replace(end=min(head.end, begin.end))
     records = Backwards(reader, head, begin.end, request.wanted, READ_MAX, is_late, has_keyword=begin.has_keyword)
     last, newest = _Page(request.limit), _Page(request.limit)
