@@ -79,7 +79,7 @@ class BackupRuns:
         if lease is None:
             return False
         if lease.claim.tries > TRIES_MAX:
-            why = f"no worker could continue the backup: {TRIES_MAX} in a row made no progress"
+            why = f"no worker could continue the backup: {TRIES_MAX} orders in a row brought no progress"
             self._leases.finish(lease, lease.record.failed(why, now_ms()))
             return False
         cluster = self._store.cluster(self._logs)
