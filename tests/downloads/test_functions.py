@@ -8,7 +8,7 @@ import zlib
 
 import pytest
 
-from tests.calls import RECORD, SUB_JOBS, append, call, event, read, seal, send
+from tests.calls import RECORD, SUB_JOBS, append, call, event, log_request, read, seal, send, streamed
 
 pytestmark = pytest.mark.usefixtures("aws")
 STAGE = f"build/{RECORD}/stage1"
@@ -97,6 +97,20 @@ def test_the_same_log_has_the_same_tag_and_a_grown_one_another() -> None:
     assert read(STAGE, **{"if-none-match": first.headers["ETag"]}).status == 304
     append(STAGE, b"more\n", offset=None)
     assert read(STAGE, **{"if-none-match": first.headers["ETag"]}).status == 200
+
+
+def test_a_tag_is_held_also_if_it_is_weak_one_of_several_or_any() -> None:
+    append(STAGE, TEXT)
+    tag = read(STAGE).headers["ETag"]
+    for held in (tag, f"W/{tag}", f'"a,b", {tag}', f'"other",W/{tag} , "third"', "*", " * "):
+        for answer in (
+            read(STAGE, **{"if-none-match": held}),
+            streamed("read_log", log_request("read_log", STAGE, headers={"if-none-match": held})),
+        ):
+            assert (answer.status, answer.headers["ETag"]) == (304, tag), held
+    for other in ("", '"other"', "W/", tag.strip('"'), f'"x{tag[1:]}', '"*"', "**", f"w/{tag[:-1]}"):
+        assert read(STAGE, **{"if-none-match": other}).status == 200, other
+    assert read(f"build/{RECORD}/stage9", **{"if-none-match": "*"}).status == 404
 
 
 # A whole build

@@ -18,7 +18,7 @@ from logkeep.clock import DAY, now_ms
 from logkeep.errors import BackupInProgress, ClusterNotFound, NotEnabled
 from logkeep.logs.store import log_store
 
-SPREAD_SECONDS: Final = 300
+SPREAD_SECONDS: Final = 240  # with the minute of the schedule, a daily backup begins within five of its time
 _NOTICES: Final = ("watch", "alert")  # due items that publish
 
 logger = Logger(use_rfc3339=True)  # Lambda takes no other time of a line
