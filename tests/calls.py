@@ -135,6 +135,16 @@ def streamed(function: str, request: dict[str, Any]) -> Answer:
     return Answer(made.status, dict(made.headers), b"".join(made.chunks))
 
 
+def a_build(name: str, stage: str = "stage1") -> str:
+    """The id of a build log whose record_id begins with the name, and has the published length."""
+    return f"build/{name:-<36}/{stage}"
+
+
+def a_check(name: str) -> str:
+    """The id of a check log whose sub_job_id begins with the name, and has the published length."""
+    return f"check/{name:-<32}"
+
+
 def send(name: str, **changes: Any) -> Answer:
     """Call the function that an event is named after."""
     return call(name.partition("-")[0], event(name, **changes))

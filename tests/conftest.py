@@ -73,6 +73,7 @@ def aws(emulator: Rewinding, environment: dict[str, str], monkeypatch: pytest.Mo
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr("logkeep.reading.http.CLOCK", HurriedClock())
+    monkeypatch.setattr("logkeep.apis.css.http.BEGINS_AFTER", 0)
     forget_aws()
     yield
     forget_aws()

@@ -212,7 +212,7 @@ def exports(page: str) -> dict[str, str]:
 def test_every_command_of_a_page_is_run_or_is_listed_with_a_reason(page: str) -> None:
     in_sessions = {each for pages in SESSIONS for each in pages}
     for block in blocks(page):
-        assert block.language in {"sh", "python", "json", "mermaid"}, block.first_line
+        assert block.language in {"sh", "python", "json", "hcl", "mermaid"}, block.first_line
         if block.language == "sh" and block.is_run:
             assert page in in_sessions, f"{page} has a command that nothing runs: {block.first_line}"
         if block.language == "python" and block.is_run:

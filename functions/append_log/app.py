@@ -1,7 +1,7 @@
 """PATCH /v1/{project_id}/logs/{log_id}: write bytes to a log at an offset, or at its end."""
 
 from logkeep.apis.logs.codes import LOGKEEP
-from logkeep.apis.logs.http import AppendQuery, answer_appended, pieces_of, time_zone_of
+from logkeep.apis.logs.http import AppendQuery, answer_appended, check_readable, pieces_of, time_zone_of
 from logkeep.logs.store import log_store
 from logkeep.web.app import Answer, App
 from logkeep.web.entrypoints import entrypoint
@@ -14,6 +14,7 @@ def append_log() -> Answer:
     log_id, query = app.log_id(), app.query(AppendQuery)
     registration = query.registration(log_id)
     store = log_store(app.caller.project)
+    check_readable(store, log_id, registration)
     head, grew = store.append(log_id, pieces_of(app), query.offset, registration, time_zone_of(app))
     return answer_appended(app, head, grew=grew)
 

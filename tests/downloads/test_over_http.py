@@ -18,6 +18,7 @@ import pytest
 from huaweicloudsdkcore.sdk_request import SdkRequest
 
 from logkeep.limits import STREAM_MAX
+from tests.calls import a_build
 from tests.examples import LONG
 from tests.local.service import Service, eventually, running
 from tests.signing import sdk_sign, stamp
@@ -150,9 +151,9 @@ def test_json_is_asked_for_by_accepting_it_and_nothing_else(service, client, lar
 
 
 def test_a_small_file_is_in_the_answer_with_its_length(service, client) -> None:
-    store(service, client, "build/small/stage1", b"small\n" * 1000)
+    store(service, client, a_build("small"), b"small\n" * 1000)
     for encoding in ("gzip", "identity"):
-        with client.stream("GET", path(service, "build/small/stage1"), headers={"Accept-Encoding": encoding}) as answer:
+        with client.stream("GET", path(service, a_build("small")), headers={"Accept-Encoding": encoding}) as answer:
             sent = b"".join(answer.iter_raw())
         assert answer.status_code == 200
         assert int(answer.headers["Content-Length"]) == len(sent)

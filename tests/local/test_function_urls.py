@@ -19,12 +19,13 @@ from local.function_urls import FunctionUrls, event_for_url
 from local.gateway import BODY_MAX
 from local.sandbox import Sandboxes
 from local.template import Template
+from tests.calls import a_build
 from tests.local.service import Service, eventually, running
 from tests.signing import sdk_sign, stamp
 
 PIECE = b"one and the same line of a log that is large\n" * 600_000
 PIECES = 4
-SMALL, LARGE, BROKEN = "build/small/stage1", "build/large/stage1", "build/broken/stage1"
+SMALL, LARGE, BROKEN = a_build("small"), a_build("large"), a_build("broken")
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +109,7 @@ def test_what_breaks_in_mid_stream_breaks_off_at_the_client(service: Service, cl
 
 
 def test_errors_and_empty_answers_are_those_of_the_api(service: Service, client: httpx.Client) -> None:
-    unknown = client.get(path(service, "build/unknown/stage1"))
+    unknown = client.get(path(service, a_build("unknown")))
     assert (unknown.status_code, unknown.json()["error_code"]) == (404, "LOGKEEP.0404")
     tag = client.get(path(service, SMALL)).headers["etag"]
     held = client.get(path(service, SMALL), headers={"If-None-Match": tag})

@@ -8,6 +8,7 @@ LogkeepError
 ├── Unauthenticated
 │   ├── TokenMissing
 │   ├── TokenInvalid
+│   ├── TokenDisabled
 │   ├── TokenExpired
 │   ├── SignatureRefused
 │   └── LoginRefused
@@ -23,8 +24,10 @@ LogkeepError
 ├── Conflict
 │   └── BackupInProgress
 ├── NotEnabled
+│   └── AlreadyClosed
 ├── TooLarge
 ├── UnsupportedBody
+│   └── UnsupportedCoding
 ├── OffsetBeyondEnd
 ├── Busy                    the same request succeeds later; says after how many seconds
 │   └── Throttled           the project or the user is over its limit
@@ -59,6 +62,10 @@ class TokenMissing(Unauthenticated):
 
 class TokenInvalid(Unauthenticated):
     pass
+
+
+class TokenDisabled(Unauthenticated):
+    """The token is good, but somebody disabled its credential. Only who holds the token can learn that."""
 
 
 class TokenExpired(Unauthenticated):
@@ -121,12 +128,20 @@ class NotEnabled(LogkeepError):
     pass
 
 
+class AlreadyClosed(NotEnabled):
+    pass
+
+
 class TooLarge(LogkeepError):
     pass
 
 
 class UnsupportedBody(LogkeepError):
     pass
+
+
+class UnsupportedCoding(UnsupportedBody):
+    """The Content-Encoding of the request is not gzip. Nothing was written."""
 
 
 class OffsetBeyondEnd(LogkeepError):

@@ -9,6 +9,8 @@ from logkeep.errors import Invalid
 LOG_ID_MAX: Final = 512
 SEGMENT_RULE: Final = "must be 1 to 128 of A-Z a-z 0-9 . _ -"
 _SEGMENT: Final = re.compile(r"[A-Za-z0-9._-]{1,128}")
+RECORD_ID: Final = re.compile(r"[0-9a-z-]{36}")  # of CodeArts Build
+SUB_JOB_ID_LENGTH: Final = 32  # of CodeArts Check
 _NUMBER: Final = re.compile(r"0|[1-9][0-9]{0,8}")
 
 # The path segments after the kind. "?" at the end: may be left out. "#" at the beginning: a decimal number.
@@ -51,6 +53,19 @@ class LogId:
         if len(text) > LOG_ID_MAX:
             raise Invalid("log_id", f"longer than {LOG_ID_MAX} characters")
         return cls(kind, tuple(segments))
+
+    @property
+    def why_unreadable(self) -> str | None:
+        """Why no published API can ask for the log by its id; None if one can.
+
+        Every id of the other kinds can be asked for: Kuscia takes any names, and a backup of CSS holds all logs of its
+        cluster.
+        """
+        if self.kind == "build" and not RECORD_ID.fullmatch(self.segments[0]):
+            return "CodeArts Build finds only logs whose record_id is 36 characters of 0-9 a-z -"
+        if self.kind == "check" and len(self.segments[0]) != SUB_JOB_ID_LENGTH:
+            return f"CodeArts Check finds only logs whose sub_job_id is {SUB_JOB_ID_LENGTH} characters"
+        return None
 
     def __str__(self) -> str:
         return "/".join((self.kind, *self.segments))

@@ -192,8 +192,9 @@ def test_close_switches_all_of_it_off_and_open_on_again(store: BackupStore) -> N
     configuration = shown()["logConfiguration"]
     assert (configuration["logSwitch"], configuration["autoEnable"]) == (False, False)
     assert (store.due_run(), store.due_at("watch")) == (None, None)
-    for name in ("open_log_backup-close", "collect_logs", "change_log_policy", "change_log_policy-close"):
+    for name in ("collect_logs", "change_log_policy", "change_log_policy-close"):
         assert is_refused(send(name), 412, "CSS.5090"), name
+    assert is_refused(ask("open_log_backup-close"), 415, "CSS.0004", "Invalid operation. base_log_collect is not")
     assert send("list_backup_records").status == 200, "what was backed up stays"
     ask("open_log_backup", BASE)
     assert send("collect_logs").status == 200
@@ -244,7 +245,7 @@ def test_a_real_time_collection_is_shown_changed_and_closed() -> None:
     assert shown()["realTimeLogCollectRecord"]["keepDays"] == 8
     assert ask("open_log_backup-close", action="real_time_log_collect").status == 200
     assert shown()["realTimeLogCollectRecord"] is None
-    assert is_refused(ask("open_log_backup-close", action="real_time_log_collect"), 412, "CSS.5090")
+    assert is_refused(ask("open_log_backup-close", action="real_time_log_collect"), 415, "CSS.0004")
 
 
 def test_one_request_may_change_both_collections() -> None:
@@ -265,7 +266,8 @@ def test_connectivity_is_whether_the_target_exists() -> None:
 # collect
 
 
-def test_a_backup_by_hand_is_recorded_ordered_and_run(store: BackupStore) -> None:
+def test_a_backup_by_hand_is_recorded_ordered_and_run(store: BackupStore, monkeypatch) -> None:
+    monkeypatch.setattr("logkeep.apis.css.http.BEGINS_AFTER", 0)
     append(f"cluster/{CLUSTER}/node-1/instance", b"INFO a line\n")
     assert is_refused(send("collect_logs"), 412, "CSS.5090")
     ask("open_log_backup", BASE)

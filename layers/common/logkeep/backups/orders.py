@@ -20,6 +20,7 @@ class RunOrder(_Order):
     """Continue the backup that runs."""
 
     kind: Literal["run"] = "run"
+    not_before: int = 0  # epoch ms, a few seconds from now
 
 
 class ExpireOrder(_Order):

@@ -1,5 +1,6 @@
 """What the schedule and the orders to run backups call."""
 
+import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
@@ -19,6 +20,8 @@ from logkeep.backups.turns import next_ones
 from logkeep.backups.work_store import BOUNDS, Kind, WorkItem, work_of
 from logkeep.clock import DAY, now_ms
 from logkeep.errors import BackupInProgress
+
+DELAY_MAX: Final = 5.0  # seconds for which a worker waits to begin
 
 logger = Logger(use_rfc3339=True)  # Lambda takes no other time of a line
 
@@ -52,6 +55,8 @@ def work_on_backup(event: Any, seconds_left: float, request: str) -> None:
         if retention(order.project, order.cluster).sweep(now_ms(), seconds_left):
             order_backup(order)
         return
+    if (wait := order.not_before - now_ms()) > 0:
+        time.sleep(min(wait / 1000, DELAY_MAX))
     more = backup_runs(order.project, order.cluster).resume(seconds_left, request)
     try:
         _publish_failures(order.project, order.cluster)

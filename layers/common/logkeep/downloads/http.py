@@ -1,5 +1,6 @@
 """Answering requests for files: with the content, a redirect, a link, or a request to come back later."""
 
+import re
 import time
 from collections.abc import Iterable
 from contextlib import suppress
@@ -23,6 +24,7 @@ from logkeep.web.app import Answer, App
 from logkeep.web.delivery import Link, Pending, Way, way
 
 _RETRY_AFTER: Final = 10  # seconds
+_ENTITY_TAG: Final = re.compile(r'(?:W/)?("[^"]*")')
 _VARY: Final = {"Vary": "Accept, Accept-Encoding"}
 _WITH_URL: Final = {**_VARY, "Cache-Control": "no-store"}
 
@@ -85,7 +87,9 @@ def _tag(identity: str) -> dict[str, str]:
 
 
 def _is_held(app: App, tag: dict[str, str]) -> bool:
-    return app.headers.get("if-none-match") == tag["ETag"]
+    """Whether If-None-Match names the file, whose tags are compared weakly (RFC 9110 13.1.2)."""
+    given = app.headers.get("if-none-match", "").strip()
+    return given == "*" or tag["ETag"] in _ENTITY_TAG.findall(given)
 
 
 def _not_modified(tag: dict[str, str]) -> Answer:

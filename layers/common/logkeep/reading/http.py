@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Final, Self
 
-from pydantic import BaseModel, BeforeValidator, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from logkeep.clock import Clock, now_ms
 from logkeep.errors import Invalid
@@ -23,12 +23,13 @@ _HEADERS: Final = {"Cache-Control": "no-store"}
 
 
 def _refuse_tail(_: Any) -> None:
-    # Without this, an unknown name is ignored and the client gets the whole log.
     raise ValueError("is not a parameter of this request; use tail_bytes")
 
 
 class FollowQuery(BaseModel):
     """At most one of cursor and tail_bytes. Without either, a log is followed from its beginning."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     follow: Boolean = False
     cursor: Annotated[str, Field(max_length=64)] | None = None

@@ -13,7 +13,15 @@ from aws_lambda_powertools.event_handler.exceptions import NotFoundError
 from aws_lambda_powertools.event_handler.middlewares import NextMiddleware
 from pydantic import BaseModel
 
-from logkeep.errors import Busy, Invalid, LogkeepError, OffsetBeyondEnd, RouteNotFound, TooLarge
+from logkeep.errors import (
+    Busy,
+    Invalid,
+    LogkeepError,
+    OffsetBeyondEnd,
+    RouteNotFound,
+    TooLarge,
+    UnsupportedCoding,
+)
 from logkeep.identity.credentials import NEEDED, Access, Caller, Kind
 from logkeep.identity.http import body_of, caller_of
 from logkeep.identity.limiter_store import project_limiter
@@ -159,9 +167,22 @@ class App(APIGatewayHttpResolver):
             raise TooLarge(f"the body is larger than {limit} bytes")
         return body
 
+    @property
+    def is_gzipped(self) -> bool:
+        """Whether the body is compressed. Raises UnsupportedCoding if it is, but not with gzip."""
+        return parsing.is_gzipped(self.headers.get("content-encoding", ""))
+
+    def inflated_body(self, limit: int) -> bytes:
+        """The body without its Content-Encoding. Raises as body() does, and Invalid if it is not what that says."""
+        is_gzipped, body = self.is_gzipped, self.body(limit)
+        return parsing.inflated(body, limit) if is_gzipped else body
+
     def json_body[M: BaseModel](self, model: type[M], limit: int = JSON_BODY_MAX, *, optional: bool = False) -> M:
-        """The body as a model. If it is optional, no body is an empty object. Raises as body() does, and Invalid."""
-        return parsing.json_model(model, self.body(limit) or (b"{}" if optional else b""))
+        """The body as a model. If it is optional, no body is an empty object.
+
+        Raises as inflated_body() does, and Invalid.
+        """
+        return parsing.json_model(model, self.inflated_body(limit) or (b"{}" if optional else b""))
 
     # Answers.
 
@@ -215,6 +236,8 @@ class App(APIGatewayHttpResolver):
         headers = {}
         if isinstance(error, Busy):
             headers["Retry-After"] = str(error.retry_after)
+        if isinstance(error, UnsupportedCoding):
+            headers["Accept-Encoding"] = "gzip"  # RFC 9110 15.5.16
         if isinstance(error, OffsetBeyondEnd):
             headers["Range"] = f"bytes=0-{error.end}"
         return Response(int(status), content_types.APPLICATION_JSON, self.service.error_body(error), headers)

@@ -1,19 +1,17 @@
 """The files of CodeArts Build: the log of one action, or of a whole build."""
 
-import re
 from collections.abc import Sequence
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
 from logkeep.apis.build.stages import STAGE, stages
 from logkeep.downloads.files import LogFile, TextFile
 from logkeep.errors import Invalid
+from logkeep.logid import RECORD_ID
 from logkeep.logs.head import Head
 from logkeep.logs.reader import LogSource
 from logkeep.params import Boolean
-
-_RECORD_ID: Final = re.compile(r"[0-9a-z-]{36}")
 
 
 class BuildFile(TextFile):
@@ -68,6 +66,6 @@ def full_log_file(record_id: str, query: FullLogQuery) -> BuildFile:
 
 
 def _record(record_id: str) -> str:
-    if not _RECORD_ID.fullmatch(record_id):
+    if not RECORD_ID.fullmatch(record_id):
         raise Invalid("record_id", "must be 36 characters of 0-9 a-z -")
     return record_id

@@ -9,12 +9,11 @@ from logkeep.downloads.files import File
 from logkeep.downloads.rendition import Rendition, zip_file
 from logkeep.errors import Invalid, LogNotFound, TooLarge
 from logkeep.limits import SUB_JOBS_MAX
-from logkeep.logid import LogId, is_segment
+from logkeep.logid import SUB_JOB_ID_LENGTH, LogId, is_segment
 from logkeep.logs.head import Head
 from logkeep.logs.reader import LogSource
 
 ZIP_ENTRIES_MAX: Final = 10_000
-_SUB_JOB_ID_LENGTH: Final = 32
 
 
 class CheckFile(File):
@@ -30,8 +29,8 @@ class CheckFile(File):
 
 
 def _sub_job_id(text: str) -> str:
-    if len(text) != _SUB_JOB_ID_LENGTH or not is_segment(text):
-        raise ValueError(f"must be {_SUB_JOB_ID_LENGTH} characters of A-Z a-z 0-9 . _ -")
+    if len(text) != SUB_JOB_ID_LENGTH or not is_segment(text):
+        raise ValueError(f"must be {SUB_JOB_ID_LENGTH} characters of A-Z a-z 0-9 . _ -")
     return text
 
 

@@ -26,6 +26,7 @@ from logkeep.restores.verification import Verification, VerifyRequest
 from logkeep.restores.verification_store import verifications
 from logkeep.settings import settings
 from logkeep.web.app import Answer, App
+from logkeep.web.parsing import Nothing
 
 
 class ArchiveFacts(BaseModel):
@@ -55,7 +56,7 @@ class _Report(RootModel[dict[str, Any]]):
 
 def show_record(app: App, cluster_id: str, record_id: str) -> Answer:
     """Everything known of a backup. Raises RecordNotFound."""
-    _check(cluster_id, record_id)
+    _check(app, cluster_id, record_id)
     project, now = app.caller.project, now_ms()
     store = backup_store(project, cluster_id)
     record = store.shown(record_id)
@@ -76,7 +77,7 @@ def download_archive(app: App, cluster_id: str, record_id: str) -> Answer:
 
     Raises RecordNotFound, or Conflict if the backup has no archive.
     """
-    _check(cluster_id, record_id)
+    _check(app, cluster_id, record_id)
     store = archives(app.caller.project, cluster_id)
     record = store.finished(record_id)
     store.check_exist([record])
@@ -96,7 +97,7 @@ def verify(app: App, cluster_id: str, record_id: str) -> Answer:
 
     Raises RecordNotFound, or Conflict if the backup cannot be verified.
     """
-    _check(cluster_id, record_id)
+    _check(app, cluster_id, record_id)
     request, project, now = app.json_body(VerifyRequest, optional=True), app.caller.project, now_ms()
     store = verifications(project, cluster_id)
     if request.mode != "full":
@@ -114,7 +115,7 @@ def restore(app: App, cluster_id: str, record_id: str) -> Answer:
     A dry run answers 200 with what a restore would do. Raises RecordNotFound, or Conflict if it cannot be restored.
     """
     app.caller.need(Scope.LOGS_WRITE)
-    _check(cluster_id, record_id)
+    _check(app, cluster_id, record_id)
     request, project, now = app.json_body(RestoreRequest, optional=True), app.caller.project, now_ms()
     request.check(cluster_id)
     store = restores(project, cluster_id)
@@ -126,8 +127,9 @@ def restore(app: App, cluster_id: str, record_id: str) -> Answer:
     return app.answer_json(_Report(running.shown()), HTTPStatus.ACCEPTED)
 
 
-def _check(cluster_id: str, record_id: str) -> None:
-    """Raise RecordNotFound if one of the two is not a possible id."""
+def _check(app: App, cluster_id: str, record_id: str) -> None:
+    """Raise Invalid if there is a parameter, RecordNotFound if one of the two is not a possible id."""
+    app.query(Nothing)
     if not (is_segment(cluster_id) and is_segment(record_id)):
         raise RecordNotFound(f"no backup record {record_id}")
 

@@ -23,14 +23,17 @@ from logkeep.backups.settings import SettingsChange
 from logkeep.backups.store import BackupStore, backup_store
 from logkeep.backups.work_store import Kind, has_room
 from logkeep.clock import now_ms
-from logkeep.errors import ClusterNotFound, NotEnabled, RecordNotFound
+from logkeep.errors import AlreadyClosed, ClusterNotFound, NotEnabled, RecordNotFound
 from logkeep.logid import is_segment
 from logkeep.logs.store import LogStore, log_store
 from logkeep.settings import settings
 from logkeep.web.app import Answer, App
+from logkeep.web.parsing import Nothing
 
 # The status of a collection that works. Ours always does: a log is in Logkeep as soon as it is appended.
 _REAL_TIME_WORKS: Final = "200"
+# Seconds. The answer names no backup: Terraform's provider lists the records next, and looks for the one that runs.
+BEGINS_AFTER: Final = 3
 
 
 def cluster_of(app: App, cluster_id: str) -> tuple[BackupStore, LogStore]:
@@ -58,16 +61,16 @@ def open_collection(app: App, cluster_id: str) -> Answer:
 
 
 def close_collection(app: App, cluster_id: str) -> Answer:
-    """Switch off the collection named by `action`. Raises ClusterNotFound, or NotEnabled if it is not switched on."""
+    """Switch off the collection named by `action`. Raises ClusterNotFound, or AlreadyClosed if it is off."""
     action = app.query(ActionQuery)
     store, logs = cluster_of(app, cluster_id)
-    if not action.real_time:
-        store.enabled(logs)
+    cluster = store.cluster(logs)
+    if not (cluster.real_time if action.real_time else cluster.log_switch):
+        raise AlreadyClosed(f"{action.action} is not switched on for the cluster")
+    if action.real_time:
+        store.collect_in_real_time(None)
+    else:
         store.close(now_ms())
-        return _empty()
-    if store.cluster(logs).real_time is None:
-        raise _real_time_not_enabled()
-    store.collect_in_real_time(None)
     return _empty()
 
 
@@ -125,7 +128,7 @@ def close_policy(app: App, cluster_id: str) -> Answer:
 
 
 def start_backup(app: App, cluster_id: str) -> Answer:
-    """Start a backup, now or when it is its turn.
+    """Start a backup, which runs from BEGINS_AFTER seconds on, or when it is its turn.
 
     Raises ClusterNotFound, NotEnabled, or BackupInProgress while another one runs.
     """
@@ -134,12 +137,14 @@ def start_backup(app: App, cluster_id: str) -> Answer:
     room = has_room(Kind.BACKUPS, project, now)
     Leases(store).start(cluster.new_record(str(uuid.uuid4()), now, "Manual"), now, ordered=room)
     if room:
-        order_backup(RunOrder(project=project, cluster=cluster_id))
+        order_backup(RunOrder(project=project, cluster=cluster_id, not_before=now + BEGINS_AFTER * 1000))
     return _empty()
 
 
 def hold_record(app: App, cluster_id: str, record_id: str, *, held: bool) -> Answer:
     """Place a hold on a backup, or lift it. Raises RecordNotFound, or Conflict while the backup runs."""
+    app.query(Nothing)
+    app.json_body(Nothing, optional=True)
     if not is_segment(cluster_id):
         raise ClusterNotFound(cluster_id)
     if not is_segment(record_id):

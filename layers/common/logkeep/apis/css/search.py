@@ -20,7 +20,7 @@ from logkeep.logid import LogId
 from logkeep.logs.head import Head
 from logkeep.logs.levels import LEVELS
 from logkeep.logs.reader import LogReader
-from logkeep.params import Segment
+from logkeep.params import Decimal, Segment
 from logkeep.reading import backwards
 from logkeep.reading.backwards import Backwards, Wanted
 
@@ -76,7 +76,7 @@ class SearchRequest(BaseModel):
         validation_alias=AliasChoices("log_type", "logType")
     )
     level: Annotated[str, AfterValidator(_level)] = "ALL"
-    limit: Annotated[int, Field(ge=1, le=10_000)] = 100
+    limit: Annotated[Decimal, Field(ge=1, le=10_000)] = 100
     time_index: Annotated[str, AfterValidator(_time_index)] | None = None
     keyword: Annotated[str, Field(max_length=64, pattern=r"^[A-Za-z0-9_\-. \[\]]*$")] = ""
     marker: Annotated[Marker, BeforeValidator(Marker.parse)] | None = None

@@ -4,7 +4,7 @@ import time
 from http import HTTPStatus
 
 from logkeep.aws import clients
-from logkeep.errors import LoginRefused, TokenExpired, TokenInvalid
+from logkeep.errors import LoginRefused, TokenDisabled, TokenExpired
 from logkeep.identity.credential_store import credential_store
 from logkeep.identity.credentials import USER_SLOTS, Caller, Credential
 from logkeep.identity.keystone import Login, token_document
@@ -49,6 +49,6 @@ def _prove_password(login: Login, now: float) -> tuple[str, Credential]:
 def _is_active(credential: Credential, now: float) -> bool:
     try:
         credential.check(now)
-    except (TokenInvalid, TokenExpired):
+    except (TokenDisabled, TokenExpired):
         return False
     return True

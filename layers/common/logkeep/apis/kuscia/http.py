@@ -35,7 +35,7 @@ def query_of(app: App) -> LogQuery:
     Raises Invalid for a malformed body.
     """
     content_type = app.headers.get("content-type", "").partition(";")[0].strip().lower()
-    return LogQuery.from_json(app.body(BODY_MAX)) if content_type == "application/json" else LogQuery()
+    return LogQuery.from_json(app.inflated_body(BODY_MAX)) if content_type == "application/json" else LogQuery()
 
 
 def answer_log(app: App, query: LogQuery, logs: LogStore) -> Answer:

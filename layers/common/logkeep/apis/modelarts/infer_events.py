@@ -8,12 +8,11 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInf
 from logkeep.apis.modelarts.events import ServiceEvents, is_forward
 from logkeep.events.segments import EVERY_TYPE, TIME_MAX
 from logkeep.events.timeline import Selection, StoredEvent, read_page, search_page
-from logkeep.params import Decimal
+from logkeep.params import Decimal, NotSeconds
 
 FORBIDDEN: Final = frozenset("'\";%_*!@#$&\\")  # in event_info_key, according to the published table
 
-# Epoch ms. Exactly 13 digits, because a time in seconds would be read as a time in 1970.
-type Digits13 = Annotated[Decimal, Field(ge=10**12, lt=10**13)]
+type Digits13 = Annotated[Decimal, NotSeconds, Field(ge=10**12, lt=10**13)]  # epoch ms
 
 
 def _is_searchable(keyword: str) -> str:
