@@ -12,6 +12,7 @@ from logkeep.aws import usage
 from logkeep.errors import LogkeepError
 from logkeep.identity.credentials import Caller
 from logkeep.settings import settings
+from logkeep.web.cost import Use
 
 NO_CALLER: Final = "-"  # in place of a project or credential
 _TEXT_MAX: Final = 512  # characters of text from a client
@@ -35,6 +36,7 @@ class Outcome:
     linked: int = 0  # bytes of a file that the answer links to
     sent: int = 0  # bytes of a streamed body
     ending: Ending | None = None  # None if the answer is not streamed
+    charged: int = 0  # units of the project's limit
 
     @classmethod
     def start(cls) -> "Outcome":
@@ -43,17 +45,27 @@ class Outcome:
         return cls(time.monotonic())
 
 
+def use_of(event: Mapping[str, Any], answer: Mapping[str, Any], outcome: Outcome, memory: int) -> Use:
+    """What a request has used; `memory` is the function's, in MiB."""
+    return Use(
+        gb_seconds=(time.monotonic() - outcome.started) * memory / 1024,
+        bytes_in=_size(event.get("body"), event.get("isBase64Encoded")),
+        bytes_out=_sent(answer, outcome),
+        bytes_linked=outcome.linked,
+        **usage.so_far(),
+    )
+
+
 def line_of(function: str, event: Mapping[str, Any], answer: Mapping[str, Any], outcome: Outcome) -> dict[str, Any]:
     """The fields of a request's line. Headers, query string and answer are left out: they contain tokens and links."""
     context, caller = event["requestContext"], outcome.caller
     status = int(answer["statusCode"])
     project = caller.project if caller else NO_CALLER
-    size = _size(answer.get("body"), answer.get("isBase64Encoded")) if outcome.ending is None else outcome.sent
     sent = {
         "Requests": 1,
         "Errors": int(status >= 500 or outcome.ending is Ending.FAILED),
         "BytesIn": _size(event.get("body"), event.get("isBase64Encoded")),
-        "BytesOut": size,
+        "BytesOut": _sent(answer, outcome),
     }
     fields = {
         "function": function,
@@ -68,6 +80,7 @@ def line_of(function: str, event: Mapping[str, Any], answer: Mapping[str, Any], 
         "error": type(outcome.error).__name__ if outcome.error else None,
         "detail": _text(outcome.error) if outcome.error else None,
         "bytes_linked": outcome.linked,
+        "units": outcome.charged,
         "ended": outcome.ending,
         "duration_ms": round((time.monotonic() - outcome.started) * 1000, 1),
         "used": usage.drain(),
@@ -85,6 +98,13 @@ def _metrics(values: Mapping[str, float], dimensions: Mapping[str, str]) -> dict
     for metric, value in values.items():
         metrics.add_metric(metric, MetricUnit.Bytes if metric.startswith("Bytes") else MetricUnit.Count, value)
     return dict(metrics.serialize_metric_set())
+
+
+def _sent(answer: Mapping[str, Any], outcome: Outcome) -> int:
+    """The bytes of the answer's body."""
+    if outcome.ending is not None:
+        return outcome.sent
+    return _size(answer.get("body"), answer.get("isBase64Encoded"))
 
 
 def _text(value: object) -> str:

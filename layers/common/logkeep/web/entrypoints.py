@@ -23,6 +23,7 @@ def entrypoint(app: App) -> Handler:
     @logger.inject_lambda_context(correlation_id_path=correlation_paths.API_GATEWAY_HTTP, clear_state=True)
     def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         answer = _resolve(app, event, context, streams=False)
+        app.settle(event, answer)
         logger.info("request", extra=line_of(app.function, event, answer, app.outcome))
         return answer
 
@@ -70,6 +71,7 @@ def _audited(app: App, event: dict[str, Any], answer: dict[str, Any], chunks: It
         raise
     finally:
         release(chunks)
+        app.settle(event, answer)
         logger.info("request", extra=line_of(app.function, event, answer, app.outcome))
 
 

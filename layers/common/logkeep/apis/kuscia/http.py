@@ -19,7 +19,7 @@ from logkeep.logid import LogId
 from logkeep.logs.head import Head
 from logkeep.logs.store import LogStore
 from logkeep.ndjson import within
-from logkeep.reading.http import follower_of, stream
+from logkeep.reading.http import charge_follow, follower_of, stream
 from logkeep.web.app import Answer, App
 
 BODY_MAX: Final = 1 << 20
@@ -45,6 +45,7 @@ def answer_log(app: App, query: LogQuery, logs: LogStore) -> Answer:
     """
     head = find(query, task_heads(query, logs.heads), namespace=app.caller.project)
     if query.follow:
+        charge_follow(app)
         return stream(app, _JSON, _within(app, _followed(app, logs, head)), _HEADERS)
     if app.streams:
         return app.stream(_JSON, _within(app, messages(logs.texts(head))), _HEADERS)
