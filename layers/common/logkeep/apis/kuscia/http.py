@@ -25,7 +25,7 @@ from logkeep.web.app import Answer, App
 BODY_MAX: Final = 1 << 20
 COLLECTED_MAX: Final = 64 << 20  # bytes of the largest log whose messages can be made in the time of one answer
 _TOO_LARGE: Final = "the log is too large for one answer: read it under its own id, GET /v1/{project_id}/logs/{log_id}"
-_HEADERS: Final = {"Cache-Control": "no-cache", "Vary": "Accept-Encoding"}
+_HEADERS: Final = {"Vary": "Accept-Encoding"}
 _JSON: Final = "application/json; charset=utf-8"
 
 
