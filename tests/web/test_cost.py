@@ -3,6 +3,7 @@
 import gzip
 import math
 import os
+import re
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 
 from admin import prices
 from admin.cost import Usage, costs_of, steps
+from local.template import Template
 from logkeep.clock import DAY
 from logkeep.limits import ANSWER_MAX
 from logkeep.logid import LogId
@@ -133,3 +135,41 @@ def test_the_table_of_what_requests_cost_is_true(lines, root: Path) -> None:
     rows = list(measured(lines))
     print("\n".join(rows))
     assert [each for each in rows if each not in page] == []
+
+
+DAY_SECONDS: Final = 86_400
+STRANGER: Final = {"gb_seconds": 0.010 * 0.5, "read_units": 0.5, "logged": 700, "sent": 600}  # of one request
+WRONG_LOGIN: Final = {"gb_seconds": 0.5 * 1769 / 1024, "read_units": 2, "write_units": 3, "logged": 700, "sent": 600}
+
+
+def unproved(*, gateway: bool, **use: float) -> float:
+    """Dollars for a request that nobody is charged for."""
+    return (
+        gateway * prices.API_REQUEST
+        + prices.LAMBDA_REQUEST
+        + use["gb_seconds"] * prices.LAMBDA_GB_SECOND
+        + use["read_units"] * prices.READ_UNIT
+        + use.get("write_units", 0) * prices.WRITE_UNIT
+        + use["logged"] / prices.GB * prices.LOG_GB
+        + use["sent"] / prices.GB * prices.GB_OUT
+    )
+
+
+@pytest.mark.unit
+def test_what_strangers_can_cost_is_as_security_says(root: Path) -> None:
+    page = (root / "SECURITY.md").read_text()
+    declared = Template.load()
+    (api,) = declared.resources("AWS::Serverless::HttpApi").values()
+    rate = api["DefaultRouteSettings"]["ThrottlingRateLimit"]
+    logins = api["RouteSettings"]["POST /v3/auth/tokens"]["ThrottlingRateLimit"]
+    streaming = sum(each.streams for each in declared.functions.values())
+    for taken, each in (
+        (rate, unproved(gateway=True, **STRANGER)),
+        (logins, unproved(gateway=True, **WRONG_LOGIN)),
+        (10 * 1000, unproved(gateway=False, **STRANGER)),
+        (10 * 50 * streaming, unproved(gateway=False, **STRANGER)),
+        (int(declared.parameters["ProjectRate"]), UNIT / MILLIONTHS),
+    ):
+        assert re.search(rf"\| {taken:,}( units)? a second \| \${taken * each * DAY_SECONDS:,.0f} \|", page)
+    with_bodies = rate * (unproved(gateway=True, **STRANGER) + 8 * prices.API_REQUEST) * DAY_SECONDS
+    assert f"${with_bodies:,.0f}" in page

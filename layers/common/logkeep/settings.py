@@ -18,7 +18,8 @@ class Settings:
     backup_queue_url: str
     build_queue_url: str
     restore_queue_url: str
-    download_role_arn: str
+    download_role_arn: str  # signs links to renders
+    archive_role_arn: str  # signs links to archives of backups
     event_retention_days: int
     build_seconds: float  # for which a request waits for a render to be built
     follow_seconds: float  # for which a streamed answer may last
@@ -47,6 +48,7 @@ class Settings:
             build_queue_url=env["BUILD_QUEUE_URL"],
             restore_queue_url=env["RESTORE_QUEUE_URL"],
             download_role_arn=env["DOWNLOAD_ROLE_ARN"],
+            archive_role_arn=env["ARCHIVE_ROLE_ARN"],
             event_retention_days=int(env["EVENT_RETENTION_DAYS"]),
             build_seconds=float(env["BUILD_SECONDS"]),
             follow_seconds=float(env["FOLLOW_SECONDS"]),
