@@ -132,6 +132,15 @@ def test_costly_requests_at_once_go_below_empty_by_one_of_them_only(clock) -> No
     assert sum(passed) == 2, "the first leaves five, which the second goes below"
 
 
+def test_what_costs_more_than_the_bucket_ever_holds_still_passes_beside_small_requests(clock) -> None:
+    """If it had to fit, it never would: small requests keep the bucket from being full."""
+    small, large = limiter(Limit(rate=1, burst=5)), limiter(Limit(rate=1, burst=5))
+    for _ in range(3):
+        assert admitted(lambda: small.take("p"), 9) >= 1
+        assert charged(large, 100)
+        clock(6)
+
+
 def charged(shared: Limiter, units: int) -> bool:
     try:
         shared.charge("p", units)

@@ -26,12 +26,15 @@ PAGES = [
     {"host": "127.0.0.1.evil.example"},
     {"host": "localhost.evil.example:8787"},
     {"host": "evil.example@127.0.0.1"},
+    {"host": "0.0.0.0:8787", "origin": "http://evil.example"},
+    {"host": "localhost:8787", "origin": "http://localhost:8787.evil.example"},
     {"host": "[evil.example]:8787"},
     {"host": ""},
 ]
 OURS = [
     {},
     {"host": "localhost:8787"},
+    {"host": "LocalHost.:8787"},
     {"host": "[::1]:8787"},
     {"host": "host.docker.internal:8787"},
     {"host": "logkeep-local.localhost:8787"},

@@ -6,6 +6,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,8 +21,9 @@ from logkeep.logid import LogId
 from logkeep.logs.store import log_store
 from logkeep.web import cost
 from logkeep.web.cost import UNIT, Use
-from tests.calls import CLUSTER, PROJECT, append, call, log_request, put_events, read, send
+from tests.calls import CLUSTER, PROJECT, append, call, forget_aws, list_events, log_request, put_events, read, send
 from tests.examples import LONG
+from tests.faults import counted
 
 MILLIONTHS: Final = 1e6
 LIST_MAX: Final = 1000
@@ -135,6 +137,20 @@ def test_the_table_of_what_requests_cost_is_true(lines, root: Path) -> None:
     rows = list(measured(lines))
     print("\n".join(rows))
     assert [each for each in rows if each not in page] == []
+
+
+def test_a_costly_request_beyond_the_limit_is_refused_before_it_writes(aws, monkeypatch) -> None:
+    monkeypatch.setenv("PROJECT_BURST", "10")
+    monkeypatch.setenv("PROJECT_RATE", "0.5")
+    forget_aws()
+    for key in ("first", "second"):  # of which the first empties the bucket
+        assert put_events(_days(60), "dear", key).status == 200
+    for send_costly in (partial(put_events, _days(60), "dear", "third"), partial(call, "list_logs", _listing(1000))):
+        with counted() as counts:
+            refused = send_costly()
+        assert (refused.status, 1 <= int(refused.headers["Retry-After"]) <= 20) == (429, True)
+        assert counts.keys() <= {"UpdateItem", "GetItem"}, "neither wrote nor read"
+    assert list_events("dear").status == 429, "and a cheap one waits, too"
 
 
 DAY_SECONDS: Final = 86_400

@@ -28,8 +28,8 @@ class Settings:
     backup_lock_days: int  # 0: no Object Lock
     backup_lock_mode: Literal["GOVERNANCE", "COMPLIANCE"]
     backup_alerts: str  # ARN of the SNS topic
-    project_rate: float  # requests a second that a project may send in the long run
-    project_burst: int  # requests that a project may send at once
+    project_rate: float  # units a second that a project may use in the long run
+    project_burst: int  # units that a project may use at once
     project_metrics: bool  # whether metrics have the project as a dimension
     metrics_namespace: str
 
