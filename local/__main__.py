@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import sys
+import threading
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -91,12 +92,25 @@ def _serve(
         lifespan="off",
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # what a client says in X-Forwarded-For is not its address
         timeout_graceful_shutdown=2,
         timeout_keep_alive=60,  # seconds, as an HTTP API
     )
     _say(_examples(values))
     _say("Ready")
-    uvicorn.Server(config).run(sockets=[sockets[0]])
+    server = uvicorn.Server(config)
+    ended = threading.Event()
+    threading.Thread(target=_end_with, args=(emulator, server, ended), daemon=True).start()
+    server.run(sockets=[sockets[0]])
+    if ended.is_set():
+        sys.exit(f"The AWS emulator has ended. Its output is in {directory / 'emulator.log'}")
+
+
+def _end_with(emulator: Emulator, server: uvicorn.Server, ended: threading.Event) -> None:
+    """End the server when the emulator ends by itself."""
+    if emulator.wait():
+        ended.set()
+        server.should_exit = True
 
 
 def listen(port: int) -> socket.socket:

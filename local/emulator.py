@@ -18,7 +18,7 @@ import httpx
 import psutil
 from botocore.config import Config
 
-from local import ACCOUNT, REGION
+from local import ACCOUNT, REGION, ROOT
 from local.template import Template, Values, chosen, resolve
 
 KEY: Final = "test"
@@ -45,7 +45,7 @@ class EmulatorRuns(Exception):
 class Emulator:
     """An emulator whose data lives in a directory; at most one runs on a directory."""
 
-    program: ClassVar = "ministack"  # the module that is run
+    program: ClassVar = "local.guard"  # the module that is run
 
     def __init__(self, directory: Path, port: int | None = None, *, enforce_iam: bool = False) -> None:
         self.port = port or free_port()
@@ -103,6 +103,14 @@ class Emulator:
         if process.stdin:
             process.stdin.close()
 
+    def wait(self) -> bool:
+        """Wait until it ends. Returns whether it did so by itself, and was not stopped."""
+        process = self._process
+        if process is None:
+            return False
+        process.wait()
+        return self._process is process
+
     def create(self, template: Template) -> dict[str, str]:
         """Create the template's resources that are missing. Returns the environment that its functions need."""
         values = values_of(template, self.endpoint)
@@ -135,6 +143,7 @@ class Emulator:
             "LOG_LEVEL": "WARNING",
             "IOT_MTLS_ENABLED": "0",
             "SFTP_ENABLED": "0",
+            "PYTHONPATH": str(ROOT),
             "SERVICES": "dynamodb,s3,sqs,sns,sts,iam,kms,secretsmanager",
         }
         if self._enforce_iam:

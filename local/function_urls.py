@@ -20,6 +20,7 @@ from typing import Any, Final, Self
 import uvicorn
 
 from local.gateway import Answer, Receive, Scope, Send, event_of, read_body, send_answer
+from local.guard import refusal, refuse
 from local.runtime_api import Invocation, InvocationFailed, RuntimeApi
 from local.sandbox import ANSWER_MAX, Child, Sandboxes
 from local.template import Function, Route, Template
@@ -74,6 +75,9 @@ class FunctionUrls:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             raise ValueError(f"a function URL serves no {scope['type']}")
+        if reason := refusal(scope):
+            await refuse(send, reason)
+            return
         started = time.monotonic()
         try:
             body = await read_body(receive)
@@ -134,6 +138,7 @@ class Server:
             lifespan="off",
             access_log=False,
             server_header=False,
+            proxy_headers=False,  # what a client says in X-Forwarded-For is not its address
             timeout_graceful_shutdown=1,
         )
         # Do uvicorn's imports before there are two threads. If a signal interrupts an import that another thread is

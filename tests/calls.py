@@ -18,6 +18,7 @@ from logkeep.identity.credentials import Credential, Kind, Scope
 from logkeep.identity.limiter_store import address_limiter, guess_limiter, project_limiter, render_limiter, user_limiter
 from logkeep.identity.token_key_store import token_keys
 from logkeep.settings import settings
+from logkeep.web.audit import forget_unproved
 from logkeep_runtime import Streamed
 
 EVENTS: Final = Path(__file__).parent.parent / "events"
@@ -91,6 +92,7 @@ def forget_aws() -> None:
     for cached in (*made, *limiters, credential_store, token_keys, settings):
         cached.cache_clear()
     download_role.forget()
+    forget_unproved()
 
 
 def credential(kind: Kind = Kind.TOKEN, **changes: Any) -> Credential:

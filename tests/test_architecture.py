@@ -28,7 +28,13 @@ ROOMS = (
 )
 FLOOR = {room: floor for floor, rooms in enumerate(ROOMS) for room in rooms}
 
-PURE = {"aws/parts.py", "web/delivery.py", "web/error_bodies.py", "web/parsing.py"}  # in rooms that are not
+PURE = {
+    "aws/parts.py",
+    "web/cost.py",
+    "web/delivery.py",
+    "web/error_bodies.py",
+    "web/parsing.py",
+}  # in rooms that are not
 SPEAKS_AWS = ("boto3", "botocore", "logkeep.settings", "os")
 SPEAKS_HTTP = ("aws_lambda_powertools", "logkeep.web.app", "logkeep.web.entrypoints", "logkeep.web.audit")
 

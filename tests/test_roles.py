@@ -210,9 +210,12 @@ def test_a_render_is_built_and_linked(role: str, encoding: str) -> None:
 def test_a_link_opens_renders_and_its_role_nothing_else(role: str) -> None:
     link = send("read_log", headers={"accept": "application/json"}).json["url"]
     assert httpx.get(link, trust_env=False).status_code == 200
-    elsewhere = {"Bucket": os.environ["BUCKET"], "Key": "logs/x"}
-    stolen = download_signer().generate_presigned_url("get_object", Params=elsewhere)
-    assert httpx.get(stolen, trust_env=False).status_code == 403
+    for elsewhere in ("logs/x", f"backups/{PROJECT}/x"):
+        place = {"Bucket": os.environ["BUCKET"], "Key": elsewhere}
+        stolen = download_signer("renders/x").generate_presigned_url("get_object", Params=place)
+        assert httpx.get(stolen, trust_env=False).status_code == 403
+    with pytest.raises(ClientError, match=_DENIED):
+        download_signer("backups/x")
 
 
 @as_role("DownloadCheckLogs", "DownloadCheckLogsStream")

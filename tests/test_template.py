@@ -112,7 +112,7 @@ def test_every_function_has_a_role_of_its_own(name: str) -> None:
 
 
 def test_there_is_no_role_besides() -> None:
-    assert ROLES.keys() == {f"{name}Role" for name in FUNCTIONS} | {"DownloadRole"}
+    assert ROLES.keys() == {f"{name}Role" for name in FUNCTIONS} | {"DownloadRole", "ArchiveRole"}
     assert all(role.keys() == {"AssumeRolePolicyDocument", "Policies"} for role in ROLES.values())
 
 
@@ -391,10 +391,30 @@ def test_the_indexes_that_the_code_reads_exist() -> None:
         assert (index["IndexName"], index["Projection"]) == (name, {"ProjectionType": "KEYS_ONLY"})
 
 
-def test_the_download_role_reads_renders_and_archives_and_nothing_else() -> None:
-    granted = [(each["Action"], each["Resource"]) for each in statements("DownloadRole")]
-    files = [{"Fn::Sub": f"${{Bucket.Arn}}/{folder}/*"} for folder in ("renders", "backups")]
-    assert granted == [("s3:GetObject", each) for each in files]
+@pytest.mark.parametrize(("role", "folder"), [("DownloadRole", "renders"), ("ArchiveRole", "backups")])
+def test_a_role_that_signs_links_reads_its_folder_and_nothing_else(role: str, folder: str) -> None:
+    (granted,) = statements(role)
+    assert (granted["Action"], granted["Resource"]) == ("s3:GetObject", {"Fn::Sub": f"${{Bucket.Arn}}/{folder}/*"})
+
+
+def test_archives_are_linked_by_the_function_for_them_alone() -> None:
+    archive = {"Fn::GetAtt": ["ArchiveRole", "Arn"]}
+    assert [role for role in ROLES for each in statements(role) if each["Resource"] == archive] == [
+        "DownloadBackupRole"
+    ]
+
+
+def test_secrets_are_read_by_the_functions_that_verify_signatures_and_tokens_alone(root: Path) -> None:
+    """SECURITY.md says which, and why."""
+    can = {
+        action: {role for role in ROLES for each in statements(role) if action in each["Action"]}
+        for action in ("kms:Decrypt", "secretsmanager:GetSecretValue")
+    }
+    proving = {f"{name}Role" for name in FUNCTIONS if NEEDED.get(folder(name), Access.EVERYONE) is not Access.EVERYONE}
+    assert can["kms:Decrypt"] == proving - {"QueryTaskLogRole", "QueryTaskLogStreamRole"}
+    assert can["secretsmanager:GetSecretValue"] == can["kms:Decrypt"] | {"IssueTokenRole"}
+    page = (root / "SECURITY.md").read_text()
+    assert f"{len(can['kms:Decrypt'])} of the {len(FUNCTIONS)} functions" in page
 
 
 def test_the_environment_is_what_the_settings_read() -> None:

@@ -19,7 +19,7 @@ def put_service_events(project_id: str, service_id: str) -> Answer:
     app.query(Nothing)
     batch = app.json_body(EventBatch, BODY_MAX)
     key = app.header("idempotency-key", KEY_MAX)
-    return app.answer_json(event_store(app.caller.project, service).put(batch, salt=key))
+    return app.answer_json(event_store(app.caller.project, service).put(batch, key, app.charge_writes))
 
 
 lambda_handler = entrypoint(app)

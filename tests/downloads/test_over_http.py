@@ -140,7 +140,7 @@ def test_json_is_asked_for_by_accepting_it_and_nothing_else(service, client, lar
     answer = client.get(path(service, log_id), headers={"Accept": "application/json"})
     told = answer.json()
     assert answer.status_code == 200
-    assert answer.headers["Cache-Control"] == "no-store"
+    assert answer.headers["Cache-Control"] == "private, no-store"
     assert told["filename"] == "stage8.log"
     assert (told["raw_size"], told["crc32"]) == (len(text), f"{zlib.crc32(text):08x}")
     assert told["content_type"].startswith("text/plain")
@@ -166,7 +166,7 @@ def test_a_large_file_is_redirected_to_with_the_json_as_body(service, client, la
     log_id, text = large
     answer = client.get(path(service, log_id), headers={"Accept-Encoding": encoding})
     assert answer.status_code == 303
-    assert answer.headers["Cache-Control"] == "no-store"
+    assert answer.headers["Cache-Control"] == "private, no-store"
     assert answer.json()["url"] == answer.headers["Location"]
     with httpx.stream("GET", answer.headers["Location"], trust_env=False) as fetched:
         assert fetched.headers.get("Content-Encoding") == ("gzip" if encoding == "gzip" else None)

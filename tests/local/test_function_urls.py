@@ -134,7 +134,7 @@ def test_more_streams_than_are_bounded_are_refused(monkeypatch: pytest.MonkeyPat
         with Sandboxes({}) as sandboxes:
             urls: Any = FunctionUrls(Template.load(), sandboxes)
             transport = httpx.ASGITransport(app=urls)
-            async with httpx.AsyncClient(transport=transport, base_url="http://local") as asking:
+            async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as asking:
                 return (await asking.get("/v1/p/logs/build/x/stage1")).status_code
 
     assert asyncio.run(ask()) == 429

@@ -16,7 +16,7 @@ from local import ROOT
 from local.emulator import Emulator, free_port, is_free
 from local.ingest import PIECE
 from tests.calls import a_build, a_check
-from tests.local.service import Service, eventually
+from tests.local.service import Service, eventually, running
 
 EXAMPLES = 6
 
@@ -82,6 +82,15 @@ def test_a_restart_keeps_the_data_and_leaves_nothing_running(tmp_path: Path) -> 
         # Even without a chance to stop it, its emulator goes, its data saved.
         assert service.stop(signal.SIGKILL) == -signal.SIGKILL
     assert eventually(lambda: is_free(service.emulator_port))
+
+
+def test_it_ends_when_its_emulator_does(tmp_path: Path) -> None:
+    """Else it would answer everything with a 500."""
+    with running(tmp_path) as service:
+        os.kill(int((tmp_path / "emulator.pid").read_text().split()[0]), signal.SIGKILL)
+        service.output += service.process.communicate(timeout=30)[0]
+    assert service.process.returncode == 1
+    assert service.output.endswith("Stopped\n")
 
 
 @pytest.mark.parametrize("name", ["PORT", "EMULATOR_PORT"])

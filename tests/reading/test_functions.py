@@ -81,7 +81,7 @@ def test_a_sealed_log_is_followed_to_its_end_and_that_is_told() -> None:
     seal(LOG)
     answer = follow()
     assert (answer.status, answer.headers["Content-Type"]) == (200, "application/x-ndjson")
-    assert answer.headers["Cache-Control"] == "no-store"
+    assert answer.headers["Cache-Control"] == "private, no-store"
     text, (record,), last = records(answer.body)
     assert text == b"one\ntwo\n"
     assert (record["offset"], last["offset"]) == (0, 8)
@@ -263,7 +263,7 @@ def test_a_tasks_log_is_followed_to_its_seal_line_by_line(at) -> None:
     at(s2=lambda: append(f"{MAIN}/0", b"o\nthree", 6), s4=lambda: seal(f"{MAIN}/0"))
     answer = call("query_task_log", query())
     assert answer.headers["Content-Type"] == "application/json; charset=utf-8"
-    assert answer.headers["Cache-Control"] == "no-cache"
+    assert answer.headers["Cache-Control"] == "private, no-store"
     assert logs(answer.body) == ["one", "two", "three"]
 
 

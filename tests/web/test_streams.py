@@ -30,6 +30,7 @@ from tests.calls import (
     a_build,
     answer_of,
     append,
+    call,
     event,
     log_request,
     read,
@@ -154,8 +155,12 @@ def test_a_function_url_has_no_routes_and_its_paths_mean_the_same(path: str, sta
 
 
 def test_an_answer_without_a_body_has_white_space_for_one() -> None:
-    answer = streamed("query_task_log", event("query_task_log-bad_token"))
-    assert (answer.status, answer.sent) == (401, b"\n")
+    """As docs/apis.md says of Kuscia: a 401 and a 400 are empty, but for a newline where answers stream."""
+    for name, status in (("bad_token", 401), ("wrong_type", 400)):
+        asked = event(f"query_task_log-{name}")
+        answer = streamed("query_task_log", asked)
+        assert (answer.status, answer.sent) == (status, b"\n")
+        assert call("query_task_log", asked).sent == b""
 
 
 # Of an app

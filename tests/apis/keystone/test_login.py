@@ -17,7 +17,7 @@ from logkeep.identity.passwords import hash_password
 from logkeep.identity.token_key_store import token_keys
 from logkeep.identity.tokens import LIFETIME, claims_for, issue
 from tests.calls import OTHER_PROJECT, PROJECT, RECORD, Answer, append, call, credential, event, forget_aws, send
-from tests.faults import counted
+from tests.faults import answering, counted
 
 pytestmark = pytest.mark.usefixtures("aws")
 TEXT = b"a line\n"
@@ -298,6 +298,16 @@ def test_an_address_can_try_only_so_often(monkeypatch) -> None:
     monkeypatch.setattr("logkeep.identity.limiter_store.time.time_ns", lambda: now)
     assert [log_in(name=f"user-{n}").status for n in range(55)] == [401] * 50 + [429] * 5
     assert log_in(address="2001:db8::1").status == 201
+
+
+@pytest.mark.parametrize("code", ["ProvisionedThroughputExceededException", "ResourceNotFoundException"])
+def test_no_password_is_tried_while_the_tries_cannot_be_counted(monkeypatch, code: str) -> None:
+    tried: list[object] = []
+    monkeypatch.setattr("logkeep.apis.keystone.http.matches", lambda *given: tried.append(given))
+    with answering(clients.dynamodb(), "UpdateItem", code, times=9):
+        answer = log_in()
+    assert (answer.status, answer.headers["Retry-After"], answer.json["error_code"]) == (503, "1", "IAM.0503")
+    assert not tried
 
 
 def test_a_throttled_request_has_the_shape_of_its_service(monkeypatch) -> None:

@@ -26,7 +26,6 @@ from logkeep.web.delivery import Link, Pending, Way, way
 _RETRY_AFTER: Final = 10  # seconds
 _ENTITY_TAG: Final = re.compile(r'(?:W/)?("[^"]*")')
 _VARY: Final = {"Vary": "Accept, Accept-Encoding"}
-_WITH_URL: Final = {**_VARY, "Cache-Control": "no-store"}
 
 
 def deliver(app: App, file: File) -> Answer:
@@ -99,7 +98,7 @@ def _not_modified(tag: dict[str, str]) -> Answer:
 def _pending(app: App) -> Answer:
     if not app.client.wants_json:
         raise Busy("the file is being built; ask again later", _RETRY_AFTER)
-    headers = {**_WITH_URL, "Retry-After": str(_RETRY_AFTER)}
+    headers = {**_VARY, "Retry-After": str(_RETRY_AFTER)}
     return app.answer_json(Pending(retry_after=_RETRY_AFTER), HTTPStatus.ACCEPTED, headers)
 
 
@@ -132,7 +131,7 @@ def _answer(file: Rendition | StoredFile, content: bytes, tag: dict[str, str]) -
 
 
 def _link(link: Link, status: HTTPStatus, headers: dict[str, str]) -> Answer:
-    return Response(status, content_types.APPLICATION_JSON, link.model_dump(), {**_WITH_URL, **headers})
+    return Response(status, content_types.APPLICATION_JSON, link.model_dump(), {**_VARY, **headers})
 
 
 def _collect(chunks: Iterable[bytes]) -> bytes | None:

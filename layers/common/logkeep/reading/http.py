@@ -17,9 +17,9 @@ from logkeep.reading.follow import Follower, json_lines, offset_of, start_of_las
 from logkeep.web.app import Answer, App, logger
 
 CLOCK: Final = Clock()
+_CHARGED_SECONDS: Final = 25
 _NOTE_LASTS: Final = 45_000  # ms
 _NOTE_RENEWED: Final = 25_000  # ms: if less is left, one of the followers makes it again
-_HEADERS: Final = {"Cache-Control": "no-store"}
 
 
 def _refuse_tail(_: Any) -> None:
@@ -52,6 +52,7 @@ def follow_log(app: App, log_id: LogId, query: FollowQuery) -> Answer:
     """
     logs = log_store(app.caller.project)
     head = logs.head(log_id)
+    charge_follow(app)
     position = 0
     if query.cursor is not None:
         position = offset_of(log_id, query.cursor)
@@ -60,7 +61,12 @@ def follow_log(app: App, log_id: LogId, query: FollowQuery) -> Answer:
     elif query.tail_bytes is not None:
         position = start_of_last(logs, head, query.tail_bytes)
     follower = follower_of(app, logs, head, position=position)
-    return stream(app, "application/x-ndjson", json_lines(follower, app.room), _HEADERS)
+    return stream(app, "application/x-ndjson", json_lines(follower, app.room))
+
+
+def charge_follow(app: App) -> None:
+    """Charge a follow for the time that one at the HTTP API lasts. Raises Throttled."""
+    app.charge(seconds=_CHARGED_SECONDS)
 
 
 def follower_of(app: App, logs: LogStore, head: Head, **options: Any) -> Follower:
@@ -68,7 +74,7 @@ def follower_of(app: App, logs: LogStore, head: Head, **options: Any) -> Followe
     return Follower(logs, head, app.seconds, CLOCK, seen=lambda seen: _note(logs, seen), **options)
 
 
-def stream(app: App, content_type: str, chunks: Iterator[bytes], headers: Mapping[str, str]) -> Answer:
+def stream(app: App, content_type: str, chunks: Iterator[bytes], headers: Mapping[str, str] | None = None) -> Answer:
     """An answer of JSON lines, with heartbeats."""
     return app.stream(content_type, with_heartbeats(chunks, CLOCK), headers)
 

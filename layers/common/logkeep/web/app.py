@@ -29,7 +29,8 @@ from logkeep.limits import ANSWER_MAX, JSON_BODY_MAX, STREAM_MAX
 from logkeep.logid import SEGMENT_RULE, LogId, is_segment
 from logkeep.settings import settings
 from logkeep.web import parsing
-from logkeep.web.audit import Outcome
+from logkeep.web.audit import Outcome, use_of
+from logkeep.web.cost import Use
 from logkeep.web.delivery import Client
 from logkeep.web.error_bodies import Service, status_of
 
@@ -94,6 +95,7 @@ class App(APIGatewayHttpResolver):
         self.outcome.caller = caller
         logger.append_keys(project=caller.project)
         project_limiter().take(caller.project)
+        self.outcome.charged = 1
         # A function URL has no routes: its only parameters are those that the resolver found.
         parameters = self.raw.get("pathParameters") or self.context.get("_route_args", {})
         project = parameters.get("project_id")
@@ -101,6 +103,33 @@ class App(APIGatewayHttpResolver):
             caller.need_project(self.segment("project_id", project))
         caller.need(self._needed)
         return next_middleware(self)
+
+    def charge(self, *, seconds: float = 0, write_units: float = 0, read_units: float = 0) -> None:
+        """Count what the request will cost, before its work. Raises Throttled if the project owes more than its limit.
+
+        What it costs beyond that is counted when it is answered.
+        """
+        use = Use(gb_seconds=seconds * self._memory / 1024, write_units=write_units, read_units=read_units)
+        self._count(use, project_limiter().charge)
+
+    def charge_writes(self, write_units: float) -> None:
+        """The same for what it will write."""
+        self.charge(write_units=write_units)
+
+    def settle(self, event: Mapping[str, Any], answer: Mapping[str, Any]) -> None:
+        """Count what the request has cost beyond what it was charged."""
+        if self.outcome.charged:
+            self._count(use_of(event, answer, self.outcome, self._memory), project_limiter().owe)
+
+    def _count(self, use: Use, add: Callable[[str, int], None]) -> None:
+        if (units := use.units - self.outcome.charged) > 0:
+            add(self.caller.project, units)
+            self.outcome.charged += units
+
+    @property
+    def _memory(self) -> int:
+        """The function's, in MiB."""
+        return int(self.lambda_context.memory_limit_in_mb)
 
     # The request.
 

@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Callable, Generator, Iterator, Mapping
+from http import HTTPStatus
 from typing import Any, Final
 
 from aws_lambda_powertools.logging import correlation_paths
@@ -23,7 +24,8 @@ def entrypoint(app: App) -> Handler:
     @logger.inject_lambda_context(correlation_id_path=correlation_paths.API_GATEWAY_HTTP, clear_state=True)
     def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         answer = _resolve(app, event, context, streams=False)
-        logger.info("request", extra=line_of(app.function, event, answer, app.outcome))
+        app.settle(event, answer)
+        _audit(app, event, answer)
         return answer
 
     return lambda_handler
@@ -52,7 +54,17 @@ def _resolve(app: App, event: dict[str, Any], context: LambdaContext, *, streams
     answer = app.resolve({**event, "rawPath": path}, context)
     for name in _REQUEST_ID:
         answer["headers"][name] = event["requestContext"]["requestId"]
+    if app.outcome.caller or int(answer["statusCode"]) >= HTTPStatus.BAD_REQUEST:
+        # What one caller may read is not for others. A cache may keep what has an ETag, if it asks whether it is valid.
+        kept = "no-cache" if "ETag" in answer["headers"] else "no-store"
+        answer["headers"]["Cache-Control"] = f"private, {kept}"
     return answer
+
+
+def _audit(app: App, event: Mapping[str, Any], answer: Mapping[str, Any]) -> None:
+    """Write the line of a request, unless it is one of many without a caller."""
+    if line := line_of(app.function, event, answer, app.outcome):
+        logger.info("request", extra=line)
 
 
 def _audited(app: App, event: dict[str, Any], answer: dict[str, Any], chunks: Iterator[bytes]) -> Generator[bytes]:
@@ -70,7 +82,8 @@ def _audited(app: App, event: dict[str, Any], answer: dict[str, Any], chunks: It
         raise
     finally:
         release(chunks)
-        logger.info("request", extra=line_of(app.function, event, answer, app.outcome))
+        app.settle(event, answer)
+        _audit(app, event, answer)
 
 
 def _bytes_of(answer: Mapping[str, Any]) -> bytes:

@@ -69,7 +69,7 @@ def show_record(app: App, cluster_id: str, record_id: str) -> Answer:
         verification=_shown(Verification, record.verification, now),
         restore=_shown(RestoreReport, record.restore, now),
     )
-    return app.answer_json(detail, headers={"Cache-Control": "no-store"})
+    return app.answer_json(detail)
 
 
 def download_archive(app: App, cluster_id: str, record_id: str) -> Answer:

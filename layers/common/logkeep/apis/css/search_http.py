@@ -9,6 +9,7 @@ from logkeep.errors import LogNotFound
 from logkeep.web.app import Answer, App
 
 _SECONDS: Final = 10  # after which a search stops reading
+_CHARGED_SECONDS: Final = 4  # which a search may well take
 
 
 def search_log(app: App, cluster_id: str) -> Answer:
@@ -18,6 +19,7 @@ def search_log(app: App, cluster_id: str) -> Answer:
     """
     deadline = time.monotonic() + _SECONDS
     request = app.json_body(SearchRequest)
+    app.charge(seconds=_CHARGED_SECONDS)
     store, logs = cluster_of(app, cluster_id)
     store.cluster(logs)
     try:

@@ -19,13 +19,13 @@ from logkeep.logid import LogId
 from logkeep.logs.head import Head
 from logkeep.logs.store import LogStore
 from logkeep.ndjson import within
-from logkeep.reading.http import follower_of, stream
+from logkeep.reading.http import charge_follow, follower_of, stream
 from logkeep.web.app import Answer, App
 
 BODY_MAX: Final = 1 << 20
 COLLECTED_MAX: Final = 64 << 20  # bytes of the largest log whose messages can be made in the time of one answer
 _TOO_LARGE: Final = "the log is too large for one answer: read it under its own id, GET /v1/{project_id}/logs/{log_id}"
-_HEADERS: Final = {"Cache-Control": "no-cache", "Vary": "Accept-Encoding"}
+_HEADERS: Final = {"Vary": "Accept-Encoding"}
 _JSON: Final = "application/json; charset=utf-8"
 
 
@@ -45,6 +45,7 @@ def answer_log(app: App, query: LogQuery, logs: LogStore) -> Answer:
     """
     head = find(query, task_heads(query, logs.heads), namespace=app.caller.project)
     if query.follow:
+        charge_follow(app)
         return stream(app, _JSON, _within(app, _followed(app, logs, head)), _HEADERS)
     if app.streams:
         return app.stream(_JSON, _within(app, messages(logs.texts(head))), _HEADERS)
