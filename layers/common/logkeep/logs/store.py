@@ -11,7 +11,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from logkeep.aws import clients
-from logkeep.aws.dynamo import attempts, decode, encode, query, transact, update
+from logkeep.aws.dynamo import attempts, decode, encode, put, query, transact, update
 from logkeep.aws.objects import Bucket
 from logkeep.clock import now_ms
 from logkeep.errors import Busy, Conflict, Corrupt, LogNotFound, OffsetBeyondEnd
@@ -165,7 +165,7 @@ class LogStore:
     def set_time_zone(self, name: str) -> None:
         """Set the time zone of the project's new logs. Raises ValueError if there is none of that name."""
         zone_of(name)
-        self._dynamodb.put_item(TableName=self._table, Item=encode(self._settings_key() | {"time_zone": name}))
+        put(self._dynamodb, TableName=self._table, Item=encode(self._settings_key() | {"time_zone": name}))
 
     def _default_zone(self) -> str:
         item = self._dynamodb.get_item(TableName=self._table, Key=encode(self._settings_key())).get("Item")
@@ -180,7 +180,8 @@ class LogStore:
         A later time that is noted already stays.
         """
         later = "(attribute_not_exists(followed_until) OR followed_until < :until)"
-        with suppress(Busy):  # without the note writers ship less often for a while; followers make another soon
+        # A later note is as good. Without any, writers ship less often for a while; followers make another soon.
+        with suppress(self._dynamodb.exceptions.ConditionalCheckFailedException, Busy):
             update(
                 self._dynamodb,
                 TableName=self._table,
