@@ -28,8 +28,8 @@ help: ## Show this list
 
 install: .venv/.installed .venv-sam/.installed $(SCANNER) ## Set up everything that the other commands need
 
-run: .venv/.installed $(SCANNER) ## Start the service on http://127.0.0.1:8787 (PORT=… for another) with sample data
-	@PORT=$(PORT) $(PY) -m local
+run: .venv/.installed $(SCANNER) ## Start the service on http://127.0.0.1:8787 (PORT=… for another) with sample data (FAULTS=seed)
+	@PORT=$(PORT) FAULTS=$(FAULTS) $(PY) -m local
 
 ingest: .venv/.installed $(SCANNER) ## Send a text file as a log and seal it: make ingest FILE=build.log LOG=build/ID/stage1
 	@test -n "$(FILE)" -a -n "$(LOG)" || { echo 'usage: make ingest FILE=build.log LOG=build/ID/stage1'; exit 2; }

@@ -21,6 +21,7 @@ from botocore.exceptions import ConnectionClosedError, ReadTimeoutError
 from urllib3.exceptions import ProtocolError
 
 from local.template import Template
+from logkeep.aws import usage
 
 SHARE: Final = 0.12  # of all requests
 _SLOW: Final = 0.02  # seconds
@@ -29,6 +30,7 @@ _CALLER: Final = "/layers/common/logkeep/"  # whose requests meet faults
 _SINGLE_WRITES: Final = {"PutItem", "UpdateItem", "DeleteItem"}
 # What S3 begins to answer with 200, before it knows how it will end.
 _SAID_TOO_EARLY: Final = {"CompleteMultipartUpload", "UploadPartCopy"}
+_OF_OBJECTS: Final = {"GetObject", "HeadObject", "UploadPartCopy"}
 _LISTING: Final = "s3:ListBucket"
 
 
@@ -55,8 +57,10 @@ calling: ContextVar[str | None] = ContextVar("calling", default=None)  # the fol
 class Faults:
     """Faults for the clients that are attached, counted by kind."""
 
-    def __init__(self, seed: str, template: Template) -> None:
+    def __init__(self, seed: str, template: Template, note: Callable[[Fault, str], None] = lambda *_: None) -> None:
+        """`note` is called with each fault and the operation that met it."""
         self.counts: Counter[str] = Counter()
+        self._note = note
         self.on = True
         self._listing = listing_folders(template)
         self._lock = threading.Lock()
@@ -67,14 +71,24 @@ class Faults:
         """Draw from here on as this seed has it."""
         self._chance = random.Random(seed)  # noqa: S311 - repeatable
 
+    def install(self) -> None:
+        """Let the requests of the clients that the layer makes from now on meet faults."""
+        count = usage.count
+
+        def count_and_attach(client: Any) -> None:
+            count(client)
+            self.attach(client)
+
+        usage.count = count_and_attach
+
     def attach(self, client: Any) -> None:
         """Let the requests of a client meet faults, if they come from the layer."""
 
         def send(request: Any, event_name: str, **_: Any) -> AWSResponse | None:
             if not self.on or not _is_ours(sys._getframe(1)):
                 return None
-            _, service, operation = event_name.split(".")
-            sender = client._endpoint.http_session.send
+            service, operation = event_name.removeprefix("before-send.").split(".")
+            sender: Callable[..., AWSResponse] = client._endpoint.http_session.send
             return self._answer(service, operation, request, sender)
 
         client.meta.events.register("before-send", send)
@@ -85,14 +99,11 @@ class Faults:
         """The answer to a request, None for the emulator's. Raises what botocore's sender raises."""
         fault = self._next(service, operation, request)
         if fault is None:
-            return self._true(send(request)) if operation in {"GetObject", "HeadObject", "UploadPartCopy"} else None
+            return self._true(operation, send(request)) if operation in _OF_OBJECTS else None
         answer = _before(fault, service, operation, request)
         if answer is None:
-            answer = _after(fault, self._true(send(request)), request)
-        if answer is None:
-            return None
-        with self._lock:
-            self.counts[fault] += 1
+            answer = _after(fault, self._true(operation, send(request)), request)
+        self._count(fault, operation)
         if isinstance(answer, Exception):
             raise answer
         return answer
@@ -129,13 +140,17 @@ class Faults:
         times = {Fault.EXHAUSTED: _ATTEMPTS, Fault.THROTTLED: self._chance.randint(1, _ATTEMPTS - 1)}
         return times.get(kind, 1) * [kind]
 
-    def _true(self, answer: AWSResponse) -> AWSResponse:
+    def _count(self, fault: Fault, operation: str) -> None:
+        with self._lock:
+            self.counts[fault] += 1
+        self._note(fault, operation)
+
+    def _true(self, operation: str, answer: AWSResponse) -> AWSResponse:
         """The answer, or what S3 says in its place to a role that may not list the bucket."""
         function = calling.get()
-        if answer.status_code != 404 or function is None or function in self._listing:
+        if operation not in _OF_OBJECTS or answer.status_code != 404 or function is None or function in self._listing:
             return answer
-        with self._lock:
-            self.counts[Fault.DENIED] += 1
+        self._count(Fault.DENIED, operation)
         return refusal(403, "s3", "AccessDenied", answer.url)
 
 
@@ -164,7 +179,7 @@ def _before(fault: Fault, service: str, operation: str, request: Any) -> AWSResp
     return None
 
 
-def _after(fault: Fault, answer: AWSResponse, request: Any) -> AWSResponse | Exception | None:
+def _after(fault: Fault, answer: AWSResponse, request: Any) -> AWSResponse | Exception:
     """What comes back of the emulator's answer."""
     match fault:
         case Fault.LOST:
@@ -280,3 +295,12 @@ def listing_folders(template: Template) -> set[str]:
     """The folders of the functions whose roles may list the bucket. The role of function X is XRole."""
     roles = template.resources("AWS::IAM::Role")
     return {each.folder for name, each in template.functions.items() if _LISTING in json.dumps(roles[f"{name}Role"])}
+
+
+def begin(seed: str) -> None:
+    """Let the requests of this process meet faults, and print a line of each. Called before a function is imported."""
+
+    def note(fault: Fault, operation: str) -> None:
+        print(json.dumps({"level": "DEBUG", "message": "fault", "fault": fault, "operation": operation}))
+
+    Faults(seed, Template.load(), note).install()

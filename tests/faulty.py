@@ -12,7 +12,6 @@ from botocore.retries.standard import ExponentialBackoff
 
 from local.faults import Fault, Faults
 from local.template import Template
-from logkeep.aws import usage
 from tests import calls
 
 _TRIES = 12  # of a call that is answered 503
@@ -35,14 +34,8 @@ class _Plugin:
         self.faults.on = False
 
     def pytest_sessionstart(self) -> None:
-        count = usage.count
-
-        def attach(client: Any) -> None:
-            count(client)
-            self.faults.attach(client)
-
-        usage.count = attach
-        self.faults.on = False
+        self.faults.on = False  # until a test begins
+        self.faults.install()
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:

@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from botocore.awsrequest import AWSResponse
 from isal import isal_zlib
 
 from local.faults import answer_with
@@ -53,7 +52,7 @@ def completed(*, accepted: bool = False) -> Iterator[list[bytes]]:
     """
     sent: list[bytes] = []
 
-    def note(request: Any, **_: Any) -> AWSResponse | None:
+    def note(request: Any, **_: Any) -> Any:
         sent.extend(_PART.findall(request.body))
         body = b"<CompleteMultipartUploadResult><Key>made</Key></CompleteMultipartUploadResult>"
         return answer_with(200, request.url, body, "application/xml") if accepted else None
@@ -70,7 +69,7 @@ def with_checksums_of_copies(*texts: bytes) -> Iterator[None]:
     """S3 says the checksum of a part that it copied, the emulator does not."""
     left = list(texts)
 
-    def add(request: Any, **_: Any) -> AWSResponse:
+    def add(request: Any, **_: Any) -> Any:
         answer = clients.s3()._endpoint.http_session.send(request)  # type: ignore[attr-defined]  # botocore's own
         said = b"<ChecksumCRC32>%b</ChecksumCRC32></CopyPartResult>" % crc32_of(left.pop(0))
         body = answer.content.replace(b"</CopyPartResult>", said)
