@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, Final
 from logkeep.aws import clients
 from logkeep.aws.dynamo import attempts, decode, encode, put, query, transact, update
 from logkeep.aws.objects import Bucket
+from logkeep.aws.refusals import RETRY_AFTER
 from logkeep.clock import now_ms
-from logkeep.errors import Busy, Conflict, Corrupt, LogNotFound, OffsetBeyondEnd
+from logkeep.errors import Busy, Conflict, Corrupt, LogNotFound, OffsetBeyondEnd, Unavailable
 from logkeep.extents import Extent
 from logkeep.limits import INLINE_MAX
 from logkeep.logid import LogId
@@ -92,14 +93,17 @@ class LogStore:
         )
         found: dict[str, Head] = {}
         wanted: list[Any] = [encode({"pk": item["pk"], "sk": item["sk"]}) for item in islice(keys, limit)]
+        pauses = attempts()
         while wanted:
             answer = self._dynamodb.batch_get_item(
                 RequestItems={self._table: {"Keys": wanted[:100], "ConsistentRead": True}}
             )
-            for item in answer["Responses"][self._table]:
+            for item in answer["Responses"].get(self._table, []):
                 head = head_of(decode(item))
                 found[str(head.log_id)] = head
             left = answer["UnprocessedKeys"].get(self._table)
+            if left and next(pauses, None) is None:
+                raise Unavailable("storage is busy", RETRY_AFTER)
             wanted = [*(left["Keys"] if left else []), *wanted[100:]]
         return [found[name] for name in sorted(found)]
 
