@@ -19,6 +19,8 @@ DAYS ?= 30
 # If make supports it, the output of each parallel target is printed in one piece.
 # What reads log records is in C (layers/common/logkeep_scanner).
 SCANNER := layers/common/logkeep/logs/_scanner.so
+# The tests of stores and functions, which make soak also runs while requests to AWS meet faults.
+FAULTY := $(addprefix tests/,apis aws backups downloads events identity logs reading restores web)
 TOGETHER := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 
 .PHONY: help install run ingest cost test quick check lint types unit format build validate bench soak deploy lock clean
@@ -72,6 +74,8 @@ bench: .venv/.installed $(SCANNER) ## Run the benchmarks, which compare Logkeep 
 
 soak: install ## Run the long forms of the tests, then the whole suite on other days (needs faketime)
 	LOGKEEP_SOAK=1 $(PY) -m pytest -m "soak or hypothesis" -s
+	$(PY) -m pytest --faults $(or $(FAULTS),$(shell date +%s)) -m "not unit and not soak" $(FAULTY) \
+	  --numprocesses logical --maxprocesses 4 --dist worksteal
 	$(PY) -m tests.other_days -- --numprocesses logical --maxprocesses 4 --dist worksteal
 
 deploy: build ## Deploy to the AWS account of your environment: make deploy PARAMETERS="AlertEmail=you@example.com"

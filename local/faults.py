@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextvars import ContextVar
 from enum import StrEnum
 from types import FrameType
@@ -24,6 +24,7 @@ from local.template import Template
 from logkeep.aws import usage
 
 SHARE: Final = 0.12  # of all requests
+_EXHAUSTED_SHARE: Final = 0.05  # of these, in calls of functions
 _SLOW: Final = 0.02  # seconds
 _ATTEMPTS: Final = 5  # of botocore: one, and the four more of logkeep.aws.clients
 _CALLER: Final = "/layers/common/logkeep/"  # whose requests meet faults
@@ -57,9 +58,18 @@ calling: ContextVar[str | None] = ContextVar("calling", default=None)  # the fol
 class Faults:
     """Faults for the clients that are attached, counted by kind."""
 
-    def __init__(self, seed: str, template: Template, note: Callable[[Fault, str], None] = lambda *_: None) -> None:
-        """`note` is called with each fault and the operation that met it."""
+    def __init__(
+        self,
+        seed: str,
+        template: Template,
+        note: Callable[[Fault, str], None] = lambda *_: None,
+        kinds: Iterable[Fault] = Fault,
+        share: float = SHARE,
+    ) -> None:
+        """`note` is called with each fault and the operation that met it; `share` is that of all requests."""
         self.counts: Counter[str] = Counter()
+        self._kinds = set(kinds)
+        self._share = share
         self._note = note
         self.on = True
         self._listing = listing_folders(template)
@@ -123,9 +133,10 @@ class Faults:
 
     def _plan(self, service: str, operation: str) -> list[Fault]:
         """The faults of a request's attempts, one after the other."""
-        if self._chance.random() >= SHARE:
+        if self._chance.random() >= self._share:
             return []
         kinds: list[Fault] = [Fault.THROTTLED, Fault.FAILED, Fault.UNSENT, Fault.LOST, Fault.LATE, Fault.SLOW]
+        # What few requests can meet is likely where they can.
         if operation == "GetObject":
             kinds += 3 * [Fault.CUT]
         if operation in _SINGLE_WRITES or operation == "TransactWriteItems":
@@ -134,8 +145,11 @@ class Faults:
             kinds += 6 * [Fault.UNPROCESSED]
         if operation in _SAID_TOO_EARLY:
             kinds += 6 * [Fault.UNDONE]
-        if calling.get() and self._chance.random() < 0.05:
+        if calling.get() and (self._kinds == {Fault.EXHAUSTED} or self._chance.random() < _EXHAUSTED_SHARE):
             kinds = [Fault.EXHAUSTED]
+        kinds = [each for each in kinds if each in self._kinds]
+        if not kinds:
+            return []
         kind = self._chance.choice(kinds)
         times = {Fault.EXHAUSTED: _ATTEMPTS, Fault.THROTTLED: self._chance.randint(1, _ATTEMPTS - 1)}
         return times.get(kind, 1) * [kind]
@@ -148,6 +162,8 @@ class Faults:
     def _true(self, operation: str, answer: AWSResponse) -> AWSResponse:
         """The answer, or what S3 says in its place to a role that may not list the bucket."""
         function = calling.get()
+        if Fault.DENIED not in self._kinds:
+            return answer
         if operation not in _OF_OBJECTS or answer.status_code != 404 or function is None or function in self._listing:
             return answer
         self._count(Fault.DENIED, operation)

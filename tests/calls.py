@@ -124,7 +124,7 @@ def _patiently[A: (Answer, Streamed)](function: str, ask: Callable[[], A]) -> A:
     try:
         for _ in range(tries - 1):
             answer = ask()
-            if answer.status != 503 or answer.headers.get("Retry-After") != str(RETRY_AFTER):
+            if answer.status != 503 or int(answer.headers.get("Retry-After", 600)) > RETRY_AFTER:
                 return answer
         return ask()
     finally:

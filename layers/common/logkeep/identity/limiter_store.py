@@ -17,6 +17,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from logkeep.aws import clients
 from logkeep.aws.dynamo import encode
+from logkeep.aws.refusals import codes_of
 from logkeep.errors import Busy, Throttled
 from logkeep.identity.throttle import SECOND, Limit
 from logkeep.settings import settings
@@ -110,6 +111,9 @@ class Limiter:
             except self._dynamodb.exceptions.ConditionalCheckFailedException as error:
                 found = error.response.get("Item", {})  # type: ignore[assignment]  # the stubs lack it
                 share.full_at = int(found["full_at"]["N"]) if found else 0
+            except ClientError as error:
+                if codes_of(error) != {"TransactionConflictException"}:
+                    raise
             else:
                 share.full_at = int(found["full_at"]["N"])
                 return
