@@ -19,6 +19,8 @@ DAYS ?= 30
 # If make supports it, the output of each parallel target is printed in one piece.
 # What reads log records is in C (layers/common/logkeep_scanner).
 SCANNER := layers/common/logkeep/logs/_scanner.so
+# The tests of stores and functions, which make soak also runs while requests to AWS meet faults.
+FAULTY := $(addprefix tests/,apis aws backups downloads events identity logs reading restores web)
 TOGETHER := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 
 .PHONY: help install run ingest cost test quick check lint types unit format build validate bench soak deploy lock clean
@@ -28,8 +30,8 @@ help: ## Show this list
 
 install: .venv/.installed .venv-sam/.installed $(SCANNER) ## Set up everything that the other commands need
 
-run: .venv/.installed $(SCANNER) ## Start the service on http://127.0.0.1:8787 (PORT=… for another) with sample data
-	@PORT=$(PORT) $(PY) -m local
+run: .venv/.installed $(SCANNER) ## Start the service on http://127.0.0.1:8787 (PORT=… for another) with sample data (FAULTS=seed)
+	@PORT=$(PORT) FAULTS=$(FAULTS) $(PY) -m local
 
 ingest: .venv/.installed $(SCANNER) ## Send a text file as a log and seal it: make ingest FILE=build.log LOG=build/ID/stage1
 	@test -n "$(FILE)" -a -n "$(LOG)" || { echo 'usage: make ingest FILE=build.log LOG=build/ID/stage1'; exit 2; }
@@ -72,6 +74,8 @@ bench: .venv/.installed $(SCANNER) ## Run the benchmarks, which compare Logkeep 
 
 soak: install ## Run the long forms of the tests, then the whole suite on other days (needs faketime)
 	LOGKEEP_SOAK=1 $(PY) -m pytest -m "soak or hypothesis" -s
+	$(PY) -m pytest --faults $(or $(FAULTS),$(shell date +%s)) -m "not unit and not soak" $(FAULTY) \
+	  --numprocesses logical --maxprocesses 4 --dist worksteal
 	$(PY) -m tests.other_days -- --numprocesses logical --maxprocesses 4 --dist worksteal
 
 deploy: build ## Deploy to the AWS account of your environment: make deploy PARAMETERS="AlertEmail=you@example.com"

@@ -17,7 +17,7 @@ import uvicorn
 from local import data_directory
 from local.emulator import Emulator, EmulatorRuns, PortTaken, leave_account, values_of
 from local.function_log import FunctionLog
-from local.function_urls import FunctionUrls, Server
+from local.function_urls import RATE, FunctionUrls, Server
 from local.gateway import Gateway
 from local.invocations import Invocations
 from local.sample import demo, write_sample
@@ -83,7 +83,7 @@ def _serve(
     sandboxes = Sandboxes(environment, FunctionLog(directory))
     running.enter_context(Invocations(template, sandboxes, emulator, sockets[2]))
     running.enter_context(Schedules(template, sandboxes))
-    running.enter_context(Server(FunctionUrls(template, sandboxes), sockets[1]))
+    running.enter_context(Server(FunctionUrls(template, sandboxes, _stream_rate()), sockets[1]))
     running.enter_context(sandboxes)  # closed before invocations and schedules, so that their calls end
     config = uvicorn.Config(
         Gateway(template, sandboxes),
@@ -97,6 +97,8 @@ def _serve(
         timeout_keep_alive=60,  # seconds, as an HTTP API
     )
     _say(_examples(values))
+    if seed := os.environ.get("FAULTS"):
+        _say(f"Requests to AWS meet faults. FAULTS={seed} gives the same ones, functions.log in {directory} names them")
     _say("Ready")
     server = uvicorn.Server(config)
     ended = threading.Event()
@@ -154,6 +156,14 @@ def _port(name: str, default: int) -> int:
     if not value.isdecimal() or not 0 < int(value) < (1 << 16) - 2:  # streams and Invoke are on the next two
         sys.exit(f"{name}={value} is not a port")
     return int(value)
+
+
+def _stream_rate() -> float:
+    """Bytes per second of a stream after its first 6 MB."""
+    value = os.environ.get("STREAM_RATE", "")
+    if value and not value.isdecimal():
+        sys.exit(f"STREAM_RATE={value} is no number of bytes per second")
+    return float(value or RATE)
 
 
 def _say(text: str) -> None:

@@ -20,7 +20,7 @@ from multiprocessing.connection import Connection
 from types import TracebackType
 from typing import Any, Final, Self
 
-from local import ACCOUNT, REGION
+from local import ACCOUNT, REGION, faults
 from local.function_log import FunctionLog
 from local.template import Function
 
@@ -208,6 +208,8 @@ def _start(stdout: Connection | None, work: Callable[..., None], *arguments: Any
 def _work(environment: Mapping[str, str], calls: Connection) -> None:
     """Run the calls that come through the pipe. It closes when our parent is gone, however the parent ended."""
     os.environ |= environment
+    if seed := os.environ.get("FAULTS"):
+        faults.begin(seed)
     while True:
         try:
             function, event, request_id, deadline, trace = calls.recv()
@@ -221,6 +223,8 @@ def _run(function: Function, event: str, request_id: str, deadline: float) -> tu
     """How the function failed, if it did: type and message; and its answer as JSON."""
     arn = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{function.name}"
     context = LambdaContext(function.name, function.memory, arn, request_id, deadline)
+    # Lambda would call a worker again only after a minute.
+    faults.calling.set(None if function.is_worker or function.schedules else function.folder)
     try:
         handler = importlib.import_module(f"functions.{function.folder}.app").lambda_handler
         answer = json.dumps(handler(json.loads(event), context)).encode()

@@ -6,6 +6,7 @@ import logging
 import os
 import re
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ import pytest
 from local.emulator import Emulator, values_of
 from local.sample import AK, KUSCIA_TOKEN, PASSWORD, SK, TOKEN, write_credentials
 from local.template import Template
-from logkeep.aws import usage
+from logkeep.aws import triggers, usage
 from logkeep.identity.credential_store import credential_store
 from logkeep.identity.credentials import Kind, token_place
 from logkeep.identity.limiter_store import Limiter
@@ -21,11 +22,13 @@ from logkeep.identity.throttle import Limit
 from logkeep.logid import LogId
 from logkeep.logs.store import log_store
 from logkeep.web.audit import UNPROVED, forget_unproved
-from tests.calls import EVENTS, PROJECT, RECORD, TASK, append, call, credential, event, forget_aws, read, send
+from logkeep_runtime import loop
+from tests.calls import EVENTS, PROJECT, RECORD, TASK, a_build, append, call, credential, event, forget_aws, read, send
 from tests.signing import send_signed, signed
 
 pytestmark = pytest.mark.usefixtures("aws")
 NAMES = sorted(path.stem for path in EVENTS.glob("*.json") if '"requestContext"' in path.read_text())
+_RFC3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+(Z|[+-]\d\d:\d\d)")
 
 type Lines = Callable[[], list[dict[str, Any]]]
 
@@ -249,3 +252,16 @@ def test_a_signed_request_is_told_by_its_access_key(lines: Lines) -> None:
         "SignatureRefused",
         "verify aksk signature fail",
     )
+
+
+def test_the_time_of_a_line_is_one_that_lambda_takes(lines: Lines) -> None:
+    """RFC 3339. Lambda gives a line with any other time the level INFO, so that a filter by level loses errors."""
+    before = datetime.now(UTC) - timedelta(milliseconds=1)
+    append(a_build("x"), b"a line\n")
+    triggers.logger.error("a worker's")
+    loop._log(ValueError("the runtime's"), "some-id")
+    found = lines()
+    assert [each["level"] for each in found] == ["INFO", "ERROR", "ERROR"]
+    for line in found:
+        assert _RFC3339.fullmatch(line["timestamp"])
+        assert before <= datetime.fromisoformat(line["timestamp"]) <= datetime.now(UTC)

@@ -15,9 +15,11 @@ from local.emulator import values_of
 from local.sample import write_credentials
 from local.template import Template
 from logkeep.apis.logs.codes import LOGKEEP
+from logkeep.clock import Clock
 from logkeep.downloads import http as files
 from logkeep.identity.limiter_store import Limiter
 from logkeep.limits import ANSWER_MAX
+from logkeep.ndjson import with_heartbeats
 from logkeep.web.app import App
 from logkeep.web.entrypoints import entrypoint, stream_entrypoint
 from tests.calls import (
@@ -92,14 +94,15 @@ def test_a_gz_file_and_a_zip_are_streamed_as_they_are() -> None:
 
 def test_an_empty_log_is_streamed_as_no_byte_at_all() -> None:
     append(a_build("x"), b"")
-    assert streamed("read_log", a_log(a_build("x"), **{"accept-encoding": "identity"})).sent == b""
+    answer = streamed("read_log", a_log(a_build("x"), **{"accept-encoding": "identity"}))
+    assert (answer.status, answer.headers["Content-Length"], answer.sent) == (200, "0", b"")
 
 
 def test_what_the_client_holds_is_not_sent_again() -> None:
     append(a_build("x"), TEXT)
     tag = streamed("read_log", a_log(a_build("x"))).headers["ETag"]
     again = streamed("read_log", a_log(a_build("x"), **{"if-none-match": tag}))
-    assert (again.status, again.headers["ETag"]) == (304, tag)
+    assert (again.status, again.headers["ETag"], again.sent) == (304, tag, b"")
     plain = read(a_build("x"), **{"accept-encoding": "identity"})
     assert plain.headers["ETag"] == tag, "equal bytes, equal tags"
 
@@ -225,6 +228,22 @@ def test_a_body_that_breaks_while_it_is_collected_is_an_ordinary_error() -> None
     assert body.released
 
 
+def test_what_breaks_before_the_first_chunk_is_an_ordinary_error_of_a_stream_too() -> None:
+    body = Chunks(Broke())
+    answer = asked(stream_entrypoint(app_of(body)))
+    assert (answer.status, json.loads(b"".join(answer.chunks))["error_code"]) == (500, "LOGKEEP.0500")
+    assert body.released
+
+
+def test_a_stream_that_waits_and_ends_without_content_has_white_space() -> None:
+    """Its head is out when it begins to wait, so that its length cannot say that nothing comes."""
+    seconds = iter(range(100))
+    clock = Clock(now=lambda: next(seconds) / 100)
+    assert list(with_heartbeats(iter([b"", b""]), clock)) == [b"", b"", b"\n"]
+    assert list(with_heartbeats(iter([b"", b"x"]), clock)) == [b"", b"x"]
+    assert list(with_heartbeats(iter(()), clock)) == []
+
+
 def test_an_answer_streams_for_longer_than_a_gateway_waits() -> None:
     seconds = []
     app = App(LOGKEEP, "show_api_versions")
@@ -260,7 +279,7 @@ def test_a_client_that_left_is_told_in_the_line(lines: Lines) -> None:
         for _ in range(taken):
             next(made.chunks)
         made.chunks.close()
-        assert body.released == bool(taken), "what was never begun holds nothing"
+        assert body.released
         line = lines()[-1]
         assert (line["ended"], line["BytesOut"], line["Errors"]) == ("left", [4.0 * taken], [0.0])
     assert len(lines()) == 2

@@ -30,7 +30,8 @@ LogkeepError
 │   └── UnsupportedCoding
 ├── OffsetBeyondEnd
 ├── Busy                    the same request succeeds later; says after how many seconds
-│   └── Throttled           the project or the user is over its limit
+│   ├── Throttled           the project or the user is over its limit
+│   └── Unavailable         AWS is busy, or does not answer
 ├── WrongFormat             the table was written by another version
 └── Corrupt                 stored bytes are missing or do not match their checksum
 """
@@ -162,6 +163,10 @@ class Busy(LogkeepError):
 
 class Throttled(Busy):
     """More requests than the limit allows."""
+
+
+class Unavailable(Busy):
+    """AWS refused for now, or did not answer. What the request was to write may be written: it is safe to repeat."""
 
 
 class WrongFormat(LogkeepError):

@@ -17,7 +17,7 @@ from botocore.exceptions import ClientError
 
 from logkeep.aws import clients
 from logkeep.aws.multipart import Making, Unfinished, UploadGone, assemble, discard
-from logkeep.aws.objects import Bucket, is_absent
+from logkeep.aws.objects import Bucket
 from logkeep.backups.archive import Archive
 from logkeep.backups.cuts import LOGS_MAX, Cut
 from logkeep.backups.event_file_store import EventFileStore
@@ -130,13 +130,8 @@ class BackupRuns:
 
     def cut_of(self, record_id: str) -> Cut | None:
         """The stored cut of a backup; None if there is none."""
-        try:
-            answer = self.bucket.s3.get_object(Bucket=self.bucket.name, Key=self._files.cut(record_id))
-        except ClientError as error:
-            if is_absent(error):
-                return None
-            raise
-        return Cut.model_validate_json(answer["Body"].read())
+        stored = self.bucket.whole(self._files.cut(record_id))
+        return Cut.model_validate_json(stored.content) if stored else None
 
     def _cut(self, record: BackupRecord, cluster: Cluster, deadline: float) -> Cut | Unfinished:
         """The cut of a record, made if there is none yet; Unfinished if time ran out while events were read."""

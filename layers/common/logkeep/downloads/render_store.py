@@ -44,15 +44,12 @@ class Renders:
 
     def find(self, rendition: Rendition) -> Facts | None:
         """The facts of the render, None if it is not built or will soon be deleted."""
-        try:
-            answer = self._bucket.s3.get_object(Bucket=self._bucket.name, Key=self._key(rendition) + ".json")
-        except ClientError as error:
-            if is_absent(error):
-                return None
-            raise
-        if datetime.now(UTC) - answer["LastModified"] > timedelta(days=KEPT_DAYS - 1):
+        stored = self._bucket.whole(self._key(rendition) + ".json")
+        if stored is None:
+            return None
+        if datetime.now(UTC) - stored.modified > timedelta(days=KEPT_DAYS - 1):
             return None  # it may be deleted before a link to it expires
-        found = _Sidecar.model_validate_json(answer["Body"].read())
+        found = _Sidecar.model_validate_json(stored.content)
         return Facts(found.size, found.raw_size, found.crc32)
 
     def build(self, rendition: Rendition, deadline: float) -> Facts | Unfinished:

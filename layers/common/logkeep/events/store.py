@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pydantic import BaseModel
 
 from logkeep.aws import clients
-from logkeep.aws.dynamo import attempts, decode, encode, query, transact
+from logkeep.aws.dynamo import attempts, decode, encode, query, transact, update
 from logkeep.clock import DAY, now_ms
 from logkeep.errors import Busy, Invalid, ServiceNotFound
 from logkeep.events.segments import (
@@ -100,7 +100,8 @@ class EventStore:
 
     def _register(self, name: str | None) -> None:
         """Store the service's name. Without one, a new service is named by its id."""
-        self._dynamodb.update_item(
+        update(
+            self._dynamodb,
             TableName=self._table,
             Key=encode({"pk": self._pk, "sk": "service"}),
             UpdateExpression="SET service_name = " + (":name" if name else "if_not_exists(service_name, :name)"),

@@ -21,6 +21,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from logkeep.aws import clients
 from logkeep.aws.dynamo import encode
+from logkeep.aws.refusals import codes_of
 from logkeep.errors import Busy, Throttled
 from logkeep.identity.throttle import SECOND, Limit
 from logkeep.settings import settings
@@ -167,6 +168,10 @@ class Limiter:
         except self._dynamodb.exceptions.ConditionalCheckFailedException as error:
             kept: dict[str, Any] = error.response.get("Item", {})  # type: ignore[assignment]  # the stubs lack it
             share.full_at = int(kept["full_at"]["N"]) if kept else 0
+            return False
+        except ClientError as error:
+            if codes_of(error) != {"TransactionConflictException"}:
+                raise
             return False
         share.full_at = int(found["full_at"]["N"])
         return True

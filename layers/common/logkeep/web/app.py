@@ -13,6 +13,7 @@ from aws_lambda_powertools.event_handler.exceptions import NotFoundError
 from aws_lambda_powertools.event_handler.middlewares import NextMiddleware
 from pydantic import BaseModel
 
+from logkeep.aws.refusals import unavailable
 from logkeep.errors import (
     Busy,
     Invalid,
@@ -245,12 +246,20 @@ class App(APIGatewayHttpResolver):
         return Response(status, content_types.APPLICATION_JSON, document, dict(headers or {}))
 
     def stream(self, content_type: str, chunks: Iterator[bytes], headers: Mapping[str, str] | None = None) -> Answer:
-        """An answer whose body is made chunk by chunk. Errors must be raised before: the status is sent first.
+        """An answer whose body is made chunk by chunk. The first is made here, so that its errors are answers.
 
+        If there is none, the answer says so by its length: a client that waited for a body would wait for minutes.
         Raises TooLarge if the answer is collected and has more than ANSWER_MAX bytes: see `room`.
         """
-        body = chunks if self.streams else _collect(chunks)
-        return Response(HTTPStatus.OK, content_type, body, dict(headers or {}))
+        sent = dict(headers or {})
+        if not self.streams:
+            return Response(HTTPStatus.OK, content_type, _collect(chunks), sent)
+        first = next(chunks, None)
+        if first is None:
+            return Response(HTTPStatus.OK, content_type, b"", sent | {"Content-Length": "0"})
+        body = _continued(first, chunks)
+        next(body)  # from here on its end releases the chunks, even if no byte is taken
+        return Response(HTTPStatus.OK, content_type, body, sent)
 
     # Errors.
 
@@ -272,7 +281,10 @@ class App(APIGatewayHttpResolver):
         return Response(int(status), content_types.APPLICATION_JSON, self.service.error_body(error), headers)
 
     def _answer_failure(self, error: Exception) -> Answer:
-        """Log an unexpected exception, and answer it without its text."""
+        """Log an unexpected exception, and answer it without its text. Refusals of AWS that pass ask to come back."""
+        if passing := unavailable(error):
+            logger.warning("AWS refuses or does not answer", exc_info=error)
+            return self._answer_refusal(passing)
         logger.exception("failed", exc_info=error)
         return self._answer_refusal(LogkeepError("internal error"))
 
@@ -281,6 +293,16 @@ def release(chunks: Iterator[bytes]) -> None:
     """Close chunks that are not consumed to their end."""
     if isinstance(chunks, Generator):
         chunks.close()
+
+
+def _continued(first: bytes, chunks: Iterator[bytes]) -> Generator[bytes]:
+    """An empty chunk, then the first chunk and those after it."""
+    try:
+        yield b""
+        yield first
+        yield from chunks
+    finally:
+        release(chunks)
 
 
 def _collect(chunks: Iterator[bytes]) -> bytes:

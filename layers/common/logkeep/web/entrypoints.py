@@ -12,6 +12,7 @@ from logkeep.web.app import App, logger, release
 from logkeep.web.audit import Ending, Outcome, line_of
 from logkeep_runtime import Streamed
 
+_BODILESS: Final = {204, 304}  # RFC 9112 6.3: such an answer ends after its headers
 _REQUEST_ID: Final = ("X-Request-Id", "X-Openstack-Request-Id")  # read by Huawei's and OpenStack's clients
 
 type Handler = Callable[[dict[str, Any], LambdaContext], dict[str, Any]]
@@ -87,6 +88,12 @@ def _audited(app: App, event: dict[str, Any], answer: dict[str, Any], chunks: It
 
 
 def _bytes_of(answer: Mapping[str, Any]) -> bytes:
-    """The body of an ordinary answer. An empty one becomes a newline, since streams without a byte are said to hang."""
+    """The body of an ordinary answer.
+
+    An empty one becomes a newline, since clients of streams without a byte are said to wait for one. Those of a 304 do
+    not, and those of an answer that gives its length need not.
+    """
     body = str(answer["body"] or "")
-    return (base64.b64decode(body) if answer["isBase64Encoded"] else body.encode()) or b"\n"
+    content = base64.b64decode(body) if answer["isBase64Encoded"] else body.encode()
+    is_exact = int(answer["statusCode"]) in _BODILESS or answer["headers"].get("Content-Length") == "0"
+    return content if content or is_exact else b"\n"

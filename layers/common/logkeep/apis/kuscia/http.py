@@ -13,7 +13,7 @@ from aws_lambda_powertools.event_handler import Response
 from logkeep.apis.kuscia.codes import EMPTY, UNEXPECTED, QueryRefused, refusal
 from logkeep.apis.kuscia.messages import messages
 from logkeep.apis.kuscia.query import LogQuery, find, from_restart, restarts_of, task_heads
-from logkeep.errors import LogkeepError, Throttled, TooLarge
+from logkeep.errors import Busy, LogkeepError, Throttled, TooLarge
 from logkeep.limits import ANSWER_MAX
 from logkeep.logid import LogId
 from logkeep.logs.head import Head
@@ -91,7 +91,8 @@ def answer_error(error: LogkeepError) -> Answer:
         if isinstance(error, kind):
             return Response(status, None, "")
     refused = error if isinstance(error, QueryRefused) else QueryRefused(UNEXPECTED, str(error))
-    if isinstance(error, Throttled):
+    if isinstance(error, Busy):
+        status = HTTPStatus.TOO_MANY_REQUESTS if isinstance(error, Throttled) else HTTPStatus.SERVICE_UNAVAILABLE
         headers = {**_HEADERS, "Retry-After": str(error.retry_after)}
-        return Response(HTTPStatus.TOO_MANY_REQUESTS, _JSON, refusal(refused), headers)
+        return Response(status, _JSON, refusal(refused), headers)
     return Response(HTTPStatus.OK, _JSON, refusal(refused), _HEADERS)
