@@ -158,7 +158,7 @@ class Emulator:
         declared = template.resources("AWS::SQS::Queue")
         # Dead-letter queues come first, because the others refer to them.
         for name in sorted(declared, key=lambda name: "RedrivePolicy" in declared[name]):
-            properties = resolve(declared[name], values)
+            properties = resolve(chosen(declared[name], template.conditions), values)
             attributes = {key: str(properties[key]) for key in _QUEUE_ATTRIBUTES if key in properties}
             if "RedrivePolicy" in properties:
                 attributes["RedrivePolicy"] = json.dumps(properties["RedrivePolicy"])

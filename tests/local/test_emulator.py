@@ -47,7 +47,7 @@ def test_the_resources_are_those_of_the_template(emulator, aws):
     assert lifetime["TimeToLiveDescription"]["AttributeName"] == "ttl"
     queue = emulator.client("sqs").get_queue_attributes(QueueUrl=environment["BUILD_QUEUE_URL"], AttributeNames=["All"])
     assert queue["Attributes"]["VisibilityTimeout"] == "960"
-    assert "logkeep-BuildDeadLetters" in queue["Attributes"]["RedrivePolicy"]
+    assert "logkeep-DeadLetters" in queue["Attributes"]["RedrivePolicy"]
     role = emulator.client("sts").assume_role(RoleArn=environment["DOWNLOAD_ROLE_ARN"], RoleSessionName="test")
     assert role["Credentials"]["SessionToken"]
 

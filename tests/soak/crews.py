@@ -32,7 +32,7 @@ def employ(pace: Pace, chance: random.Random, lives: list[Life], over: threading
 def put_back(queue: Literal["Backup", "Restore"]) -> int:
     """Put the dead letters back, as people do."""
     sqs, url = clients.sqs(), os.environ[f"{queue.upper()}_QUEUE_URL"]
-    dead = url.replace(f"{queue}Queue", f"{queue}DeadLetters")
+    dead = url.replace(f"{queue}Queue", "DeadLetters")
     letters = sqs.receive_message(QueueUrl=dead, MaxNumberOfMessages=10).get("Messages", [])
     for letter in letters:
         sqs.send_message(QueueUrl=url, MessageBody=letter["Body"])
