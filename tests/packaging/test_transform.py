@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from admin.idle import idle
 from local.template import Template
 from tests.packaging.translating import in_sam, translated
 
@@ -44,6 +45,10 @@ def test_the_linter_finds_nothing_in_any_region() -> None:
         *linted["regions"]
     }
     assert len(linted["regions"]) >= 38
+
+
+def test_what_sam_makes_of_it_costs_what_the_template_costs() -> None:
+    assert idle(Template(translated())) == pytest.approx(idle(Template.load()))
 
 
 # Names that are unique in an account and region, or in the world.
