@@ -163,7 +163,8 @@ class Emulator:
 
     def _create_queues(self, template: Template) -> None:
         sqs = self.client("sqs")
-        for name, properties in template.resources("AWS::SQS::Queue").items():
+        for name, declared in template.resources("AWS::SQS::Queue").items():
+            properties = chosen(declared, template.conditions)
             attributes = {"MessageRetentionPeriod": str(properties["MessageRetentionPeriod"])}
             sqs.create_queue(QueueName=physical_name(name), Attributes=attributes)
 

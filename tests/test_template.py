@@ -21,6 +21,7 @@ from logkeep.downloads.render_store import KEPT_DAYS, ORDER_LIVES
 from logkeep.identity.credentials import NEEDED, Access
 from logkeep.logs.store import BY_ID
 from logkeep.web.app import App
+from tests.patterns import matches
 
 pytestmark = pytest.mark.unit
 
@@ -183,6 +184,7 @@ def test_streaming_is_left_out_as_a_whole_by_a_parameter() -> None:
         ("eu-central-1", "aws", True),
         ("eu-central-2", "aws", False),
         ("me-central-1", "aws", False),
+        ("mx-central-1", "aws", False),
         ("us-gov-west-1", "aws-us-gov", False),
         ("cn-north-1", "aws-cn", False),
     ],
@@ -309,16 +311,87 @@ def test_roles_may_lock_only_where_there_are_locks() -> None:
 ALARMS = TEMPLATE.resources("AWS::CloudWatch::Alarm")
 
 
-@pytest.mark.parametrize("queue", [name for name in TEMPLATE.resources("AWS::SQS::Queue") if "Dead" in name])
-def test_a_message_among_dead_letters_is_an_alarm(queue: str) -> None:
+METRICS = TEMPLATE.resources("AWS::Logs::MetricFilter")
+OURS = {"Fn::Sub": "Logkeep/${AWS::StackName}"}
+
+
+def counted(metric: str, group: str, line: dict[str, Any]) -> bool:
+    """Whether a line of a log group counts for one of our metrics."""
+    filters = [each for each in METRICS.values() if each["LogGroupName"] == {"Ref": group}]
+    ours = [each for each in filters if each["MetricTransformations"][0]["MetricName"] == metric]
+    return any(matches(each["FilterPattern"], line) for each in ours)
+
+
+def access(status: int, function: int | str, route: str = "GET /v1/{project_id}/logs") -> dict[str, Any]:
+    return {"status": str(status), "function": str(function), "route": route}
+
+
+def request(status: int, ended: str | None = None) -> dict[str, Any]:
+    return {"message": "request", "status": status, "ended": ended}
+
+
+@pytest.mark.parametrize(
+    ("group", "line", "fails"),
+    [
+        ("AccessLogs", access(200, 200), False),
+        ("AccessLogs", access(404, 404), False),
+        ("AccessLogs", access(429, 429), False),  # the project's own limit
+        ("AccessLogs", access(503, 503), False),  # a file that is being built
+        ("AccessLogs", access(429, "-"), True),  # throttled by the gateway
+        ("AccessLogs", access(503, "-"), True),  # throttled by Lambda, or crashed
+        ("AccessLogs", access(504, "-"), True),
+        ("FunctionLogs", request(200), False),
+        ("FunctionLogs", request(503), False),
+        ("FunctionLogs", request(500), True),
+        ("FunctionLogs", request(500, "complete"), True),
+        ("FunctionLogs", request(200, "complete"), False),
+        ("FunctionLogs", request(200, "left"), False),
+        ("FunctionLogs", request(200, "failed"), True),
+        ("FunctionLogs", {"message": "other", "status": 500}, False),
+        ("FunctionLogs", {"type": "platform.report", "record": {"status": "success"}}, False),
+        ("FunctionLogs", {"type": "platform.report", "record": {"status": "timeout"}}, True),
+        ("FunctionLogs", {"type": "platform.report", "record": {"status": "error"}}, True),
+    ],
+)
+def test_what_fails_or_is_throttled_is_counted_and_nothing_else(group: str, line: dict[str, Any], fails: bool) -> None:
+    assert counted("Failures", group, line) is fails
+
+
+WRITERS = ("AppendLog", "SealLog", "PutServiceEvents")
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.key)
+def test_failed_and_throttled_writes_are_counted_and_those_of_no_other_route(route) -> None:
+    writes = route.function in WRITERS
+    for status, function in ((500, 500), (503, 503), (503, "-"), (429, "-")):
+        assert counted("FailedWrites", "AccessLogs", access(status, function, route.key)) is writes
+    for status in (200, 202, 409, 429):
+        assert not counted("FailedWrites", "AccessLogs", access(status, status, route.key))
+
+
+@pytest.mark.parametrize("metric", ["Failures", "FailedWrites"])
+def test_each_metric_of_failures_is_an_alarm_that_rings_at_the_first(metric: str) -> None:
+    alarm = ALARMS[f"{metric}Alarm"]
+    assert (alarm["Namespace"], alarm["MetricName"], alarm["Statistic"]) == (OURS, metric, "Sum")
+    assert (alarm["ComparisonOperator"], alarm["Threshold"]) == ("GreaterThanThreshold", 0)
+    assert alarm["TreatMissingData"] == "notBreaching", "without a failure there is no metric"
+    for each in METRICS.values():
+        (made,) = each["MetricTransformations"]
+        assert (made["MetricNamespace"], made["MetricValue"]) == (OURS, "1")
+        assert "DefaultValue" not in made, "a metric without lines would cost $0.30 a month"
+
+
+def test_a_dead_letter_is_an_alarm_and_so_is_the_next_one() -> None:
+    (queue,) = [name for name in TEMPLATE.resources("AWS::SQS::Queue") if "Dead" in name]
     alarm = ALARMS[f"{queue}Alarm"]
-    assert alarm["Dimensions"] == [{"Name": "QueueName", "Value": {"Fn::GetAtt": [queue, "QueueName"]}}]
-    assert (alarm["Namespace"], alarm["MetricName"]) == ("AWS/SQS", "ApproximateNumberOfMessagesVisible")
-    assert (alarm["ComparisonOperator"], alarm["Threshold"], alarm["Statistic"]) == (
-        "GreaterThanThreshold",
-        0,
-        "Maximum",
-    )
+    arrived, letters = alarm["Metrics"]
+    assert arrived["Expression"] == "DIFF(FILL(letters, 0))", "the depth would ring once in 14 days"
+    assert letters["MetricStat"]["Metric"] == {
+        "Namespace": "AWS/SQS",
+        "MetricName": "ApproximateNumberOfMessagesVisible",
+        "Dimensions": [{"Name": "QueueName", "Value": {"Fn::GetAtt": [queue, "QueueName"]}}],
+    }
+    assert (alarm["ComparisonOperator"], alarm["Threshold"]) == ("GreaterThanThreshold", 0)
     assert alarm["TreatMissingData"] == "notBreaching", "a queue that nobody uses tells nothing"
 
 
@@ -331,17 +404,119 @@ def test_every_dead_letter_queue_is_named_so() -> None:
     )
 
 
-def test_a_schedule_that_fails_or_is_not_called_for_ten_minutes_is_an_alarm() -> None:
+def test_an_order_of_any_worker_that_waits_for_half_an_hour_is_an_alarm() -> None:
+    alarm = ALARMS["WaitingOrdersAlarm"]
+    oldest, *ages = alarm["Metrics"]
+    assert oldest["Expression"] == f"MAX([{', '.join(each['Id'] for each in ages)}]) / 1000"
+    assert (alarm["ComparisonOperator"], alarm["Threshold"]) == ("GreaterThanThreshold", 1800)
+    watched = {each["MetricStat"]["Metric"]["Dimensions"][0]["Value"]["Ref"] for each in ages}
+    scheduled = {name for name, each in TEMPLATE.functions.items() if each.schedules}
+    assert watched == FUNCTIONS.keys() - {route.function for route in TEMPLATE.routes} - STREAMING - scheduled
+    assert {each["MetricStat"]["Metric"]["MetricName"] for each in ages} == {"AsyncEventAge"}
+    assert {each["MetricStat"]["Stat"] for each in ages} == {"Maximum"}
+
+
+def test_a_schedule_that_is_not_called_for_ten_minutes_is_told_but_not_at_the_first_deployment() -> None:
+    """Without data an alarm begins; that it becomes so later is a change, and only changes are told."""
     (name,) = [name for name, each in TEMPLATE.functions.items() if each.schedules]
     alarm = ALARMS[f"{name}Alarm"]
-    metrics = {each["Id"]: each for each in alarm["Metrics"]}
-    assert metrics["succeeded"]["Expression"] == "calls - errors"
-    for id, metric in (("calls", "Invocations"), ("errors", "Errors")):
-        stat = metrics[id]["MetricStat"]
-        assert (stat["Metric"]["MetricName"], stat["Period"], stat["Stat"]) == (metric, 600, "Sum")
-        assert stat["Metric"]["Dimensions"] == [{"Name": "FunctionName", "Value": {"Ref": name}}]
-    assert (alarm["ComparisonOperator"], alarm["Threshold"]) == ("LessThanThreshold", 1)
-    assert alarm["TreatMissingData"] == "breaching", "a function that is not called tells nothing"
+    assert (alarm["Namespace"], alarm["MetricName"]) == ("AWS/Lambda", "Invocations")
+    assert alarm["Dimensions"] == [{"Name": "FunctionName", "Value": {"Ref": name}}]
+    assert (alarm["Period"] * alarm["EvaluationPeriods"], alarm["Statistic"]) == (600, "Sum")
+    assert alarm["TreatMissingData"] == "missing"
+    assert alarm["InsufficientDataActions"] == [{"Ref": "BackupAlerts"}]
+
+
+def test_a_dashboard_is_made_only_where_it_is_asked_for_and_shows_every_alarm() -> None:
+    assert TEMPLATE.resources("AWS::CloudWatch::Dashboard") == {}
+    (board,) = Template.load(overrides="Dashboard=true").resources("AWS::CloudWatch::Dashboard").values()
+    text = board["DashboardBody"]["Fn::Sub"]
+    widgets = json.loads(text)["widgets"]
+    assert widgets[0]["properties"]["alarms"] == [f"${{{name}.Arn}}" for name in ALARMS]
+    names = TEMPLATE.raw["Resources"].keys() | {"AWS::Region", "AWS::StackName"}
+    assert {each.partition(".")[0] for each in re.findall(r"\$\{([^}]+)\}", text)} <= names
+
+
+# What is logged
+
+
+def test_access_logs_have_nothing_that_holds_a_proof() -> None:
+    """Headers and the query string hold tokens and signatures, and a path what a client mistook for one."""
+    (api,) = TEMPLATE.resources("AWS::Serverless::HttpApi").values()
+    assert api["AccessLogSettings"]["DestinationArn"] == {"Fn::GetAtt": ["AccessLogs", "Arn"]}
+    logged = json.loads(api["AccessLogSettings"]["Format"])
+    assert set(logged.values()) == {
+        "$context." + name
+        for name in (
+            "requestTimeEpoch", "requestId", "identity.sourceIp", "routeKey", "status", "integration.status",
+            "integrationStatus", "responseLatency", "responseLength", "error.responseType",
+        )
+    }  # fmt: skip
+    assert "\n" not in api["AccessLogSettings"]["Format"]
+    assert TEMPLATE.resources("AWS::Logs::LogGroup")["AccessLogs"]["RetentionInDays"] == 30
+
+
+def test_lambda_writes_lines_of_its_own_only_for_what_fails() -> None:
+    shared = TEMPLATE.raw["Globals"]["Function"]["LoggingConfig"]
+    assert (shared["LogFormat"], shared["SystemLogLevel"]) == ("JSON", "WARN")
+    assert "ApplicationLogLevel" not in shared
+    assert all("LoggingConfig" not in each for each in FUNCTIONS.values())
+
+
+# Keys
+
+
+KEYED = Template.load(overrides="CustomerKey=arn:aws:kms:us-east-1:000000000000:key/1")
+ENCRYPTED = ("DynamoDB::Table", "S3::Bucket", "SQS::Queue", "SNS::Topic", "Logs::LogGroup")
+
+
+@pytest.mark.parametrize("kind", ENCRYPTED)
+def test_a_customer_s_key_encrypts_everything_and_is_mentioned_nowhere_without_one(kind: str) -> None:
+    for name in TEMPLATE.resources(f"AWS::{kind}"):
+        plain = chosen(TEMPLATE.resources(f"AWS::{kind}")[name], TEMPLATE.conditions)
+        keyed = chosen(KEYED.resources(f"AWS::{kind}")[name], KEYED.conditions)
+        assert "CustomerKey" not in str(plain)
+        match kind:
+            case "DynamoDB::Table":
+                assert "SSESpecification" not in plain, "AWS's own key encrypts, for nothing"
+                expected = {"SSEEnabled": True, "SSEType": "KMS", "KMSMasterKeyId": {"Ref": "CustomerKey"}}
+                assert keyed["SSESpecification"] == expected
+            case "S3::Bucket":
+                (rule,) = keyed["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+                by = {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": {"Ref": "CustomerKey"}}
+                assert rule == {"ServerSideEncryptionByDefault": by, "BucketKeyEnabled": True}
+                (rule,) = plain["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+                assert rule == {"ServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}
+            case "SQS::Queue":
+                assert (keyed["KmsMasterKeyId"], "SqsManagedSseEnabled" in keyed) == ({"Ref": "CustomerKey"}, False)
+                assert plain["SqsManagedSseEnabled"] is True
+            case "SNS::Topic":
+                assert keyed["KmsMasterKeyId"] == {"Ref": "CustomerKey"}
+            case _:
+                assert keyed["KmsKeyId"] == {"Ref": "CustomerKey"}
+
+
+def uses(role: str) -> Iterator[str]:
+    """The actions of a role on what the customer's key encrypts and it reads or writes itself."""
+    encrypted = {name for kind in ENCRYPTED[:4] for name in TEMPLATE.resources(f"AWS::{kind}")}
+    for statement in statements(role):
+        if encrypted & {*re.findall(r"\w+", str(statement["Resource"]))}:
+            yield from [statement["Action"]] if isinstance(statement["Action"], str) else statement["Action"]
+
+
+def test_each_role_may_use_the_customer_s_key_as_much_as_it_needs() -> None:
+    assert TEMPLATE.resources("AWS::IAM::Policy") == {}
+    policies = KEYED.resources("AWS::IAM::Policy")
+    writing = {name for name in ROLES if any("Get" not in each and "List" not in each for each in uses(name))}
+    for name, expected in (("UseCustomerKey", writing), ("ReadByCustomerKey", {n for n in ROLES if [*uses(n)]} - writing)):
+        (statement,) = policies[name]["PolicyDocument"]["Statement"]
+        assert statement["Resource"] == {"Ref": "CustomerKey"}
+        assert ("kms:GenerateDataKey" in statement["Action"]) == (name == "UseCustomerKey")
+        assert {each["Ref"] for each in chosen(policies[name]["Roles"], KEYED.conditions)} == expected
+    without = Template.load(overrides="CustomerKey=arn:aws:kms:us-east-1:000000000000:key/1 Streaming=false")
+    roles = chosen(without.resources("AWS::IAM::Policy")["UseCustomerKey"]["Roles"], without.conditions)
+    assert not [each for each in roles if "Stream" in each["Ref"]]
+
 
 
 def test_alarms_go_to_the_topic_and_by_parameter_to_an_address() -> None:
@@ -358,24 +533,38 @@ def test_a_render_is_found_only_while_the_lifecycle_keeps_it() -> None:
     assert rules["renders"]["ExpirationInDays"] == KEPT_DAYS
 
 
-def test_tables_are_encrypted_and_on_demand() -> None:
+def test_tables_are_on_demand() -> None:
     for table in TEMPLATE.resources("AWS::DynamoDB::Table").values():
         assert table["BillingMode"] == "PAY_PER_REQUEST"
-        assert table["SSESpecification"] == {"SSEEnabled": True}
 
 
-def test_tables_are_kept_and_recoverable_but_for_what_a_moment_makes_anew() -> None:
+KEPT = ["Bucket", "LogsTable", "EventsTable", "BackupsTable", "CredentialsTable", "CredentialsKey"]
+
+
+def test_what_holds_data_outlives_the_stack_and_says_what_it_was() -> None:
     raw = TEMPLATE.raw["Resources"]
+    assert sorted(KEPT) == sorted(name for name, each in raw.items() if "DeletionPolicy" in each)
+    for name in KEPT:
+        assert raw[name]["UpdateReplacePolicy"] == "Retain"
+        assert raw[name]["Properties"]["Tags"] == [
+            {"Key": "logkeep:stack", "Value": {"Ref": "AWS::StackName"}},
+            {"Key": "logkeep:resource", "Value": name},
+        ]
+
+
+def test_a_failed_first_deployment_leaves_nothing_but_tables_which_refuse_deletion() -> None:
+    """The rollback of a table that is protected would fail, and what comes then is worse: ROLLBACK_FAILED."""
+    policies = {name: TEMPLATE.raw["Resources"][name]["DeletionPolicy"] for name in KEPT}
+    protected = {name for name in KEPT if "DeletionProtectionEnabled" in TEMPLATE.raw["Resources"][name]["Properties"]}
+    assert {name for name, policy in policies.items() if policy == "Retain"} == protected
+    assert {policies[name] for name in KEPT if name not in protected} == {"RetainExceptOnCreate"}
+
+
+def test_tables_are_protected_and_recoverable_but_for_what_a_moment_makes_anew() -> None:
     kept = {name: each for name, each in TEMPLATE.resources("AWS::DynamoDB::Table").items() if name != "LimitsTable"}
-    for name, table in kept.items():
-        assert raw[name]["DeletionPolicy"] == raw[name]["UpdateReplacePolicy"] == "Retain"
+    for table in kept.values():
         assert table["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
         assert table["DeletionProtectionEnabled"] == {"Ref": "DeletionProtection"}
-
-
-def test_the_key_of_the_credentials_is_kept_with_them() -> None:
-    raw = TEMPLATE.raw["Resources"]
-    assert raw["CredentialsKey"]["DeletionPolicy"] == raw["CredentialsTable"]["DeletionPolicy"] == "Retain"
 
 
 def test_logging_in_is_throttled_by_the_gateway_too() -> None:

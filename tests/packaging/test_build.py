@@ -62,10 +62,6 @@ def sam(root: Path, environment: dict[str, str], *arguments: str) -> str:
     return done.stdout
 
 
-def test_the_template_is_valid(root: Path, environment: dict[str, str]) -> None:
-    assert "is a valid SAM Template" in sam(root, environment, "validate", "--lint")
-
-
 def test_every_function_is_built_with_its_handler(built: tuple[str, Path]) -> None:
     _, target = built
     template = yaml.safe_load((target / "template.yaml").read_text())

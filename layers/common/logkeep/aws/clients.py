@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Final
 
 import boto3
 from botocore.config import Config
+from botocore.httpsession import URLLib3Session
+from botocore.utils import get_environ_proxies
 
 from logkeep.aws import usage
 
 if TYPE_CHECKING:
+    from botocore.awsrequest import AWSPreparedRequest, AWSResponse
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_kms import KMSClient
     from mypy_boto3_lambda import LambdaClient
@@ -22,6 +25,9 @@ if TYPE_CHECKING:
 
 # An HTTP function has 29 s: an attempt that hangs must leave time for another.
 _CONFIG: Final = Config(connect_timeout=3, read_timeout=10, retries={"mode": "standard", "max_attempts": 4})
+# S3 answers these when it is done, which takes minutes for a copy of up to 5 GiB.
+_LONG: Final = ("UploadPartCopy", "CompleteMultipartUpload")
+_LONG_TIMEOUT: Final = (3, 600)  # seconds to connect, and to read
 
 
 def s3_config() -> Config:
@@ -42,7 +48,15 @@ def _counted[C](client: C) -> C:
 
 @cache
 def s3() -> S3Client:
-    return _counted(boto3.client("s3", config=s3_config()))
+    client = _counted(boto3.client("s3", config=s3_config()))
+    for operation in _LONG:
+        # The time-outs of a client are those of all its requests. What a handler answers is taken for the request's own.
+        client.meta.events.register(f"before-send.s3.{operation}", _send_patiently)
+    return client
+
+
+def _send_patiently(request: AWSPreparedRequest, **_: object) -> AWSResponse:
+    return URLLib3Session(timeout=_LONG_TIMEOUT, proxies=get_environ_proxies(request.url)).send(request)
 
 
 @cache
