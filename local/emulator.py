@@ -24,7 +24,6 @@ from local.template import Template, Values, chosen, resolve
 KEY: Final = "test"
 BUCKET: Final = "logkeep-local"
 _QUEUE_ATTRIBUTES: Final = ("VisibilityTimeout", "MessageRetentionPeriod", "ReceiveMessageWaitTimeSeconds")
-_START_SECONDS: Final = 20.0
 _STOP_SECONDS: Final = 20.0
 _LEAVING_SECONDS: Final = 3.0  # in which an emulator whose parent was killed saves its data and ends
 
@@ -47,6 +46,7 @@ class Emulator:
     """An emulator whose data lives in a directory; at most one runs on a directory."""
 
     program: ClassVar = "ministack"  # the module that is run
+    start_seconds: ClassVar = 20.0
 
     def __init__(self, directory: Path, port: int | None = None, *, enforce_iam: bool = False) -> None:
         self.port = port or free_port()
@@ -220,7 +220,7 @@ class Emulator:
         )
 
     def _wait_until_ready(self, process: subprocess.Popen[bytes]) -> None:
-        until = time.monotonic() + _START_SECONDS
+        until = time.monotonic() + self.start_seconds
         with httpx.Client(trust_env=False) as client:
             while time.monotonic() < until and process.poll() is None:
                 with suppress(httpx.TransportError):

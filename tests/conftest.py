@@ -35,7 +35,7 @@ from tests.calls import OTHER_PROJECT, OTHER_TOKEN, TOKENS, HurriedClock, creden
 from tests.local.service import Service, running
 from tests.rewinding import Rewinding
 
-pytest_plugins = ["tests.cluster"]
+pytest_plugins = ["tests.cluster", "tests.packaging.building"]
 TEMPLATE = Template.load()
 
 
