@@ -18,7 +18,7 @@ from local.emulator import Emulator, EmulatorRuns, PortTaken, leave_account, val
 from local.function_log import FunctionLog
 from local.function_urls import FunctionUrls, Server
 from local.gateway import Gateway
-from local.queues import Queues
+from local.invocations import Invocations
 from local.sample import demo, write_sample
 from local.sandbox import Sandboxes
 from local.schedules import Schedules
@@ -44,6 +44,7 @@ def main() -> None:
         try:
             listening = running.enter_context(listen(port))
             streaming = running.enter_context(listen(port + 1))
+            ordering = running.enter_context(listen(port + 2))
             _say(f"Starting the AWS emulator on 127.0.0.1:{emulator_port}")
             emulator = running.enter_context(Emulator(directory, emulator_port))
         except PortTaken as error:
@@ -55,18 +56,19 @@ def main() -> None:
                 f"Stop it, or end it with: kill {error.pid}"
             )
         try:
-            _serve(running, emulator, (listening, streaming), directory)
+            _serve(running, emulator, (listening, streaming, ordering), directory)
         finally:
             running.close()
             _say("Stopped")
 
 
 def _serve(
-    running: ExitStack, emulator: Emulator, sockets: tuple[socket.socket, socket.socket], directory: Path
+    running: ExitStack, emulator: Emulator, sockets: tuple[socket.socket, socket.socket, socket.socket], directory: Path
 ) -> None:
-    """Serve the API on the first socket and the function URLs on the second, until a signal."""
+    """Serve the API on the first socket, the function URLs on the second and Invoke on the third, until a signal."""
     template = Template.load(overrides=os.environ.get("LOGKEEP_PARAMETERS", ""))
-    environment = os.environ | emulator.create(template)
+    endpoint, streams, functions = ("http://{}:{}".format(*each.getsockname()) for each in sockets)
+    environment = os.environ | emulator.create(template) | {"AWS_ENDPOINT_URL_LAMBDA": functions}
     os.environ |= environment
     try:
         check_format(clients.dynamodb(), os.environ["LOGS_TABLE"])
@@ -74,15 +76,14 @@ def _serve(
         sys.exit(f"{error}. To begin anew, stop everything and delete {directory}")
     _say("Writing sample data")
     write_sample(values_of(template, emulator.endpoint)["CredentialsKey"])
-    endpoint, streams = ("http://{}:{}".format(*each.getsockname()) for each in sockets)
     values = demo(endpoint) | {"emulator": emulator.endpoint, "streams": streams}
     (directory / "demo.json").write_text(json.dumps(values, indent=2) + "\n")
 
     sandboxes = Sandboxes(environment, FunctionLog(directory))
-    running.enter_context(Queues(template, sandboxes, emulator))
+    running.enter_context(Invocations(template, sandboxes, emulator, sockets[2]))
     running.enter_context(Schedules(template, sandboxes))
     running.enter_context(Server(FunctionUrls(template, sandboxes), sockets[1]))
-    running.enter_context(sandboxes)  # closed before the queues and schedules, so that their calls end
+    running.enter_context(sandboxes)  # closed before invocations and schedules, so that their calls end
     config = uvicorn.Config(
         Gateway(template, sandboxes),
         log_config=None,
@@ -136,7 +137,7 @@ Streaming, on a port of its own
 
 def _port(name: str, default: int) -> int:
     value = os.environ.get(name, str(default))
-    if not value.isdecimal() or not 0 < int(value) < (1 << 16) - 1:  # streams are on the next port
+    if not value.isdecimal() or not 0 < int(value) < (1 << 16) - 2:  # streams and Invoke are on the next two
         sys.exit(f"{name}={value} is not a port")
     return int(value)
 

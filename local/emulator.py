@@ -23,7 +23,7 @@ from local.template import Template, Values, chosen, resolve
 
 KEY: Final = "test"
 BUCKET: Final = "logkeep-local"
-_QUEUE_ATTRIBUTES: Final = ("VisibilityTimeout", "MessageRetentionPeriod", "ReceiveMessageWaitTimeSeconds")
+_START_SECONDS: Final = 20.0
 _STOP_SECONDS: Final = 20.0
 _LEAVING_SECONDS: Final = 3.0  # in which an emulator whose parent was killed saves its data and ends
 
@@ -46,7 +46,7 @@ class Emulator:
     """An emulator whose data lives in a directory; at most one runs on a directory."""
 
     program: ClassVar = "ministack"  # the module that is run
-    start_seconds: ClassVar = 20.0
+    start_seconds: ClassVar = _START_SECONDS
 
     def __init__(self, directory: Path, port: int | None = None, *, enforce_iam: bool = False) -> None:
         self.port = port or free_port()
@@ -108,7 +108,7 @@ class Emulator:
         """Create the template's resources that are missing. Returns the environment that its functions need."""
         values = values_of(template, self.endpoint)
         self._create_tables(template, values)
-        self._create_queues(template, values)
+        self._create_queues(template)
         arns = self._create_keys(template, values) | self._create_secrets(template, values)
         if self._enforce_iam:  # otherwise any role can be assumed, and policies are ignored
             self._create_roles(template, values | arns)
@@ -153,15 +153,10 @@ class Emulator:
             if lifetime := declared.get("TimeToLiveSpecification"):
                 dynamodb.update_time_to_live(TableName=values[name], TimeToLiveSpecification=lifetime)
 
-    def _create_queues(self, template: Template, values: Values) -> None:
+    def _create_queues(self, template: Template) -> None:
         sqs = self.client("sqs")
-        declared = template.resources("AWS::SQS::Queue")
-        # Dead-letter queues come first, because the others refer to them.
-        for name in sorted(declared, key=lambda name: "RedrivePolicy" in declared[name]):
-            properties = resolve(declared[name], values)
-            attributes = {key: str(properties[key]) for key in _QUEUE_ATTRIBUTES if key in properties}
-            if "RedrivePolicy" in properties:
-                attributes["RedrivePolicy"] = json.dumps(properties["RedrivePolicy"])
+        for name, properties in template.resources("AWS::SQS::Queue").items():
+            attributes = {"MessageRetentionPeriod": str(properties["MessageRetentionPeriod"])}
             sqs.create_queue(QueueName=physical_name(name), Attributes=attributes)
 
     def _create_keys(self, template: Template, values: Values) -> dict[str, str]:
@@ -279,6 +274,8 @@ def values_of(template: Template, endpoint: str) -> dict[str, str]:
             name: f"{endpoint}/{ACCOUNT}/{physical}",
             f"{name}.Arn": f"arn:aws:sqs:{REGION}:{ACCOUNT}:{physical}",
         }
+    for name in template.resources("AWS::Serverless::Function"):
+        values |= {name: name, f"{name}.Arn": f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{name}"}
     for name in template.resources("AWS::SNS::Topic"):
         values |= {name: f"arn:aws:sns:{REGION}:{ACCOUNT}:{physical_name(name)}"}
     for name in template.resources("AWS::Logs::LogGroup"):

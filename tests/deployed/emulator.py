@@ -21,7 +21,7 @@ from typing import Any, Final
 
 from ministack import app
 from ministack.core import iam_evaluator, lambda_runtime
-from ministack.services import apigateway, lambda_svc, scheduler
+from ministack.services import apigateway, iam, lambda_svc, scheduler
 from ministack.services.cloudformation import engine, provisioners
 
 ROOT: Final = Path(__file__).parents[2]
@@ -36,6 +36,9 @@ json.dump(transform(json.load(sys.stdin), {}, type("Loader", (), {"load": lambda
 _ALARM: Final = {"Metrics": [{"Id": "a", "Expression": "1"}], "ComparisonOperator": "LessThanThreshold"}
 _ROUTE: Final = {"/x": {"get": {"x-amazon-apigateway-integration": {"uri": "u", "payloadFormatVersion": "2.0"}}}}
 _WRAPPER: Final = "AWS_LAMBDA_EXEC_WRAPPER"
+
+_ROLE_POLICY: Final = "AWS::IAM::RolePolicy"
+_BY_ITSELF: Final = frozenset(provisioners._RESOURCE_HANDLERS)  # the types that it can create
 
 _make_api = provisioners._apigw_v2_api_create
 _make_secret = provisioners._sm_secret_create
@@ -76,6 +79,17 @@ def make_secret(logical_id: str, properties: dict[str, Any], stack: str) -> Any:
     """One whose Ref is its ARN."""
     _, attributes = _make_secret(logical_id, properties, stack)
     return attributes["Arn"], attributes
+
+
+def make_role_policy(logical_id: str, properties: dict[str, Any], stack: str) -> Any:
+    iam._roles[properties["RoleName"]]["InlinePolicies"][properties["PolicyName"]] = json.dumps(
+        properties["PolicyDocument"]
+    )
+    return properties["PolicyName"], {}
+
+
+def remove_role_policy(policy: str, properties: dict[str, Any]) -> None:
+    iam._roles[properties["RoleName"]]["InlinePolicies"].pop(policy, None)
 
 
 class Wrapped(lambda_runtime.ProvidedWorker):  # type: ignore[misc]  # ministack has no types
@@ -155,6 +169,7 @@ LACKING: Final[dict[str, Callable[[], bool]]] = {
     "SAM's transform": lacks_translation,
     "alarms of metric math": lacks_alarms,
     "routes of an API's Body": lacks_routes,
+    "policies that roles are given": lambda: _ROLE_POLICY not in _BY_ITSELF,
     "Ref of a secret": lambda: not _make_secret("Secret", {"SecretString": "x"}, "none")[0].startswith("arn:"),
     "exec wrappers": lambda: _WRAPPER not in inspect.getsource(lambda_runtime) + inspect.getsource(lambda_svc),
     "TLS": lambda: iam_evaluator._request_origin.get()[1] is False,
@@ -183,6 +198,7 @@ def supplement() -> None:
     sys.modules["samtranslator.translator.transform"].transform = transform  # type: ignore[attr-defined]  # a module
     provisioners._RESOURCE_HANDLERS["AWS::ApiGatewayV2::Api"]["create"] = make_api
     provisioners._RESOURCE_HANDLERS["AWS::SecretsManager::Secret"]["create"] = make_secret
+    provisioners._RESOURCE_HANDLERS[_ROLE_POLICY] = {"create": make_role_policy, "delete": remove_role_policy}
     app._handle_admin_reset = handle
     app.pin_request_origin = lambda address, _: _pin_origin(address, True)  # as over HTTPS
     lambda_runtime._detect_runtime_binary = lambda _: (str(PYTHON), lambda_runtime._PYTHON_WORKER_SCRIPT)

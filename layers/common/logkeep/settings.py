@@ -15,9 +15,9 @@ class Settings:
     credentials_table: str
     limits_table: str
     token_keys: str  # name or ARN of the secret
-    backup_queue_url: str
-    build_queue_url: str
-    restore_queue_url: str
+    build_render: str  # names of the workers; a worker knows only its own
+    run_backup: str
+    run_restore: str
     download_role_arn: str
     event_retention_days: int
     build_seconds: float  # for which a request waits for a render to be built
@@ -35,6 +35,8 @@ class Settings:
     @classmethod
     def from_env(cls) -> "Settings":
         env = os.environ
+        # CloudFormation cannot give a function its own name: each would have to be made before the other.
+        itself = env.get("AWS_LAMBDA_FUNCTION_NAME", "")
         return cls(
             bucket=env["BUCKET"],
             logs_table=env["LOGS_TABLE"],
@@ -43,9 +45,9 @@ class Settings:
             credentials_table=env["CREDENTIALS_TABLE"],
             limits_table=env["LIMITS_TABLE"],
             token_keys=env["TOKEN_KEYS"],
-            backup_queue_url=env["BACKUP_QUEUE_URL"],
-            build_queue_url=env["BUILD_QUEUE_URL"],
-            restore_queue_url=env["RESTORE_QUEUE_URL"],
+            build_render=env.get("BUILD_RENDER", itself),
+            run_backup=env.get("RUN_BACKUP", itself),
+            run_restore=env.get("RUN_RESTORE", itself),
             download_role_arn=env["DOWNLOAD_ROLE_ARN"],
             event_retention_days=int(env["EVENT_RETENTION_DAYS"]),
             build_seconds=float(env["BUILD_SECONDS"]),

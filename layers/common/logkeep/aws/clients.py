@@ -14,10 +14,10 @@ from logkeep.aws import usage
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_kms import KMSClient
+    from mypy_boto3_lambda import LambdaClient
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_secretsmanager import SecretsManagerClient
     from mypy_boto3_sns import SNSClient
-    from mypy_boto3_sqs import SQSClient
     from mypy_boto3_sts import STSClient
 
 # An HTTP function has 29 s: an attempt that hangs must leave time for another.
@@ -51,8 +51,8 @@ def dynamodb() -> DynamoDBClient:
 
 
 @cache
-def sqs() -> SQSClient:
-    return _counted(boto3.client("sqs", config=_CONFIG))
+def functions() -> LambdaClient:
+    return _counted(boto3.client("lambda", config=_CONFIG))
 
 
 @cache

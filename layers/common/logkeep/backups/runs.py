@@ -25,6 +25,7 @@ from logkeep.backups.lease_store import Lease, Leases
 from logkeep.backups.lock_store import retain
 from logkeep.backups.records import BackupRecord, Cluster, Status, chain
 from logkeep.backups.store import BackupStore, backup_store
+from logkeep.backups.work_store import LEASE_OVER, TRIES_MAX
 from logkeep.clock import DAY, now_ms
 from logkeep.errors import Busy, Corrupt, TooLarge
 from logkeep.extents import ObjectRange
@@ -32,7 +33,6 @@ from logkeep.logs.store import LogStore, log_store
 from logkeep.settings import settings
 
 _RESERVE: Final = 45.0  # seconds of an invocation that one part of an upload may take
-_LEASE_OVER: Final = 30.0  # seconds by which a lease outlives its invocation
 _EXISTS: Final = {"PreconditionFailed", "ConditionalRequestConflict"}  # S3's codes if IfNoneMatch fails
 _STEP: Final = 64 << 20  # bytes of an archive that are read back between two looks at the clock
 
@@ -68,15 +68,19 @@ class BackupRuns:
         self._files = BackupFiles(project, cluster)
         self._events = EventFileStore(bucket, project, cluster)
 
-    def resume(self, seconds_left: float) -> bool:
+    def resume(self, seconds_left: float, request: str = "") -> bool:
         """Continue the backup that was started, as far as the time allows. True if there is more to do.
 
-        Does nothing if no backup runs or another worker holds the lease. Raises Busy if the time was not enough for any
-        step.
+        Does nothing if no backup runs or another request holds the lease. Raises Busy if the time was not enough for
+        any step.
         """
         deadline = time.monotonic() + seconds_left - _RESERVE
-        lease = self._leases.claim(now_ms(), seconds_left + _LEASE_OVER)
+        lease = self._leases.claim(now_ms(), seconds_left + LEASE_OVER, request)
         if lease is None:
+            return False
+        if lease.claim.tries > TRIES_MAX:
+            why = f"no worker could continue the backup: {TRIES_MAX} in a row made no progress"
+            self._leases.finish(lease, lease.record.failed(why, now_ms()))
             return False
         cluster = self._store.cluster(self._logs)
         try:

@@ -41,8 +41,3 @@ class Period:
 def run_id(project: str, cluster: str, due: int) -> str:
     """The id of the run that was due at a time (epoch ms), the same each time it is started."""
     return str(uuid.uuid5(uuid.NAMESPACE_URL, f"logkeep/{project}/{cluster}/{due}"))
-
-
-def spread(run: str, seconds: int) -> int:
-    """Seconds, 0 to `seconds`, that a run waits, so that runs due at the same minute do not all begin at once."""
-    return uuid.UUID(run).int % (seconds + 1)

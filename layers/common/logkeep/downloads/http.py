@@ -10,8 +10,8 @@ from aws_lambda_powertools.event_handler import Response, content_types
 
 from logkeep.aws.multipart import Making, TimeUp, Unfinished
 from logkeep.downloads.file_store import StoredFile, disposition
-from logkeep.downloads.files import File, FileOrder
-from logkeep.downloads.queue import order_file
+from logkeep.downloads.files import File
+from logkeep.downloads.orders import FileOrder, order_file
 from logkeep.downloads.render_store import Renders, renders
 from logkeep.downloads.rendition import Rendition
 from logkeep.errors import Busy, TooLarge

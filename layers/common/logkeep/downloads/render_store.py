@@ -22,7 +22,8 @@ from logkeep.extents import Extent, Facts
 from logkeep.settings import settings
 
 KEPT_DAYS: Final = 2  # then the bucket's lifecycle deletes a render
-ORDER_LIVES: Final = timedelta(minutes=16)  # the visibility timeout of the queue
+# The time of a worker and the minute after which Lambda calls another one. Later, requests build and order again.
+ORDER_LIVES: Final = timedelta(minutes=16)
 
 
 class _Sidecar(BaseModel):
@@ -78,7 +79,7 @@ class Renders:
         return datetime.now(UTC) - marker["LastModified"] < ORDER_LIVES
 
     def mark_ordered(self, rendition: Rendition) -> None:
-        """Note that the render was ordered from the queue."""
+        """Note that a worker was ordered to build the render."""
         self._bucket.s3.put_object(Bucket=self._bucket.name, Key=f"{self._key(rendition)}.ordered", Body=b"")
 
     def stored(self, rendition: Rendition, facts: Facts) -> StoredFile:

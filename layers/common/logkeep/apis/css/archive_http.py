@@ -7,9 +7,11 @@ from typing import Any
 from pydantic import BaseModel, RootModel
 
 from logkeep.apis.css.records import ClusterLogRecord
+from logkeep.backups.orders import JobOrder, order_job
 from logkeep.backups.records import BackupRecord
 from logkeep.backups.retention import expires_at
 from logkeep.backups.store import backup_store
+from logkeep.backups.work_store import Kind, has_room
 from logkeep.clock import now_ms
 from logkeep.downloads.file_store import StoredFile
 from logkeep.downloads.http import deliver_stored
@@ -19,7 +21,6 @@ from logkeep.identity.credentials import Scope
 from logkeep.logid import is_segment
 from logkeep.restores.archive_store import archives
 from logkeep.restores.plan import RestoreReport, RestoreRequest
-from logkeep.restores.queue import RestoreOrder, VerifyOrder, order_restore
 from logkeep.restores.store import restores
 from logkeep.restores.verification import Verification, VerifyRequest
 from logkeep.restores.verification_store import verifications
@@ -101,9 +102,9 @@ def verify(app: App, cluster_id: str, record_id: str) -> Answer:
     if request.mode != "full":
         result = store.at_once(record_id, request.mode, now, _deadline())
         return app.answer_json(_Report(result.shown()))
-    running, is_new = store.begin(record_id, now)
-    if is_new:
-        order_restore(VerifyOrder(project=project, cluster=cluster_id, record=record_id, run=running.run))
+    running, order = store.begin(record_id, now, ordered=has_room(Kind.JOBS, project, now))
+    if order:
+        order_job(JobOrder(project=project, cluster=cluster_id, kind="verification", record=record_id))
     return app.answer_json(_Report(running.shown()), HTTPStatus.ACCEPTED)
 
 
@@ -119,9 +120,9 @@ def restore(app: App, cluster_id: str, record_id: str) -> Answer:
     store = restores(project, cluster_id)
     if request.dry_run:
         return app.answer_json(_Report(store.planned(record_id, request, now, _deadline()).shown()))
-    running, is_new = store.begin(record_id, request, now)
-    if is_new:
-        order_restore(RestoreOrder(project=project, cluster=cluster_id, record=record_id, run=running.run))
+    running, order = store.begin(record_id, request, now, ordered=has_room(Kind.JOBS, project, now))
+    if order:
+        order_job(JobOrder(project=project, cluster=cluster_id, kind="restore", record=record_id))
     return app.answer_json(_Report(running.shown()), HTTPStatus.ACCEPTED)
 
 

@@ -17,10 +17,11 @@ from logkeep.apis.css.settings import (
     TargetRequest,
 )
 from logkeep.backups.lease_store import Leases
-from logkeep.backups.queue import RunOrder, order_backup
+from logkeep.backups.orders import RunOrder, order_backup
 from logkeep.backups.retention_store import retention
 from logkeep.backups.settings import SettingsChange
 from logkeep.backups.store import BackupStore, backup_store
+from logkeep.backups.work_store import Kind, has_room
 from logkeep.clock import now_ms
 from logkeep.errors import ClusterNotFound, NotEnabled, RecordNotFound
 from logkeep.logid import is_segment
@@ -124,11 +125,16 @@ def close_policy(app: App, cluster_id: str) -> Answer:
 
 
 def start_backup(app: App, cluster_id: str) -> Answer:
-    """Start a backup now. Raises ClusterNotFound, NotEnabled, or BackupInProgress while another one runs."""
+    """Start a backup, now or when it is its turn.
+
+    Raises ClusterNotFound, NotEnabled, or BackupInProgress while another one runs.
+    """
     store, logs = cluster_of(app, cluster_id)
-    cluster, now = store.enabled(logs), now_ms()
-    Leases(store).start(cluster.new_record(str(uuid.uuid4()), now, "Manual"), now)
-    order_backup(RunOrder(project=app.caller.project, cluster=cluster_id))
+    project, cluster, now = app.caller.project, store.enabled(logs), now_ms()
+    room = has_room(Kind.BACKUPS, project, now)
+    Leases(store).start(cluster.new_record(str(uuid.uuid4()), now, "Manual"), now, ordered=room)
+    if room:
+        order_backup(RunOrder(project=project, cluster=cluster_id))
     return _empty()
 
 
