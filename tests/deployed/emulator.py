@@ -20,7 +20,7 @@ from types import ModuleType, SimpleNamespace
 from typing import Any, Final
 
 from ministack import app
-from ministack.core import iam_evaluator, lambda_runtime
+from ministack.core import lambda_runtime, tls
 from ministack.services import apigateway, iam, lambda_svc, scheduler
 from ministack.services.cloudformation import engine, provisioners
 
@@ -172,7 +172,7 @@ LACKING: Final[dict[str, Callable[[], bool]]] = {
     "policies that roles are given": lambda: _ROLE_POLICY not in _BY_ITSELF,
     "Ref of a secret": lambda: not _make_secret("Secret", {"SecretString": "x"}, "none")[0].startswith("arn:"),
     "exec wrappers": lambda: _WRAPPER not in inspect.getsource(lambda_runtime) + inspect.getsource(lambda_svc),
-    "TLS": lambda: iam_evaluator._request_origin.get()[1] is False,
+    "TLS": lambda: not tls.use_ssl_enabled(),
 }
 
 

@@ -80,6 +80,12 @@ class Stack:
     def configuration(self, function: str) -> Any:
         return self.emulator.client("lambda").get_function_configuration(FunctionName=self.resources[function])
 
+    def change(self, function: str, **variables: str) -> None:
+        """Change variables of a function's environment."""
+        changed = {"Variables": self.configuration(function)["Environment"]["Variables"] | variables}
+        name = self.resources[function]
+        self.emulator.client("lambda").update_function_configuration(FunctionName=name, Environment=changed)
+
     def variables(self) -> dict[str, str]:
         """The environment of the functions, and with whose permissions tests look at what they did."""
         return self.configuration("ReadLog")["Environment"]["Variables"] | variables_of(self.emulator.endpoint)
