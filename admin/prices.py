@@ -27,8 +27,6 @@ S3_GB_MONTH: Final = 0.023
 # aws.amazon.com/kms/pricing, aws.amazon.com/secrets-manager/pricing: calls
 KMS_CALL: Final = 0.03 / 1e4
 SECRETS_CALL: Final = 0.05 / 1e4
-# aws.amazon.com/sqs/pricing: standard queues
-SQS_CALL: Final = 0.40 / 1e6
 # aws.amazon.com/ec2/pricing/on-demand, "Data transfer": to the internet, the first 10 TB a month
 GB_OUT: Final = 0.09
 # aws.amazon.com/cloudwatch/pricing: ingested logs; a metric, charged for every hour in which it is sent
@@ -57,5 +55,5 @@ CALLS: Final[Mapping[str, Mapping[str, float]]] = {
         "UploadPartCopy": S3_PUT,
     },
     "keys": {"Decrypt": KMS_CALL, "GetSecretValue": SECRETS_CALL},
-    "queues": {"SendMessage": SQS_CALL},
+    "lambda": {"Invoke": LAMBDA_REQUEST},  # of a worker; its time is not known here
 }

@@ -1,4 +1,4 @@
-"""Asynchronous invocations, as Lambda's Invoke API takes them: kept, repeated after errors, given up to the dead letters.
+"""Asynchronous invocations, as Lambda's Invoke API takes them: kept, repeated after errors, or given up.
 
 They are kept in memory. Whatever ends the service loses them, and the schedule of the service orders again.
 """
@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, Protocol, Self
 from urllib.parse import unquote
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -74,7 +74,7 @@ class Invocations:
         self._numbers = itertools.count()
         self._changed = threading.Condition()
         self._ended = False
-        self._server = _Server(listening, self)
+        self._server = InvokeServer(listening, self)
         serving = threading.Thread(target=self._server.serve_forever, args=(0.1,), name="invocations")
         self._threads = [serving, *(threading.Thread(target=self._work) for _ in range(CONCURRENCY))]
 
@@ -175,26 +175,34 @@ class Invocations:
             logger.warning("an order of %s is among the dead letters (%s)", event.function.name, condition)
 
 
-class _Server(ThreadingHTTPServer):
+class Taker(Protocol):
+    def find(self, name: str) -> Function | None: ...
+
+    def take(self, function: Function, payload: Any, trace: str) -> str: ...
+
+
+class InvokeServer(ThreadingHTTPServer):
+    """Lambda's Invoke API on a socket; what it is asked for goes to `taker`."""
+
     daemon_threads = True
     block_on_close = False  # clients keep their connections
 
-    def __init__(self, listening: socket.socket, invocations: Invocations) -> None:
+    def __init__(self, listening: socket.socket, taker: Taker) -> None:
         super().__init__(listening.getsockname(), _Handler, bind_and_activate=False)
         self.socket.close()
         self.socket = listening
-        self.invocations = invocations
+        self.taker = taker
 
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
-    server: _Server
+    server: InvokeServer
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
         found = _INVOKE.fullmatch(self.path)
-        function = found and self.server.invocations.find(unquote(found["name"]))
+        function = found and self.server.taker.find(unquote(found["name"]))
         if not function:
             self._refuse(HTTPStatus.NOT_FOUND, "ResourceNotFoundException", "Function not found")
         elif self.headers.get("X-Amz-Invocation-Type") != "Event":
@@ -207,7 +215,7 @@ class _Handler(BaseHTTPRequestHandler):
             except ValueError:
                 self._refuse(HTTPStatus.BAD_REQUEST, "InvalidRequestContentException", "the payload is not JSON")
                 return
-            id = self.server.invocations.take(function, payload, self.headers.get("X-Amzn-Trace-Id", ""))
+            id = self.server.taker.take(function, payload, self.headers.get("X-Amzn-Trace-Id", ""))
             self._answer(HTTPStatus.ACCEPTED, b"", {"x-amzn-RequestId": id})
 
     def _refuse(self, status: HTTPStatus, kind: str, message: str) -> None:

@@ -56,12 +56,12 @@ class Answer:
 
 
 class Context(SimpleNamespace):
-    def __init__(self, seconds: float = 29) -> None:
+    def __init__(self, seconds: float = 29, request: str = "") -> None:
         super().__init__(
             function_name="test",
             memory_limit_in_mb=512,
             invoked_function_arn="arn:aws:lambda:us-east-1:123456789012:function:test",
-            aws_request_id=str(uuid.uuid4()),
+            aws_request_id=request or str(uuid.uuid4()),
         )
         self.get_remaining_time_in_millis = lambda: int(seconds * 1000)
 
@@ -85,7 +85,8 @@ class HurriedClock:
 
 def forget_aws() -> None:
     """Let the code under test see its environment anew, as a cold start does."""
-    made = (clients.s3, clients.dynamodb, clients.sqs, clients.sns, clients.sts, clients.kms, clients.secretsmanager)
+    names = ("s3", "dynamodb", "functions", "sns", "sts", "kms", "secretsmanager")
+    made = [getattr(clients, name) for name in names]
     limiters = (project_limiter, guess_limiter, user_limiter, address_limiter)
     for cached in (*made, *limiters, credential_store, token_keys, settings):
         cached.cache_clear()

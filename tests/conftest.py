@@ -33,6 +33,7 @@ from logkeep.web.app import logger
 from tests import examples  # noqa: F401 - sets Hypothesis up
 from tests.calls import OTHER_PROJECT, OTHER_TOKEN, TOKENS, HurriedClock, credential, forget_aws
 from tests.local.service import Service, running
+from tests.orders import taking_orders
 from tests.rewinding import Rewinding
 
 pytest_plugins = ["tests.cluster", "tests.packaging.building"]
@@ -46,9 +47,14 @@ def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rewinding]:
 
 
 @pytest.fixture(scope="session")
-def environment(emulator: Rewinding) -> dict[str, str]:
+def environment(emulator: Rewinding) -> Iterator[dict[str, str]]:
     """The template's resources, and the tokens that events/*.json use: the state that the emulator returns to."""
-    made = emulator.create(TEMPLATE)
+    with taking_orders(emulator) as functions:
+        yield _made(emulator, functions)
+
+
+def _made(emulator: Rewinding, functions: str) -> dict[str, str]:
+    made = emulator.create(TEMPLATE) | {"AWS_ENDPOINT_URL_LAMBDA": functions}
     with pytest.MonkeyPatch.context() as patch:
         for name, value in made.items():
             patch.setenv(name, value)

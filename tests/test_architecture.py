@@ -57,7 +57,7 @@ def named(path: Path) -> str:
 
 def speaks_aws(path: Path) -> bool:
     name = path.stem
-    return room_of(path) in {"aws"} or name in {"store", "runs", "queue"} or name.endswith("_store")
+    return room_of(path) in {"aws"} or name in {"store", "runs", "orders"} or name.endswith("_store")
 
 
 def speaks_http(path: Path) -> bool:
@@ -65,7 +65,7 @@ def speaks_http(path: Path) -> bool:
 
 
 def is_worker(path: Path) -> bool:
-    """Whether a queue or a schedule calls it."""
+    """Whether orders or a schedule call it."""
     return path.stem == "worker"
 
 

@@ -7,6 +7,7 @@ import os
 import time
 import zipfile
 from collections.abc import Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import boto3
@@ -24,10 +25,9 @@ from logkeep.aws import clients
 from logkeep.aws.download_role import download_signer
 from logkeep.aws.multipart import Unfinished
 from logkeep.backups.due_store import due_shard
-from logkeep.backups.lease_store import ASKED_MAX, Leases
-from logkeep.backups.records import Cluster, Status
+from logkeep.backups.lease_store import Leases
+from logkeep.backups.records import Cluster
 from logkeep.backups.runs import backup_runs
-from logkeep.backups.schedule import run_id
 from logkeep.backups.settings import SettingsChange
 from logkeep.backups.store import backup_store
 from logkeep.clock import now_ms
@@ -66,10 +66,11 @@ from tests.calls import (
     send,
     streamed,
 )  # fmt: skip
+from tests.orders import taking_orders
 from tests.signing import send_signed
 
 TEMPLATE = Template.load()
-ROUTED = [name for name, each in TEMPLATE.functions.items() if not each.queues and not each.schedules]
+ROUTED = [name for name, each in TEMPLATE.functions.items() if not each.is_worker and not each.schedules]
 LARGE = os.urandom(3 << 20).hex().encode()
 ARCHIVES = {"RunBackup", "RunRestore", "DownloadBackup", "VerifyBackup", "RestoreBackup"}
 _DENIED = r"AccessDenied|not authorized"
@@ -81,8 +82,13 @@ RUN_ALONE = "cluster-of-one-test"  # of which nothing but the test of its runs m
 @pytest.fixture(scope="module")
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """An emulator that enforces IAM, a role per function, and data that all of them read."""
-    with Emulator(tmp_path_factory.mktemp("iam"), enforce_iam=True) as emulator, pytest.MonkeyPatch.context() as patch:
-        environment = emulator.create(TEMPLATE)
+    with (
+        Emulator(tmp_path_factory.mktemp("iam"), enforce_iam=True) as emulator,
+        pytest.MonkeyPatch.context() as patch,
+        ExitStack() as patched,
+    ):
+        functions = patched.enter_context(taking_orders(emulator))
+        environment = emulator.create(TEMPLATE) | {"AWS_ENDPOINT_URL_LAMBDA": functions}
         for name, value in environment.items():
             patch.setenv(name, value)
         forget_aws()
@@ -298,14 +304,10 @@ def test_old_backups_are_deleted(role: str) -> None:
 @as_role("RunBackup")
 def test_a_backup_is_run_and_one_that_fails_is_removed(role: str) -> None:
     handler = importlib.import_module("functions.run_backup.app").lambda_handler
-    store, due = backup_store(PROJECT, RUN_ALONE), now_ms()
+    store = backup_store(PROJECT, RUN_ALONE)
 
     def order(name: str) -> dict[str, Any]:
-        asked = event(name)
-        (message,) = asked["Records"]
-        body = json.loads(message["body"]) | {"cluster": RUN_ALONE}
-        message["body"] = json.dumps(body | {"due": due} if "due" in body else body)
-        return asked
+        return event(name) | {"cluster": RUN_ALONE}
 
     def corrupt(*_: object) -> None:
         raise Corrupt("the archive")
@@ -318,8 +320,6 @@ def test_a_backup_is_run_and_one_that_fails_is_removed(role: str) -> None:
                 patch.setattr("logkeep.backups.runs.BackupRuns._verify", corrupt)
             handler(order("run_backup"), Context(900))
         assert store.items.get("active") is None, "it ended"
-    handler(order("run_backup-due"), Context(900))
-    assert store.record(run_id(PROJECT, RUN_ALONE, due)).status is Status.SUCCESS
     assert list(store.items.newest("alert/")) == [], "people were told"
     root = boto3.client("s3", aws_access_key_id=KEY, aws_secret_access_key=KEY, aws_session_token=None)
     kept = root.list_objects_v2(Bucket=os.environ["BUCKET"], Prefix="backups/")["Contents"]
@@ -354,14 +354,12 @@ def test_a_restore_is_planned(role: str) -> None:
 @as_role("RunRestore")
 def test_what_was_ordered_of_an_archive_is_done(role: str) -> None:
     handler = importlib.import_module("functions.run_restore.app").lambda_handler
-    report, _ = restores(PROJECT, CLUSTER).begin(BACKUP, RestoreRequest(prefix="restored-"), now_ms())
-    verification, _ = verifications(PROJECT, CLUSTER).begin(BACKUP, now_ms())
-    for name, run in (("run_restore", report.run), ("run_restore-verify", verification.run)):
-        asked = event(name)
-        asked["Records"][0]["body"] = asked["Records"][0]["body"].replace("0" * 32, run)
+    restores(PROJECT, CLUSTER).begin(BACKUP, RestoreRequest(prefix="restored-"), now_ms())
+    verifications(PROJECT, CLUSTER).begin(BACKUP, now_ms())
+    for name in ("run_restore", "run_restore-verify"):
         with pytest.raises(Busy):
-            handler(asked, Context(0))
-        handler(asked, Context(900))
+            handler(event(name), Context(0))
+        handler(event(name), Context(900))
     record = backup_store(PROJECT, CLUSTER).record(BACKUP)
     assert record.restore
     assert (record.restore["state"], record.restore["counts"]) == ("done", {"new": 1})
@@ -380,10 +378,11 @@ def test_what_is_due_is_started(role: str) -> None:
     a_failed_backup("scheduled", "f", alert=True)
     for name in ("alert/f", "sweep"):
         store.items.update(name, {"due_at": 1})
-    for asked in (0, ASKED_MAX):
-        store.items.update("active", {"due_at": 1, "asked": asked})
-        handler(event("schedule_backups"), Context(300))
-    assert store.items.get("active") is None, "it was given up"
+    store.begin_job(store.record("r"), "restore", {"run": "x"}, 0, ordered=False)
+    store.items.update("active", {"due_at": 1, "lease_until": 1})
+    handler(event("schedule_backups"), Context(300))
+    for name in ("active", "restore/r"):
+        assert (store.items.get(name) or {})["due_at"] > time.time() * 1000, "a worker was ordered"
     found = store.due_run()
     assert found
     assert found[0] > time.time() * 1000

@@ -13,10 +13,11 @@ import pytest
 from local import template
 from local.__main__ import EMULATOR_PORT
 from local.emulator import values_of
+from local.invocations import PAUSES
 from local.template import Template, chosen
 from logkeep.backups.due_store import BY_DUE
 from logkeep.backups.settings import CHAIN_MAX
-from logkeep.downloads.render_store import KEPT_DAYS
+from logkeep.downloads.render_store import KEPT_DAYS, ORDER_LIVES
 from logkeep.identity.credentials import NEEDED, Access
 from logkeep.logs.store import BY_ID
 from logkeep.web.app import App
@@ -200,7 +201,7 @@ def test_a_new_account_s_concurrency_is_enough_for_the_defaults() -> None:
 
 def test_a_function_that_sends_itself_orders_is_not_stopped_for_it() -> None:
     for name, function in TEMPLATE.functions.items():
-        assert FUNCTIONS[name].get("RecursiveLoop") == ("Allow" if function.queues else None)
+        assert FUNCTIONS[name].get("RecursiveLoop") == ("Allow" if function.is_worker else None)
 
 
 def test_a_run_of_the_schedule_is_neither_repeated_nor_kept() -> None:
@@ -215,17 +216,56 @@ def test_the_api_takes_no_larger_burst_than_every_region_s_accounts() -> None:
     assert api["DefaultRouteSettings"]["ThrottlingBurstLimit"] <= 1250
 
 
-def test_a_message_stays_hidden_for_longer_than_its_function_runs() -> None:
-    for name, function in TEMPLATE.functions.items():
-        for event in FUNCTIONS[name].get("Events", {}).values():
-            if event["Type"] == "SQS":
-                assert event["Properties"]["BatchSize"] == 1
-                assert event["Properties"]["ScalingConfig"]["MaximumConcurrency"] >= 2
-        for queue in function.queues:
-            declared = TEMPLATE.resources("AWS::SQS::Queue")[queue]
-            assert declared["VisibilityTimeout"] == function.timeout + 60
-            # A message counts as received when Lambda is throttled, too.
-            assert declared["RedrivePolicy"]["maxReceiveCount"] >= 5
+WORKERS = {name: each for name, each in TEMPLATE.functions.items() if each.is_worker}
+
+
+def test_an_order_lives_long_enough_for_every_attempt_of_its_worker() -> None:
+    assert WORKERS.keys() == {"BuildRender", "RunBackup", "RunRestore"}
+    for function in WORKERS.values():
+        assert function.failures.retries == len(PAUSES)
+        # An attempt begins only while the order is younger than that.
+        assert function.failures.age > function.failures.retries * function.timeout + sum(PAUSES)
+        assert ORDER_LIVES.total_seconds() == function.timeout + PAUSES[0]
+
+
+def test_nobody_polls_a_queue() -> None:
+    """Each costs $0.26 a month while it is empty."""
+    assert not [
+        event for each in FUNCTIONS.values() for event in each.get("Events", {}).values() if event["Type"] == "SQS"
+    ]
+    assert TEMPLATE.resources("AWS::Lambda::EventSourceMapping") == {}
+
+
+def may_invoke(name: str) -> set[str]:
+    """The functions that a function's role lets it invoke, with what was attached to the role afterwards."""
+    attached = TEMPLATE.resources("AWS::IAM::RolePolicy").values()
+    own = [
+        statement
+        for policy in attached
+        if policy["RoleName"] == {"Ref": f"{name}Role"}
+        for statement in policy["PolicyDocument"]["Statement"]
+    ]
+    invoking = [each for each in [*statements(f"{name}Role"), *own] if each["Action"] == "lambda:InvokeFunction"]
+    return {each["Resource"]["Fn::GetAtt"][0] for each in invoking}
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_function_knows_the_names_of_the_workers_that_its_role_may_invoke(name: str) -> None:
+    variables = {"BUILD_RENDER": "BuildRender", "RUN_BACKUP": "RunBackup", "RUN_RESTORE": "RunRestore"}
+    told = {value["Ref"] for variable, value in TEMPLATE.functions[name].environment.items() if variable in variables}
+    assert all(
+        TEMPLATE.functions[name].environment[variable] == {"Ref": worker}
+        for variable, worker in variables.items()
+        if worker in told
+    )
+    assert may_invoke(name) == told | ({name} if name in WORKERS else set())
+
+
+@pytest.mark.parametrize("name", WORKERS)
+def test_a_worker_s_own_role_may_bury_its_orders(name: str) -> None:
+    """Lambda looks for that when it is told of the queue, which is before anything is attached to the role."""
+    buries = [each["Resource"] for each in statements(f"{name}Role") if each["Action"] == "sqs:SendMessage"]
+    assert buries == [{"Fn::GetAtt": ["DeadLetters", "Arn"]}]
 
 
 def bucket(template: Template) -> dict[str, Any]:
@@ -250,8 +290,9 @@ def test_backups_are_locked_by_parameter_and_nothing_is_versioned_without() -> N
 
 
 def test_roles_may_lock_only_where_there_are_locks() -> None:
-    assert TEMPLATE.resources("AWS::IAM::RolePolicy") == {}
-    policies = LOCKED.resources("AWS::IAM::RolePolicy")
+    always = TEMPLATE.resources("AWS::IAM::RolePolicy")
+    assert always.keys() == {f"{name}Again" for name in WORKERS}
+    policies = {name: each for name, each in LOCKED.resources("AWS::IAM::RolePolicy").items() if name not in always}
     assert policies
     for name, policy in policies.items():
         assert policy["RoleName"] == {"Ref": name.removesuffix("Lock") + "Role"}
@@ -282,11 +323,12 @@ def test_a_message_among_dead_letters_is_an_alarm(queue: str) -> None:
 
 
 def test_every_dead_letter_queue_is_named_so() -> None:
-    queues = TEMPLATE.resources("AWS::SQS::Queue").values()
-    targets = {
-        each["RedrivePolicy"]["deadLetterTargetArn"]["Fn::GetAtt"][0] for each in queues if "RedrivePolicy" in each
-    }
-    assert targets == {name.removesuffix("Alarm") for name in ALARMS if name.endswith("DeadLettersAlarm")}
+    targets = {each.failures.dead_letters for each in WORKERS.values()}
+    assert (
+        targets
+        == TEMPLATE.resources("AWS::SQS::Queue").keys()
+        == {name.removesuffix("Alarm") for name in ALARMS if name.endswith("DeadLettersAlarm")}
+    )
 
 
 def test_a_schedule_that_fails_or_is_not_called_for_ten_minutes_is_an_alarm() -> None:

@@ -6,11 +6,12 @@ from typing import Any
 import pytest
 
 from logkeep.aws import clients
-from logkeep.backups.lease_store import ASKED_MAX, QUEUED_FOR, Leases
+from logkeep.backups.lease_store import Leases
 from logkeep.backups.records import BackupRecord, Status
 from logkeep.backups.retention_store import LEFT_FOR, retention
-from logkeep.backups.runs import BackupRuns
+from logkeep.backups.runs import BackupRuns, backup_runs
 from logkeep.backups.store import BackupStore
+from logkeep.backups.work_store import TRIES_MAX
 from logkeep.clock import now_ms
 from logkeep.errors import Busy, Corrupt
 from logkeep.logid import LogId
@@ -29,11 +30,12 @@ def uploads() -> list[Any]:
 
 
 def give_up(store: BackupStore) -> None:
-    """Let the schedule ask for a backup until it has failed."""
-    now = now_ms() + 1_000_000
-    for _ in range(ASKED_MAX + 1):
-        Leases(store).ask_again(now)
-        now += QUEUED_FOR + 1000
+    """Let workers take a backup and die until it has failed."""
+    for _ in range(TRIES_MAX):
+        expire(store)
+        assert Leases(store).claim(now_ms(), 900)
+    expire(store)
+    assert not backup_runs(PROJECT, CLUSTER).resume(TIME)
 
 
 def sweep(store: BackupStore, later: int = LEFT_FOR + 1000) -> None:

@@ -10,7 +10,8 @@ from logkeep.apis.build.files import BuildLogQuery, build_log_file
 from logkeep.apis.check import files
 from logkeep.apis.check.files import CheckFile, sub_job_ids
 from logkeep.apis.worker import AnyFile
-from logkeep.downloads.files import FileOrder, LogFile, text_file
+from logkeep.downloads.files import LogFile, text_file
+from logkeep.downloads.orders import FileOrder
 from logkeep.errors import Invalid, LogNotFound, TooLarge
 from logkeep.logid import LogId
 from tests.memory import MemoryLogs, content, made
@@ -197,6 +198,6 @@ def test_a_hundred_sub_jobs_may_be_asked_for_at_once():
 
 
 @pytest.mark.parametrize("file", [build_log_file(RECORD, query(compress=True)), CheckFile(sub_job_ids=[A, B])])
-def test_an_order_survives_the_queue(file: LogFile | CheckFile):
+def test_an_order_survives_its_way_to_the_worker(file: LogFile | CheckFile):
     order = FileOrder[AnyFile](project="p", gzip=True, file=file)
     assert FileOrder[AnyFile].model_validate_json(order.model_dump_json()) == order

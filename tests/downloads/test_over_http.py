@@ -202,8 +202,8 @@ def test_a_zip_is_spliced_and_linked_when_it_is_large(service, client) -> None:
     assert archive.read(f"{SUB_JOB}/scan.log") == text
 
 
-def test_what_is_not_built_in_time_is_built_by_the_queue(tmp_path: Path) -> None:
-    """With no time at all for a request, every large file is the queue's."""
+def test_what_is_not_built_in_time_is_built_by_a_worker(tmp_path: Path) -> None:
+    """With no time at all for a request, every large file is the worker's."""
     with running(tmp_path, LOGKEEP_PARAMETERS="BuildSeconds=0") as service, service.client() as client:
         client.follow_redirects = False
         text = random.Random(6).randbytes(20 * MB).hex().encode()

@@ -61,6 +61,26 @@ def work_on_backup(event: Any, seconds_left: float, request: str) -> None:
     start_next(Kind.BACKUPS, Due(order.project, order.cluster, "active", now_ms()) if more else None)
 
 
+def start_run(project: str, cluster: str, due: int, now: int) -> bool:
+    """Start the daily backup that was due at a time (epoch ms). Whether a worker was ordered.
+
+    A run has one record, however often it is started, and has failed if another backup runs.
+    """
+    store = backup_store(project, cluster)
+    settings = store.daily()
+    if settings is None:
+        return False  # switched off since
+    record = settings.new_record(run_id(project, cluster, due), due, "Auto")
+    try:
+        if not Leases(store).start(record, now):
+            return False
+    except BackupInProgress:
+        store.put(record.failed("overlapped: another backup of the cluster was running", now), alert=True)
+        return False
+    order_backup(RunOrder(project=project, cluster=cluster))
+    return True
+
+
 def start_next(kind: Kind, unfinished: Due | None = None) -> None:
     """Have the next work of a kind begun, since a worker is free; `unfinished` is what it gives back, if anything.
 
@@ -133,24 +153,13 @@ def _order_again(each: Due, now: int) -> bool:
 
 
 def _start_daily(each: Due, now: int) -> bool:
-    """Start the daily backup. If several runs were missed, only the last one is made up for.
-
-    A run has one record, however often it is started, and has failed if another backup runs.
-    """
-    store, ordered = _store(each), False
+    """Start the daily backup. If several runs were missed, only the last one is made up for."""
+    store = _store(each)
     found = store.due_run()
     if found is None or found[0] > now:
         return False
     due, period = found
-    if cluster := store.daily():
-        run = period.last_until(now)
-        record = cluster.new_record(run_id(each.project, each.cluster, run), run, "Auto")
-        try:
-            if Leases(store).start(record, now):
-                order_backup(RunOrder(project=each.project, cluster=each.cluster))
-                ordered = True
-        except BackupInProgress:
-            store.put(record.failed("overlapped: another backup of the cluster was running", now), alert=True)
+    ordered = start_run(each.project, each.cluster, period.last_until(now), now)
     store.advance("policy", due, period.next_after(now))
     return ordered
 
