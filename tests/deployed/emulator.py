@@ -21,7 +21,7 @@ from typing import Any, Final
 
 from ministack import app
 from ministack.core import lambda_runtime, tls
-from ministack.services import apigateway, iam, lambda_svc, scheduler
+from ministack.services import apigateway, iam, lambda_svc, s3, scheduler
 from ministack.services.cloudformation import engine, provisioners
 
 ROOT: Final = Path(__file__).parents[2]
@@ -41,6 +41,7 @@ _ROLE_POLICY: Final = "AWS::IAM::RolePolicy"
 _BY_ITSELF: Final = frozenset(provisioners._RESOURCE_HANDLERS)  # the types that it can create
 
 _make_api = provisioners._apigw_v2_api_create
+_make_bucket = provisioners._s3_create
 _make_secret = provisioners._sm_secret_create
 _make_alarm = provisioners._RESOURCE_HANDLERS["AWS::CloudWatch::Alarm"]["create"]
 _worker_of = lambda_runtime._worker_class_for
@@ -79,6 +80,14 @@ def make_secret(logical_id: str, properties: dict[str, Any], stack: str) -> Any:
     """One whose Ref is its ARN."""
     _, attributes = _make_secret(logical_id, properties, stack)
     return attributes["Arn"], attributes
+
+
+def make_bucket(logical_id: str, properties: dict[str, Any], stack: str) -> Any:
+    """With its Object Lock."""
+    made = _make_bucket(logical_id, properties, stack)
+    if properties.get("ObjectLockEnabled"):
+        s3._bucket_object_lock[made[0]] = {"enabled": True, "default_retention": None}
+    return made
 
 
 def make_role_policy(logical_id: str, properties: dict[str, Any], stack: str) -> Any:
@@ -161,6 +170,12 @@ def lacks_routes() -> bool:
     return not apigateway._routes.pop(api)
 
 
+def lacks_locks() -> bool:
+    name = _make_bucket("Bucket", {"ObjectLockEnabled": True}, "none")[0]
+    s3._buckets.pop(name)
+    return name not in s3._bucket_object_lock
+
+
 def lacks_translation() -> bool:
     return "aws-sam-translator" in inspect.getsource(engine._apply_transforms)
 
@@ -169,6 +184,7 @@ LACKING: Final[dict[str, Callable[[], bool]]] = {
     "SAM's transform": lacks_translation,
     "alarms of metric math": lacks_alarms,
     "routes of an API's Body": lacks_routes,
+    "Object Lock of a bucket": lacks_locks,
     "policies that roles are given": lambda: _ROLE_POLICY not in _BY_ITSELF,
     "Ref of a secret": lambda: not _make_secret("Secret", {"SecretString": "x"}, "none")[0].startswith("arn:"),
     "exec wrappers": lambda: _WRAPPER not in inspect.getsource(lambda_runtime) + inspect.getsource(lambda_svc),
@@ -197,6 +213,7 @@ def supplement() -> None:
         sys.modules[name] = ModuleType(name)
     sys.modules["samtranslator.translator.transform"].transform = transform  # type: ignore[attr-defined]  # a module
     provisioners._RESOURCE_HANDLERS["AWS::ApiGatewayV2::Api"]["create"] = make_api
+    provisioners._RESOURCE_HANDLERS["AWS::S3::Bucket"]["create"] = make_bucket
     provisioners._RESOURCE_HANDLERS["AWS::SecretsManager::Secret"]["create"] = make_secret
     provisioners._RESOURCE_HANDLERS[_ROLE_POLICY] = {"create": make_role_policy, "delete": remove_role_policy}
     app._handle_admin_reset = handle

@@ -102,7 +102,7 @@ class Stack:
         """One of the requests that tests.deployed.emulator adds."""
         return self.http.post(f"{self.emulator.endpoint}/_ministack/{what}").raise_for_status().json()
 
-    def until(self, happened: Any, seconds: float = 60) -> Any:
+    def until(self, happened: Any, seconds: float = 180) -> Any:
         """What `happened` returns as soon as it is true."""
         until = time.monotonic() + seconds
         while not (found := happened()):

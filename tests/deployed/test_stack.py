@@ -43,6 +43,7 @@ LACKING = {
     "SAM's transform": "it has none of its own, and its environment cannot hold SAM's translator beside our libraries",
     "alarms of metric math": "it creates no alarm on an expression, so ScheduleBackupsAlarm is left out",
     "routes of an API's Body": "it ignores the OpenAPI document in which SAM writes the routes",
+    "Object Lock of a bucket": "it ignores the property, and refuses to lock an object of such a bucket",
     "policies that roles are given": "it does not know AWS::IAM::RolePolicy",
     "Ref of a secret": "it answers the name, where CloudFormation answers the ARN, which roles need",
     "exec wrappers": "it starts no wrapper, and the streaming functions are nothing without theirs",
@@ -63,7 +64,8 @@ def stack(build: Build, tmp_path_factory: pytest.TempPathFactory) -> Iterator[St
             patch.setenv(name, value)
         forget_aws()
         write_credentials(made.outputs["CredentialsKey"])
-        yield made
+        with made.http:
+            yield made
     forget_aws()
 
 
