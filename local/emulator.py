@@ -46,6 +46,7 @@ class Emulator:
     """An emulator whose data lives in a directory; at most one runs on a directory."""
 
     program: ClassVar = "local.guard"  # the module that is run
+    start_seconds: ClassVar = _START_SECONDS
 
     def __init__(self, directory: Path, port: int | None = None, *, enforce_iam: bool = False) -> None:
         self.port = port or free_port()
@@ -224,7 +225,7 @@ class Emulator:
         )
 
     def _wait_until_ready(self, process: subprocess.Popen[bytes]) -> None:
-        until = time.monotonic() + _START_SECONDS
+        until = time.monotonic() + self.start_seconds
         with httpx.Client(trust_env=False) as client:
             while time.monotonic() < until and process.poll() is None:
                 with suppress(httpx.TransportError):

@@ -36,7 +36,7 @@ from tests.local.service import Service, running
 from tests.orders import taking_orders
 from tests.rewinding import Rewinding
 
-pytest_plugins = ["tests.cluster", "tests.faulty"]
+pytest_plugins = ["tests.cluster", "tests.faulty", "tests.packaging.building"]
 TEMPLATE = Template.load()
 
 

@@ -4,7 +4,7 @@ import json
 import os
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -20,7 +20,8 @@ TEMPLATE = Template.load()
 
 
 class _Queues:
-    def __init__(self, emulator: Emulator) -> None:
+    def __init__(self, emulator: Emulator, may: Callable[[str], bool]) -> None:
+        self._may = may
         self._sqs = emulator.client("sqs")
         self._urls = {
             name: self._sqs.create_queue(QueueName=f"orders-{name}")["QueueUrl"]
@@ -29,7 +30,7 @@ class _Queues:
         }
 
     def find(self, name: str) -> Function | None:
-        return TEMPLATE.functions[name] if name in self._urls else None
+        return TEMPLATE.functions[name] if name in self._urls and self._may(name) else None
 
     def take(self, function: Function, payload: Any, trace: str) -> str:
         self._sqs.send_message(QueueUrl=self._urls[function.name], MessageBody=json.dumps(payload))
@@ -37,9 +38,9 @@ class _Queues:
 
 
 @contextmanager
-def taking_orders(emulator: Emulator) -> Iterator[str]:
-    """The endpoint of a Lambda whose orders wait in the emulator."""
-    with listen(0) as listening, InvokeServer(listening, _Queues(emulator)) as server:
+def taking_orders(emulator: Emulator, may: Callable[[str], bool] = lambda _: True) -> Iterator[str]:
+    """The endpoint of a Lambda whose orders wait in the emulator; `may` says whether a function may be called."""
+    with listen(0) as listening, InvokeServer(listening, _Queues(emulator, may)) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
         thread.start()
         yield "http://{}:{}".format(*listening.getsockname())

@@ -76,6 +76,7 @@ ARCHIVES = {"RunBackup", "RunRestore", "DownloadBackup", "VerifyBackup", "Restor
 _DENIED = r"AccessDenied|not authorized"
 STAGE = LogId.parse(f"build/{RECORD}/stage1")
 _MODELS = botocore.loaders.create_loader()  # of the services, which take a session longer to read than most tests run
+_SESSIONS: dict[str, str] = {}  # the roles of the session tokens that tests got
 RUN_ALONE = "cluster-of-one-test"  # of which nothing but the test of its runs makes backups
 
 
@@ -87,7 +88,7 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]
         pytest.MonkeyPatch.context() as patch,
         ExitStack() as patched,
     ):
-        functions = patched.enter_context(taking_orders(emulator))
+        functions = patched.enter_context(taking_orders(emulator, lambda name: _may_call(emulator, name)))
         environment = emulator.create(TEMPLATE) | {"AWS_ENDPOINT_URL_LAMBDA": functions}
         for name, value in environment.items():
             patch.setenv(name, value)
@@ -107,6 +108,17 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]
         backup_store(PROJECT, RUN_ALONE).open(settings, now_ms())
         yield environment
     forget_aws()
+
+
+def _may_call(emulator: Emulator, function: str) -> bool:
+    """Whether the role that we have may call a function. Without one, as in what is made for all tests, we may."""
+    if not (session := os.environ.get("AWS_SESSION_TOKEN")):
+        return True
+    arn = values_of(TEMPLATE, emulator.endpoint)[f"{function}.Arn"]
+    decided = emulator.client("iam").simulate_principal_policy(
+        PolicySourceArn=_SESSIONS[session], ActionNames=["lambda:InvokeFunction"], ResourceArns=[arn]
+    )
+    return decided["EvaluationResults"][0]["EvalDecision"] == "allowed"
 
 
 def _back_up() -> None:
@@ -150,6 +162,7 @@ def become(name: str, environment: dict[str, str], monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", keys["AccessKeyId"])
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", keys["SecretAccessKey"])
     monkeypatch.setenv("AWS_SESSION_TOKEN", keys["SessionToken"])
+    _SESSIONS[keys["SessionToken"]] = arn
     as_new_caller()
 
 

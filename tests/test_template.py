@@ -508,7 +508,10 @@ def test_each_role_may_use_the_customer_s_key_as_much_as_it_needs() -> None:
     assert TEMPLATE.resources("AWS::IAM::Policy") == {}
     policies = KEYED.resources("AWS::IAM::Policy")
     writing = {name for name in ROLES if any("Get" not in each and "List" not in each for each in uses(name))}
-    for name, expected in (("UseCustomerKey", writing), ("ReadByCustomerKey", {n for n in ROLES if [*uses(n)]} - writing)):
+    for name, expected in (
+        ("UseCustomerKey", writing),
+        ("ReadByCustomerKey", {n for n in ROLES if [*uses(n)]} - writing),
+    ):
         (statement,) = policies[name]["PolicyDocument"]["Statement"]
         assert statement["Resource"] == {"Ref": "CustomerKey"}
         assert ("kms:GenerateDataKey" in statement["Action"]) == (name == "UseCustomerKey")
@@ -516,7 +519,6 @@ def test_each_role_may_use_the_customer_s_key_as_much_as_it_needs() -> None:
     without = Template.load(overrides="CustomerKey=arn:aws:kms:us-east-1:000000000000:key/1 Streaming=false")
     roles = chosen(without.resources("AWS::IAM::Policy")["UseCustomerKey"]["Roles"], without.conditions)
     assert not [each for each in roles if "Stream" in each["Ref"]]
-
 
 
 def test_alarms_go_to_the_topic_and_by_parameter_to_an_address() -> None:
