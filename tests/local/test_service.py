@@ -153,7 +153,7 @@ def test_a_log_that_holds_something_else_is_left_as_it_is(service: Service, tmp_
     assert service.run("local.ingest", str(tmp_path / "first.log"), a_check("other")).returncode == 0
     told = service.run("local.ingest", str(tmp_path / "second.log"), a_check("other"))
     assert told.returncode == 1
-    assert told.stderr.endswith("check/other already holds 4 bytes, and this file does not begin with them\n")
+    assert told.stderr.endswith(f"{a_check('other')} already holds 4 bytes, and this file does not begin with them\n")
     assert read(service, a_check("other")) == b"one\n"
 
 
