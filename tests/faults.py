@@ -28,12 +28,15 @@ class Killed(BaseException):
 
 
 @contextmanager
-def killed(client: Any, operation: str, *, after: bool) -> Iterator[None]:
-    """Die at the first call of a boto3 operation, before it reaches AWS or after it took effect there."""
+def killed(client: Any, operation: str, *, after: bool, passing: int = 0) -> Iterator[None]:
+    """Die at the first call of a boto3 operation that is not passed, before it reaches AWS or after it took effect."""
     name = f"{'after-call' if after else 'before-call'}.{client.meta.service_model.service_name}.{operation}"
+    left = [passing]
 
     def die(**_: Any) -> None:
-        raise Killed(name)
+        left[0] -= 1
+        if left[0] < 0:
+            raise Killed(name)
 
     client.meta.events.register_first(name, die)
     try:

@@ -91,9 +91,7 @@ def test_of_runs_that_were_missed_the_last_is_caught_up(store, sent) -> None:
     assert store.due_run()[0] == TONIGHT + 4 * DAY
 
 
-@pytest.mark.parametrize(
-    ("service", "operation"), [("functions", "Invoke"), ("dynamodb", "TransactWriteItems"), ("dynamodb", "UpdateItem")]
-)
+@pytest.mark.parametrize(("service", "operation"), [("functions", "Invoke"), ("dynamodb", "TransactWriteItems")])
 @pytest.mark.parametrize("after", [False, True])
 def test_a_schedule_that_dies_between_its_steps_makes_one_record(service, operation, after, store) -> None:
     with pytest.raises(Killed), killed(getattr(clients, service)(), operation, after=after):
