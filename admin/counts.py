@@ -25,7 +25,7 @@ APPENDS: Final = {
 # bench/eventing.py: write units of a request by its number of events, which are of one minute
 EVENTS: Final = {50: 11.9}
 EVENTS_STORED: Final = 20  # bytes of an event in a segment
-# bench/following.py: a minute of following a log with a line a second
+# bench/following.py: a minute of following a log with a line a second, with the follower's notes at their price
 FOLLOWED_READ_UNITS: Final = 192
 # bench/backing_up.py, four logs of 500 MB
 BACKUP_REQUESTS_GB: Final = 146  # of S3, most of them copies
