@@ -1,4 +1,4 @@
-"""What requests use of AWS: the counts that bench/ measures and compares with these, and what is assumed beside them."""
+"""What requests use of AWS: counts that bench/ measures and compares with these, and what is assumed beside them."""
 
 from dataclasses import dataclass
 from typing import Final

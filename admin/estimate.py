@@ -139,7 +139,7 @@ def main() -> None:
     print("Dollars a month by list prices of us-east-1, without free tiers\n")
     _show("Logkeep", estimate(use, Template.load()))
     _show("CloudWatch Logs", cloudwatch(use))
-    print("Durations are assumed; requests and units are measured (make bench). Not included: reads that find nothing new")
+    print("Durations are assumed; requests and units are measured (make bench)")
 
 
 def _show(title: str, lines: Mapping[str, float]) -> None:

@@ -45,6 +45,6 @@ def times(ratio: float) -> str:
 
 
 def confirm(name: str, measured: float, expected: float, within: float = 0.0) -> None:
-    """Raise AssertionError if a number of admin/counts.py, by which estimates are made, is no longer what is measured."""
+    """Raise AssertionError if a number of admin/counts.py, which estimates are made of, is not what is measured."""
     if abs(measured - expected) > within * expected:
         raise AssertionError(f"{name}: admin/counts.py says {expected}, measured are {measured}")
