@@ -23,7 +23,7 @@ SCANNER := layers/common/logkeep/logs/_scanner.so
 FAULTY := $(addprefix tests/,apis aws backups downloads events identity logs reading restores web)
 TOGETHER := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 
-.PHONY: help install run ingest cost test quick check lint types unit format build validate bench soak deploy lock clean
+.PHONY: help install run ingest cost estimate test quick check lint types unit format build validate bench soak deploy lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
@@ -39,6 +39,9 @@ ingest: .venv/.installed $(SCANNER) ## Send a text file as a log and seal it: ma
 
 cost: .venv/.installed ## Show what every project costs: make cost DAYS=7 (LOCAL=1 for the service of make run)
 	@./logkeep-admin cost --days $(DAYS) $(if $(LOCAL),--local)
+
+estimate: .venv/.installed ## Work out what a month would cost: make estimate ARGS="--gb 10 --append 64K --followers 1"
+	@$(PY) -m admin.estimate $(ARGS)
 
 test: install check ## Linters, types and the whole suite, in one process per processor
 	$(PY) -m pytest --numprocesses logical --maxprocesses 4 --dist worksteal --durations 25

@@ -17,7 +17,7 @@ RUN_READ_UNITS: Final = 4 * 0.5  # the queries are eventually consistent
 _POLLERS: Final = 5
 _POLLERS_FEW: Final = 2
 _POLLS_A_MINUTE: Final = 3
-# docs.aws.amazon.com/kms/latest/developerguide/services-dynamodb.html: DynamoDB asks again for a table's key after 5 min.
+# docs.aws.amazon.com/kms/latest/developerguide/services-dynamodb.html: DynamoDB asks for a table's key every 5 minutes.
 _KEY_CALLS: Final = MINUTES / 5
 _RATE: Final = re.compile(r"rate\((\d+) minutes?\)")
 # What costs nothing while it is not used. Any other type of resource has to be priced here first.

@@ -117,7 +117,8 @@ def chosen_names(template: Template, found: Mapping[str, list[str]], given: Mapp
         candidates = [given[resource]] if resource in given else found.get(resource, [])
         if len(candidates) > 1:
             raise Refused(f"{resource} is kept several times: choose with {resource}=NAME of {', '.join(candidates)}")
-        names |= {resource: name for name in candidates}
+        if candidates:
+            names[resource] = candidates[0]
     if not names:
         raise Refused("nothing is kept of such a stack; name what to adopt, as in LogsTable=NAME")
     return names

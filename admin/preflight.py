@@ -122,8 +122,8 @@ def _leftovers(session: boto3.Session, stack: str) -> list[str]:
     if not names:
         return []
     return [
-        f"an earlier stack {stack} left {', '.join(names)}. The new one does not see them: stop here and take them over "
-        "with ./logkeep-admin adopt, or remove them as ./logkeep-admin kept says"
+        f"an earlier stack {stack} left {', '.join(names)}. The new one does not see them: stop here, and take them "
+        "over with ./logkeep-admin adopt, or remove them as ./logkeep-admin kept says"
     ]
 
 

@@ -61,6 +61,7 @@ SESSIONS: dict[tuple[str, ...], list[str]] = {
     ("docs/credentials-and-limits.md",): ["reports", "is disabled", "is enabled", "is deleted", "PROJECT"],
     ("docs/clients.md",): [],  # variables, which its programs read
     ("docs/formats.md",): ["INFO line 30000"],
+    ("docs/operations.md",): ["followers: Lambda", "CloudWatch Logs"],
 }
 # Files that a session leaves in its reader's folder, each the same as another.
 MADE: dict[tuple[str, ...], dict[str, str]] = {
@@ -94,6 +95,12 @@ NOT_RUN = {
         'make deploy PARAMETERS="AlertEmail=you@example.com BackupLockDays=30"',
     ): "needs an AWS account; tests/packaging/test_deploy.py shows that the parameters arrive",
     ("docs/deploy.md", "./logkeep-admin create access-key --project my-project"): "needs an AWS account",
+    ("docs/operations.md", "./logkeep-admin kept"): "needs an AWS account; tests/admin/test_kept.py shows it",
+    ("docs/operations.md", "./logkeep-admin adopt"): "needs an AWS account; tests/admin/test_kept.py shows it",
+    (
+        "docs/operations.md",
+        "aws dynamodb restore-table-to-point-in-time --source-table-name OLD --target-table-name restored-logs \\",
+    ): "needs an AWS account; tests/admin/test_kept.py shows it",
     ("docs/sam-local.md", "make run                                         # in another terminal"): "needs Docker",
     ("docs/sam-local.md", "socat TCP-LISTEN:4566,bind=172.17.0.1,fork,reuseaddr TCP:127.0.0.1:4566"): "needs Docker",
 }

@@ -453,7 +453,10 @@ def test_access_logs_have_nothing_that_holds_a_proof() -> None:
         )
     }  # fmt: skip
     assert "\n" not in api["AccessLogSettings"]["Format"]
-    assert TEMPLATE.resources("AWS::Logs::LogGroup")["AccessLogs"]["RetentionInDays"] == 30
+    group = TEMPLATE.resources("AWS::Logs::LogGroup")["AccessLogs"]
+    assert group["RetentionInDays"] == 30
+    # Others fill the account's policy, until no API can log any more: "Insufficient permissions to enable logging".
+    assert group["LogGroupName"]["Fn::Sub"].startswith("/aws/vendedlogs/${AWS::StackName}")
 
 
 def test_lambda_writes_lines_of_its_own_only_for_what_fails() -> None:
@@ -508,12 +511,11 @@ def test_each_role_may_use_the_customer_s_key_as_much_as_it_needs() -> None:
     assert TEMPLATE.resources("AWS::IAM::Policy") == {}
     policies = KEYED.resources("AWS::IAM::Policy")
     writing = {name for name in ROLES if any("Get" not in each and "List" not in each for each in uses(name))}
-    for name, expected in (
-        ("UseCustomerKey", writing),
-        ("ReadByCustomerKey", {n for n in ROLES if [*uses(n)]} - writing),
-    ):
+    reading = {name for name in ROLES if [*uses(name)]} - writing
+    for name, expected in (("UseCustomerKey", writing), ("ReadByCustomerKey", reading)):
         (statement,) = policies[name]["PolicyDocument"]["Statement"]
         assert statement["Resource"] == {"Ref": "CustomerKey"}
+        assert "kms:Decrypt" in statement["Action"], "DynamoDB asks for it at a write, too"
         assert ("kms:GenerateDataKey" in statement["Action"]) == (name == "UseCustomerKey")
         assert {each["Ref"] for each in chosen(policies[name]["Roles"], KEYED.conditions)} == expected
     without = Template.load(overrides="CustomerKey=arn:aws:kms:us-east-1:000000000000:key/1 Streaming=false")

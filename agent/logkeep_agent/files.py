@@ -256,5 +256,3 @@ class _Program:
             if self._running.stdout:
                 self._running.stdout.close()
         self._running, self._position = None, 0
-
-

@@ -66,7 +66,8 @@ class Lines:
             for at, found in enumerate(there):
                 if found == wanted:
                     same = next(
-                        (n for n in range(1, upto) if at < n or there[at - n] != recent[upto - 1 - n]), min(upto, at + 1)
+                        (n for n in range(1, upto) if at < n or there[at - n] != recent[upto - 1 - n]),
+                        min(upto, at + 1),
                     )
                     best = max(best or (0, 0, 0), (same, -abs(at - expected), at))
             if best:

@@ -268,5 +268,3 @@ def run_of(source: Source, state: State, position: int, end: Mark) -> Run:
     if end.bytes < state.base.bytes or state.late:
         run.rebase(end)
     return run
-
-

@@ -173,9 +173,8 @@ def test_the_size_of_what_is_imported_fits_a_request() -> None:
 
 def test_a_bucket_and_a_key_are_removed_by_a_command_of_aws() -> None:
     assert kept.removal("AWS::S3::Bucket", "b") == ["aws s3 rb --force s3://b"]
-    assert kept.removal("AWS::KMS::Key", "k") == [
-        "aws kms schedule-key-deletion --key-id k --pending-window-in-days 30"
-    ]
+    (command,) = kept.removal("AWS::KMS::Key", "k")
+    assert command == "aws kms schedule-key-deletion --key-id k --pending-window-in-days 30"
 
 
 @pytest.mark.parametrize("words", [["kept", "--local"], ["adopt", "--local"], ["adopt", "LogsTable"]])

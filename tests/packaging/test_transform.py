@@ -41,15 +41,8 @@ def resources() -> dict[str, Any]:
 def test_the_linter_finds_nothing_in_any_region() -> None:
     linted = in_sam(LINT)
     assert linted["found"] == []
-    assert {
-        "us-east-1",
-        "ap-east-2",
-        "mx-central-1",
-        "us-gov-east-1",
-        "us-gov-west-1",
-        "cn-north-1",
-        "cn-northwest-1",
-    } <= {*linted["regions"]}
+    others = {"ap-east-2", "mx-central-1", "us-gov-east-1", "us-gov-west-1", "cn-north-1", "cn-northwest-1"}
+    assert others <= {*linted["regions"]}
     assert len(linted["regions"]) >= 38
 
 

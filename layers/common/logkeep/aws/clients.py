@@ -50,13 +50,14 @@ def _counted[C](client: C) -> C:
 def s3() -> S3Client:
     client = _counted(boto3.client("s3", config=s3_config()))
     for operation in _LONG:
-        # The time-outs of a client are those of all its requests. What a handler answers is taken for the request's own.
-        client.meta.events.register(f"before-send.s3.{operation}", _send_patiently)
+        # The time-outs of a client are those of all its requests. What a handler returns is taken for the answer.
+        client.meta.events.register(f"before-send.s3.{operation}", _send_patiently)  # type: ignore[arg-type]  # as above
     return client
 
 
 def _send_patiently(request: AWSPreparedRequest, **_: object) -> AWSResponse:
-    return URLLib3Session(timeout=_LONG_TIMEOUT, proxies=get_environ_proxies(request.url)).send(request)
+    proxies = get_environ_proxies(request.url)
+    return URLLib3Session(timeout=_LONG_TIMEOUT, proxies=proxies).send(request)  # type: ignore[arg-type]  # takes a pair
 
 
 @cache
