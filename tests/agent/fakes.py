@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from logkeep_agent import Refused
+from logkeep_agent.clock import TICK, Clock
 from logkeep_agent.service import Certificate, Gap, Later, Service
-from logkeep_agent.ship import TICK, Clock, Options, Shipper
+from logkeep_agent.ship import Options, Shipper
 
 
 class FakeLog(Service):
