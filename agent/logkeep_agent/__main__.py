@@ -35,10 +35,11 @@ _AHEAD: Final = 64_000_000  # bytes that are read ahead, of all files together
 _AHEAD_MIN: Final = 250_000
 _SHIP: Final = """\
 Sends PATH to a log as it grows. When stopped (SIGTERM, Ctrl-C), it sends what is there and ends. When started again, it
-continues where the log ends, however it was ended. It follows rotation by rename and by truncation, and links that move.
+continues where the log ends, however it was ended. It follows rotation by rename and by truncation, and links that
+move.
 
-PATH may be a pattern in quotes, such as 'logs/*.log', or several paths. Then every file has a log of its own, and ID has
-{name} (app.log), {stem} (app) or {1} (what the first * stands for) in it. PATH may be - for standard input.
+PATH may be a pattern in quotes, such as 'logs/*.log', or several paths. Then every file has a log of its own, and ID
+has {name} (app.log), {stem} (app) or {1} (what the first * stands for) in it. PATH may be - for standard input.
 
 The token needs the scope logs:write. It is read from LOGKEEP_TOKEN or from a file, never from the command line, which
 others can see.
@@ -96,7 +97,7 @@ class _Ships:
         if not self._is_many:
             return self._ship(Path(path), path)
         if self._arguments.state:
-            Path(self._arguments.state).mkdir(exist_ok=True)
+            Path(self._arguments.state).mkdir(parents=True, exist_ok=True)
         while True:
             self._look()
             if self._stopping.is_set() or self._arguments.once:
@@ -163,6 +164,7 @@ class _Ships:
 
         def at_end() -> None:
             shipper.is_complete = True
+            shipper.stopping = self._stopping.is_set()
 
         self._pump = Pump(sys.stdin.fileno(), path, _say, at_end)
         self._pump.start()
