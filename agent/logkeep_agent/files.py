@@ -93,7 +93,7 @@ class Source:
         try:
             self._inflated.seek(position)
             return self._inflated.read(size) if self._inflated.tell() == position else b""
-        except (OSError, EOFError, zlib.error, *_damage()) as error:
+        except (OSError, EOFError, zlib.error, *_damage()) as error:  # type: ignore[misc] # they are exceptions
             raise Refused(f"{self.name} is damaged: {error}. Remove it to continue without it") from error
 
     def blocks(self, position: int = 0) -> Iterator[bytes]:

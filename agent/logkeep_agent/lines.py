@@ -25,7 +25,8 @@ class Lines:
 
     @classmethod
     def load(cls, fields: Mapping[str, Any]) -> Self:
-        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()})
+        tuples = {name: tuple(fields[name]) for name in ("sample", "recent") if name in fields}
+        return cls(**{**fields, **tuples})
 
     def grown(self, text: bytes) -> "Lines":
         head, *others = text.split(b"\n")
@@ -65,10 +66,8 @@ class Lines:
             best: tuple[int, int, int] | None = None
             for at, found in enumerate(there):
                 if found == wanted:
-                    same = next(
-                        (n for n in range(1, upto) if at < n or there[at - n] != recent[upto - 1 - n]),
-                        min(upto, at + 1),
-                    )
+                    differ = (n for n in range(1, upto) if at < n or there[at - n] != recent[upto - 1 - n])
+                    same = next(differ, min(upto, at + 1))
                     best = max(best or (0, 0, 0), (same, -abs(at - expected), at))
             if best:
                 # Where no line was added or removed, those after it were changed in place: they were sent.

@@ -13,7 +13,6 @@ from typing import Final
 from logkeep_agent.files import PACKED, Source
 
 _LOOKS: Final = 10  # at a directory whose names are changing
-_SECOND: Final = 10**9  # some programs keep only the seconds of a time
 _PACKED: Final = PACKED.pattern.removesuffix("$")
 # app.log.1, app.log-20261122.gz, app.log.2026-11-22_05, app.log.old, and app-20261122.log
 _STAMP: Final = r"[-_.](?:\d[\dTZ:._-]*|old)"
@@ -109,7 +108,7 @@ class Family:
             if not _runs(since) < _runs(own):  # the numbers do not count upwards
                 ordered.sort(key=lambda each: (max((entry.modified for entry in known[each]), default=0), each.name))
             for member in ordered:
-                entries += [each for each in known[member] if each.modified // _SECOND >= begun // _SECOND]
+                entries += [each for each in known[member] if each.modified >= begun]
         return entries + self._of(own, copies)
 
     def _of(self, member: Path, copies: bool) -> list[Entry]:

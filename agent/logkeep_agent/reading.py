@@ -8,12 +8,14 @@ from datetime import UTC, datetime, tzinfo
 from itertools import count
 from typing import Final
 
+from logkeep_agent.clock import Clock
 from logkeep_agent.files import Place, Source, hole_in
 from logkeep_agent.lines import Lines
 from logkeep_agent.rotation import Rotation
 from logkeep_agent.state import Mark, Print, State
 
 PIECE: Final = 4_000_000  # bytes; a request may have 4 MiB, and gzip makes what it cannot compress a little longer
+_COARSE: Final = 20_000_000  # ns; systems date files by a clock that ticks less often
 _LEFT_MAX: Final = 8  # rotated files that are watched for late text
 _DONE_MAX: Final = 16  # files whose compressed copies are known again
 _MERGED_MAX: Final = 1 << 18  # bytes; so much is joined in memory
@@ -30,7 +32,7 @@ class Run:
         self.place, self.lines = place, lines or Lines()  # up to which it was read
         self.crc32, self.crc_from = 0, place.position
         self.sent, self.sent_lines = place, self.lines  # up to which it was sent
-        self.start, self.last, self.base = place.position, place.last, Mark()
+        self.start, self.last, self.base, self.is_joined = place.position, place.last, Mark(), False
         self.joins: Run | None = None  # the run whose half line it continues
         self.nul_until = 0
 
@@ -38,9 +40,12 @@ class Run:
         self.place, self.lines = self.place.grown(text), self.lines.grown(text)
         self.crc32 = zlib.crc32(text, self.crc32)
 
-    def rebase(self, base: Mark) -> None:
-        """What follows is sent from a place in the log that is not where the last piece of this run ended."""
-        self.start, self.last, self.base = self.sent.position, self.sent.last, base
+    def rebase(self, base: Mark, is_joined: bool) -> None:
+        """What follows is sent from a place in the log that is not where the last piece of this run ended.
+
+        `is_joined`: the line before that place is the file's own.
+        """
+        self.start, self.last, self.base, self.is_joined = self.sent.position, self.sent.last, base, is_joined
 
 
 @dataclass(frozen=True)
@@ -62,14 +67,14 @@ class Reader:
         self,
         rotation: Rotation,
         report: Callable[[str], None],
-        wall: Callable[[], int],
+        clock: Clock,
         *,
         settle: float,
         ahead: int,
         zone: tzinfo | None,
     ) -> None:
-        """`wall` is the time in epoch ns, `ahead` a number of bytes. A log a day has days in `zone`, if not None."""
-        self._rotation, self._report, self._wall = rotation, report, wall
+        """`ahead` is a number of bytes. A log a day has days in `zone`, if not None."""
+        self._rotation, self._report, self._clock = rotation, report, clock
         self._settle, self._ahead, self._zone = settle, ahead, zone
         self.run: Run | None = None
         self.left: list[Run] = []
@@ -81,17 +86,21 @@ class Reader:
         self._last: Run | None = None  # whose text was read last
         self._is_open = False  # whether it ended within a line
         self._done: deque[tuple[Print, int, int, int]] = deque(maxlen=_DONE_MAX)
-        self._read_at = 0
+        self._read_at = 0.0  # when the file was last read to its end
 
     def begin(self, run: Run, end: Mark, day: str) -> None:
         self.run, self._last, self._is_open, self.day = run, run, end.is_open, day
-        self._read_at = self._wall()
+        self._read_at = self._clock.monotonic()
+
+    def now(self) -> int:
+        """The time, in epoch ns, that no file written from now on is dated before."""
+        return self._clock.wall() - _COARSE
 
     def day_of(self, source: Source) -> str:
         """The day that text of a file belongs to: that on which it was last written, but no earlier than the last."""
         if not self._zone:
             return ""
-        written = datetime.fromtimestamp(min(source.modified, self._wall()) / 1e9, UTC)
+        written = datetime.fromtimestamp(min(source.modified, self._clock.wall()) / 1e9, UTC)
         return max(self.day, written.astimezone(self._zone).strftime("%Y-%m-%d"))
 
     def read(self) -> bool:
@@ -105,9 +114,9 @@ class Reader:
         if not run.place.is_in(run.source):
             self.run = self._rewritten(run)
             return True
-        self._read_at = self._wall()
         if piece and self._take(run, piece):
             return True
+        self._read_at = self._clock.monotonic()
         waiting = self._rotation.waiting
         if not waiting or not self._is_settled(run.source):
             return False
@@ -196,7 +205,7 @@ class Reader:
         if len(waiting) > 1 or source.is_packed:
             return True
         # While the writer has not noticed the rotation, it writes to the old file, and the new one is empty.
-        return waiting[0].size > 0 and self._wall() - source.modified >= self._settle * 1e9
+        return waiting[0].size > 0 and self._clock.wall() - source.modified >= self._settle * 1e9
 
     def _is_done(self, run: Run, following: Source) -> bool:
         """Whether a compressed file is one that was read. Its time is no proof, because not all programs keep it."""
@@ -223,11 +232,11 @@ class Reader:
 
     def _next(self, run: Run, following: Source) -> Run:
         is_own = following.path == self._rotation.family.member and not following.is_packed
-        if is_own and 2 * following.size >= run.place.position and not self._rotation.is_rotated(run.source):
-            if edited := self.edited(following, run.lines, run):
-                return edited
+        is_own = is_own and 2 * following.size >= run.place.position and not self._rotation.is_rotated(run.source)
+        if is_own and (edited := self.edited(following, run.lines, run)):
+            return edited
         is_last = not self._rotation.waiting
-        return Run(following, Place(), self._wall() if is_last else following.modified)
+        return Run(following, Place(), self.now() if is_last else following.modified)
 
     def edited(self, source: Source, lines: Lines, before: Run | None = None) -> Run | None:
         """Continue a file after lines that were sent before an editor wrote it anew. None if it is another text.
@@ -239,7 +248,7 @@ class Reader:
             return None
         position, is_joined = found
         self._report(f"{source.name} was edited: what was sent of it is not sent again; continues with byte {position}")
-        run = Run(source, Place.of(source, position), self._wall(), lines)
+        run = Run(source, Place.of(source, position), self.now(), lines)
         run.joins = (before or run) if is_joined else None
         return run
 
@@ -252,12 +261,12 @@ class Reader:
             run.source.close()
             run.source = copy
             return run
-        ago = max(0, self._wall() - self._read_at) / 1e9
+        ago = self._clock.monotonic() - self._read_at
         self._report(
             f"LOST: {source.name} was truncated, and there is no copy of it; "
             f"what was written after byte {place.position}, which was read {ago:.1f} seconds ago, was not sent"
         )
-        return Run(source, Place(), self._wall())
+        return Run(source, Place(), self.now())
 
 
 def run_of(source: Source, state: State, position: int, end: Mark) -> Run:
@@ -265,6 +274,6 @@ def run_of(source: Source, state: State, position: int, end: Mark) -> Run:
     run = Run(source, Place.of(source, position), state.begun)
     run.start, run.last, run.base, run.written = state.start, state.last, state.base, state.written
     run.lines = run.sent_lines = state.lines_after if end == state.after else state.lines_before
-    if end.bytes < state.base.bytes or state.late:
-        run.rebase(end)
+    if end.bytes > state.base.bytes or state.joined:
+        run.joins = run
     return run

@@ -1,6 +1,6 @@
 """The files after the one that is being shipped. They are held open, so that deletion does not lose their bytes."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -22,8 +22,11 @@ class Rotation:
         self._reported: set[object] = set()
         self.waiting: list[Source] = []
 
-    def look(self, source: Source, begun: int) -> None:
-        """Open the files that came after the source since the last look. Shipping it was begun at a time in epoch ns."""
+    def look(self, source: Source, begun: int, left: Collection[Source] = ()) -> None:
+        """Open the files that came after the source since the last look. Shipping it was begun at a time in epoch ns.
+
+        Those that were left came before it.
+        """
         try:
             found = self.family.path.stat()
         except OSError:
@@ -43,15 +46,19 @@ class Rotation:
             following = entries[places[self.waiting[len(gone)].identity] :]
         else:
             following = self._after(entries, (gone or [source])[-1].modified)
+        before = {each.identity for each in left}
+        following = [entry for entry in following if entry.identity not in before]
         opened = self._open(following[: max(0, _OPEN_MAX - len(gone))], [source, *gone])
         if opened is not None:
             self._replace([*gone, *opened])
-            self._name_missing(source)
+            self._name_missing(source.member)
 
     def since(self, state: State) -> bool:
         """Open the files after the shipped one, if it is gone. False if there are none."""
         entries = self.family.chain(_member(state), state.begun)
         self._replace(self._open(self._after(entries, state.begun)[:_OPEN_MAX], []) or [])
+        if self.waiting and state.member:
+            self._name_missing(Path(state.member))
         return bool(self.waiting)
 
     def holder(self, state: State, end: Mark) -> Source | None:
@@ -96,7 +103,7 @@ class Rotation:
     def close(self) -> None:
         self._replace([])
 
-    def _copies(self, member: Path, begun: int, written: int) -> list[Entry]:
+    def _copies(self, member: Path | None, begun: int, written: int) -> list[Entry]:
         entries = self.family.chain(member, begun, copies=True)
         return [each for each in entries if each.modified // _SECOND >= written // _SECOND]
 
@@ -143,13 +150,11 @@ class Rotation:
             self._say(entry.identity, f"{entry.path}: {error.strerror}; the files after it wait until it can be read")
             return None
 
-    def _name_missing(self, source: Source) -> None:
-        if source.member == self.family.member:
-            return
+    def _name_missing(self, member: Path) -> None:
         have = {each.member for each in self.waiting}
-        for path in self.family.missing(source.member):
+        for path in self.family.missing(member):
             if path not in have:
-                self._say(path, f"LOST: {path} is gone, which came after {source.member}; it was not sent")
+                self._say(path, f"LOST: {path} is gone, which came after {member}; it was not sent")
 
     def _say(self, about: object, message: str) -> None:
         if about not in self._reported:

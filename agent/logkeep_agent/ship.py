@@ -1,16 +1,14 @@
 """Ships a file as it grows, and the files after it, so that the log holds each byte once and in order."""
 
 import random
-import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import tzinfo
 from pathlib import Path
-from queue import Empty, Queue
 from typing import Final
 
 from logkeep_agent import Refused, reading
+from logkeep_agent.clock import TICK, Clock
 from logkeep_agent.files import Place, Source
 from logkeep_agent.names import Family
 from logkeep_agent.reading import Chunk, Reader, Run, run_of
@@ -18,7 +16,6 @@ from logkeep_agent.rotation import Rotation
 from logkeep_agent.service import Certificate, Gap, Later, Service
 from logkeep_agent.state import Left, Mark, State
 
-TICK: Final = 0.25  # seconds between two looks at the files
 # Seconds without an answer after which the agent gives up, with --once, and after a signal.
 ONCE_PATIENCE: Final = 300.0
 STOP_PATIENCE: Final = 10.0
@@ -27,42 +24,6 @@ _BACK_OFF_MAX: Final = 30.0  # seconds
 _WAIT_MAX: Final = 300.0  # seconds, even if the service asks for more
 _REPORT_AGAIN: Final = 60.0  # seconds after which it is reported again that the service does not answer
 _OTHERS: Final = "someone else writes to this log"
-
-
-class Clock:
-    """The machine's time."""
-
-    def monotonic(self) -> float:
-        return time.monotonic()
-
-    def wall(self) -> int:
-        """Epoch nanoseconds, like the times of files."""
-        return time.time_ns()
-
-    def sleep(self, seconds: float) -> None:
-        time.sleep(seconds)
-
-    def during(self, call: Callable[[], Certificate], meanwhile: Callable[[], None]) -> Certificate:
-        """What a call returns or raises. While it takes its time, `meanwhile` is called at every tick."""
-        done: Queue[Certificate | BaseException] = Queue()
-
-        def run() -> None:
-            try:
-                done.put(call())
-            except BaseException as error:  # noqa: BLE001 - it is raised below
-                done.put(error)
-
-        # A daemon does not keep the process from ending while an answer does not come.
-        threading.Thread(target=run, daemon=True).start()
-        while True:
-            try:
-                result = done.get(timeout=TICK)
-            except Empty:
-                meanwhile()
-                continue
-            if isinstance(result, BaseException):
-                raise result
-            return result
 
 
 @dataclass(frozen=True)
@@ -101,7 +62,7 @@ class Shipper:
         self._reader = Reader(
             self._rotation,
             report,
-            self._clock.wall,
+            self._clock,
             settle=options.settle,
             ahead=options.ahead,
             zone=options.zone if options.log_id else None,
@@ -169,14 +130,17 @@ class Shipper:
         """Read what was written since the last look, also while a request is under way."""
         run = self._reader.run
         if run:
-            self._rotation.look(run.source, run.begun)
+            self._look(run)
         elif self._found:
-            self._rotation.look(self._found, self._clock.wall())
+            self._rotation.look(self._found, self._reader.now())
         self._reader.is_ending = self._is_ending() and not self._rotation.waiting
         while self._reader.read():
             if self._reader.run and self._reader.run is not run:
                 run = self._reader.run
-                self._rotation.look(run.source, run.begun)
+                self._look(run)
+
+    def _look(self, run: Run) -> None:
+        self._rotation.look(run.source, run.begun, [each.source for each in self._reader.left])
 
     def _meanwhile(self) -> None:
         """Raises Later if the agent is to end and has waited long enough."""
@@ -211,11 +175,10 @@ class Shipper:
             self._turn_to(last.day, main)
         if self._main is not main:
             self._adopt(main)
-        is_next = self._last in {run, run.joins}
         # Half a line, and then another file: without a line's end, its first record would be part of that line.
-        glue = b"\n" if self._end.is_open and not is_next else b""
+        glue = b"\n" if self._end.is_open and not self._is_of(run) else b""
         if self._last is not run or main is not run:
-            main.rebase(self._end.plus(glue) if main is run else self._end)
+            main.rebase(self._end.plus(glue) if main is run else self._end, self._is_of(main))
         text = glue + b"".join(chunk.text for chunk in chunks)
         after = self._end.plus(text)
         self._save(main, after, last)
@@ -240,6 +203,10 @@ class Shipper:
             self._reader.size -= len(self._reader.chunks.popleft().text)
         self._due = self._clock.monotonic() + self._interval(certificate)
 
+    def _is_of(self, run: Run) -> bool:
+        """Whether the line at the end of the log is one that a run continues."""
+        return self._last is not None and self._last in {run, run.joins}
+
     def _next_chunks(self) -> list[Chunk]:
         chunks: list[Chunk] = []
         size = 0
@@ -255,12 +222,12 @@ class Shipper:
         """Everything before a run was sent. Its place is saved to disk before any of it is sent."""
         before = self._main
         self._main = main
-        main.rebase(self._end)
+        main.rebase(self._end, self._is_of(main))
         self._save(main, self._end, None)
         position = main.sent.position
         what = f"continues with byte {position} of" if position else "begins with"
         self._report(f"{what} {main.source.path} at byte {self._end.bytes} of {self._service.log_id}")
-        if self._options.discard and before and before.source.path != self._path:
+        if self._options.discard and before and before.source.path != before.source.member:
             before.source.path.unlink(missing_ok=True)
 
     def _save(self, main: Run, after: Mark, piece: Chunk | None) -> None:
@@ -289,6 +256,7 @@ class Shipper:
             lines_after=piece.lines if piece and is_own else main.sent_lines,
             left=tuple(map(_left, left)),
             late=piece.place.position - late.sent.position if piece and late else 0,
+            joined=main.is_joined,
         ).save(self._state_path)
 
     def _turn_to(self, day: str, main: Run) -> None:
@@ -383,7 +351,8 @@ class Shipper:
             run = Run(source := self._rotation.waiting.pop(0), Place(), source.modified)
             self._begin(run, None)
             return True
-        self._begin(run, run)
+        was_late = state.late and self._end == state.after
+        self._begin(run, None if was_late else run.joins)
         return True
 
     def _check(self, state: State) -> None:
@@ -421,7 +390,8 @@ class Shipper:
         if not self._rotation.since(state) or len(self._rotation.waiting) != 1:
             return None
         following = self._rotation.waiting[0]
-        if following.is_packed or following.path != self._rotation.family.member:
+        is_new = following.identity != (state.device, state.inode)
+        if following.is_packed or not is_new or following.path != self._rotation.family.member:
             return None
         if run := self._reader.edited(following, lines):
             self._rotation.waiting.clear()
@@ -430,7 +400,8 @@ class Shipper:
     def _find(self) -> bool:
         """Whether the first file exists. It is held open until the service has answered where the log ends."""
         try:
-            self._found = self._found or Source(self._path, self._rotation.family.member)
+            member = self._rotation.family.member
+            self._found = self._found or Source(member, member)
         except FileNotFoundError:
             if not self._waits_for_file and not self._options.once:
                 self._report(f"{self._path} does not exist yet; waiting for it")
@@ -442,18 +413,19 @@ class Shipper:
         source = self._found
         if not source:
             return False
-        begun = source.modified if self._rotation.waiting else self._clock.wall()
+        begun = source.modified if self._rotation.waiting else self._reader.now()
         if self._options.append or not self._end.bytes:
             run = Run(source, Place(), begun)
         elif source.crc32(self._end.bytes) == self._end.crc32:
             run = Run(source, Place.of(source, self._end.bytes), begun)
+            run.joins = run
         else:
             raise Refused(
                 f"{self._service.log_id} holds {self._end.bytes} bytes, and {self._path} does not begin with them. "
                 "To ship the file after them, use --append"
             )
         self._found = None
-        self._begin(run, None)
+        self._begin(run, run.joins)
         return True
 
     def _begin(self, run: Run, last: Run | None) -> None:

@@ -14,6 +14,7 @@ from logkeep_agent import Refused
 from logkeep_agent.lines import Lines
 
 _VERSION: Final = 2
+Bytes = bytes  # within Mark, `bytes` is a number
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Mark:
     crc32: int = 0
     is_open: bool = field(default=False, compare=False)  # the service does not say it
 
-    def plus(self, text: bytes) -> "Mark":
+    def plus(self, text: Bytes) -> "Mark":
         is_open = not text.endswith(b"\n") if text else self.is_open
         return Mark(self.bytes + len(text), zlib.crc32(text, self.crc32), is_open)
 
@@ -55,7 +56,8 @@ class State:
 
     How far it was shipped is not kept, because the log itself shows that. `before` and `after` are where the log ends
     without and with the last piece that was sent. If it ends anywhere else, someone else has written to it. If `late`
-    is not 0, that piece came from the first of the files that were left, and was so long.
+    is not 0, that piece came from the first of the files that were left, and was so long. `joined`: the line before
+    `base` is the file's own.
     """
 
     project: str
@@ -77,6 +79,7 @@ class State:
     lines_after: Lines
     left: tuple[Left, ...] = ()
     late: int = 0
+    joined: bool = True
 
     @classmethod
     def load(cls, path: Path) -> Self | None:

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from logkeep_agent import Refused
+from logkeep_agent.clock import TICK, Clock
 from logkeep_agent.service import Certificate, Gap, Later, Service
-from logkeep_agent.ship import TICK, Clock, Options, Shipper
+from logkeep_agent.ship import Options, Shipper
 
 
 class FakeLog(Service):
@@ -137,17 +138,16 @@ class Bench:
 
     def killed(self, work: Callable[[], object], is_written: bool) -> None:
         """Do some work until its first piece of text, and be killed before or after that is written."""
-        append = self.log.append
+        append = FakeLog.append
 
-        def be_killed(offset: int, piece: bytes) -> Certificate:
+        def be_killed(log: FakeLog, offset: int, piece: bytes) -> Certificate:
             if is_written:
-                append(offset, piece)
+                append(log, offset, piece)
             raise KeyboardInterrupt
 
-        self.log.append = be_killed  # type: ignore[method-assign] # for a while
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(FakeLog, "append", be_killed)
             work()
-        self.log.append = append  # type: ignore[method-assign] # as it was
 
     @property
     def lost(self) -> list[str]:
