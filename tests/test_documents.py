@@ -19,6 +19,7 @@ import pytest
 from local import ROOT
 from local.__main__ import EMULATOR_PORT, PORT
 from local.template import Template
+from tests.calls import a_build
 from tests.local.service import Service, running
 
 PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md")]
@@ -306,7 +307,7 @@ def test_the_program_that_follows_prints_the_log(service: Service) -> None:
 
 
 def test_the_program_that_follows_shows_a_line_at_once(service: Service) -> None:
-    log_id = "build/shown-at-once/stage1"
+    log_id = a_build("shown-at-once")
     with service.client() as client:
         url = f"/v1/{service.demo['project_id']}/logs/{log_id}"
         client.patch(url, content=b"a line\n", headers={"Content-Type": "application/octet-stream"}).raise_for_status()

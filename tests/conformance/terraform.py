@@ -121,7 +121,8 @@ class LogSetting:
         except Gone:
             return None
         except Failed as error:
-            return _none_if(error, 403, "CSS.0015")
+            _check(error, 403, "CSS.0015")
+            return None
         if not found.get("logSwitch", False):
             return None
         automatic = found["autoEnable"]
@@ -172,7 +173,7 @@ class LogSetting:
         except Gone:
             return False
         except Failed as error:
-            _none_if(error, 403 if error.status == 403 else 415, "CSS.0015" if error.status == 403 else "CSS.0004")
+            _check(error, *((403, "CSS.0015") if error.status == 403 else (415, "CSS.0004")))
             return False
         return True
 
@@ -259,8 +260,11 @@ def _ingestion(config: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _none_if(error: Failed, status: int, code: str) -> None:
-    """common.ConvertExpected403ErrInto404Err and ConvertUndefinedErrInto404Err: the code is looked for in errCode."""
+def _check(error: Failed, status: int, code: str) -> None:
+    """Raise the error unless the resource is gone by it.
+
+    common.ConvertExpected403ErrInto404Err and ConvertUndefinedErrInto404Err: the code is looked for in errCode.
+    """
     if (error.status, error.body.get("errCode")) != (status, code):
         raise error
 
