@@ -27,6 +27,8 @@ S3_GB_MONTH: Final = 0.023
 # aws.amazon.com/kms/pricing, aws.amazon.com/secrets-manager/pricing: calls
 KMS_CALL: Final = 0.03 / 1e4
 SECRETS_CALL: Final = 0.05 / 1e4
+# aws.amazon.com/sqs/pricing: standard queues
+SQS_CALL: Final = 0.40 / 1e6
 # aws.amazon.com/ec2/pricing/on-demand, "Data transfer": to the internet, the first 10 TB a month
 GB_OUT: Final = 0.09
 # aws.amazon.com/cloudwatch/pricing: ingested logs; a metric, charged for every hour in which it is sent

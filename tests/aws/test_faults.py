@@ -37,7 +37,7 @@ def faults(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> I
     monkeypatch.setattr(parts, "PART_MIN", 1)
     monkeypatch.setattr("logkeep.web.delivery.ANSWER_MAX", 30_000)
     made = Faults("", Template.load(), kinds={request.param}, share=SHARES.get(request.param, 0.3))
-    for client in (clients.s3(), clients.dynamodb(), clients.sqs(), clients.sts(), clients.kms()):
+    for client in (clients.s3(), clients.dynamodb(), clients.functions(), clients.sts(), clients.kms()):
         made.attach(client)
     yield made
     assert made.counts[request.param], "it never happened"
