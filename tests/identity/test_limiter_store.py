@@ -21,7 +21,10 @@ from logkeep.identity.throttle import SECOND, Limit
 from tests.calls import forget_aws
 from tests.faults import at_once, counted
 
-pytestmark = pytest.mark.usefixtures("aws")
+pytestmark = [
+    pytest.mark.usefixtures("aws"),
+    pytest.mark.no_faults("counts requests; one whose answer is lost counts twice"),
+]
 
 
 def limiter(limit: Limit, free: Limit | None = None) -> Limiter:
