@@ -53,6 +53,8 @@ def work_on_backup(event: Any, seconds_left: float, request: str) -> None:
             order_backup(order)
         return
     more = backup_runs(order.project, order.cluster).resume(seconds_left, request)
+    if more is None:
+        return  # another worker is at it, or there is nothing to do
     try:
         _publish_failures(order.project, order.cluster)
     except Exception:
