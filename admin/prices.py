@@ -57,7 +57,7 @@ CALLS: Final[Mapping[str, Mapping[str, float]]] = {
         "UploadPartCopy": S3_PUT,
     },
     "keys": {"Decrypt": KMS_CALL, "GetSecretValue": SECRETS_CALL},
-    "lambda": {"Invoke": LAMBDA_REQUEST},  # of a worker; its time is not known here
+    "orders": {"Invoke": LAMBDA_REQUEST},  # the request alone: how long a worker runs for it is not known here
 }
 
 # By the month, whatever is used. aws.amazon.com/kms/pricing: each of the first two rotations adds the price of a key

@@ -24,8 +24,8 @@ STEP = 1 if LONG else 8  # test_runs.py stops a worker at every call, in its own
 LOGS = 4 if LONG else 2
 
 CLUSTERS = 3
-# Minutes are seconds here: a lease ends before it is ordered again. Four of five workers are killed, so more may try.
-HURRIED = Pace(small=True, time=1.2, reserve=0.2, lease_over=0.3, visibility=2, idle=60, serves=4, tries=20)
+# Minutes are seconds here: a lease ends before it is ordered again.
+HURRIED = Pace(small=True, time=1.2, reserve=0.2, lease_over=0.3, visibility=2, idle=60, serves=4)
 WAYS = {
     "put at once": Pace(),
     "in several invocations": Pace(small=True, part=300),

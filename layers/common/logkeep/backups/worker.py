@@ -58,6 +58,8 @@ def work_on_backup(event: Any, seconds_left: float, request: str) -> None:
     if (wait := order.not_before - now_ms()) > 0:
         time.sleep(min(wait / 1000, DELAY_MAX))
     more = backup_runs(order.project, order.cluster).resume(seconds_left, request)
+    if more is None:
+        return  # another worker is at it, or there is nothing to do
     try:
         _publish_failures(order.project, order.cluster)
     except Exception:
