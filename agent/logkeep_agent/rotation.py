@@ -55,7 +55,7 @@ class Rotation:
 
     def since(self, state: State) -> bool:
         """Open the files after the shipped one, if it is gone. False if there are none."""
-        entries = self.family.chain(_member(state), state.begun)
+        entries = self._without(state, self.family.chain(_member(state), state.begun))
         self._replace(self._open(self._after(entries, state.begun)[:_OPEN_MAX], []) or [])
         if self.waiting and state.member:
             self._name_missing(Path(state.member))
@@ -65,7 +65,12 @@ class Rotation:
         """The file with which the log ends: the one with the state's inode, or a copy of it, also a compressed one."""
         sent = max(0, end.bytes - state.base.bytes)
         entries = self.family.of_identity((state.device, state.inode), _member(state))
-        if sent or state.first.size or state.last.size:
+        if not (sent or state.first.size or state.last.size):
+            # It has only its inode. If it was emptied since, a copy of what it held comes before it.
+            family = self._after(self._without(state, self.family.chain(_member(state), state.begun)), state.begun)
+            if family and entries and family[0].identity != entries[0].identity:
+                return None
+        else:
             entries += self._copies(_member(state), state.begun, state.written)
 
         def is_it(source: Source) -> bool:
@@ -102,6 +107,10 @@ class Rotation:
 
     def close(self) -> None:
         self._replace([])
+
+    def _without(self, state: State, entries: Sequence[Entry]) -> list[Entry]:
+        left = {(each.device, each.inode) for each in state.left}
+        return [entry for entry in entries if entry.identity not in left]
 
     def _copies(self, member: Path | None, begun: int, written: int) -> list[Entry]:
         entries = self.family.chain(member, begun, copies=True)

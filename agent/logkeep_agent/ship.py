@@ -343,17 +343,24 @@ class Shipper:
             if not self._rotation.since(state):
                 self._due = self._clock.monotonic() + self._interval(certificate)
                 return False
-            gone = state.path or "the file that was being shipped"
-            self._report(
-                f"LOST: {gone} is gone or was overwritten, and there is no copy of it; "
-                f"what it held beyond byte {self._end.bytes} of the log was not sent"
-            )
+            self._report_gone(state)
             run = Run(source := self._rotation.waiting.pop(0), Place(), source.modified)
             self._begin(run, None)
             return True
         was_late = state.late and self._end == state.after
         self._begin(run, None if was_late else run.joins)
         return True
+
+    def _report_gone(self, state: State) -> None:
+        gone = state.path or "the file that was being shipped"
+        if not state.first.size and self._rotation.waiting[0].path != self._rotation.family.member:
+            # Nothing of it was sent, so a compressed copy cannot be recognized: it is the oldest one since.
+            self._report(f"{gone} is gone, of which nothing had been sent; continues with the oldest file since")
+            return
+        self._report(
+            f"LOST: {gone} is gone or was overwritten, and there is no copy of it; "
+            f"what it held beyond byte {self._end.bytes} of the log was not sent"
+        )
 
     def _check(self, state: State) -> None:
         """Raises Refused if the state is for something else."""

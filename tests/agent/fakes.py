@@ -145,9 +145,10 @@ class Bench:
                 append(log, offset, piece)
             raise KeyboardInterrupt
 
-        with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        with pytest.MonkeyPatch.context() as patch:
             patch.setattr(FakeLog, "append", be_killed)
-            work()
+            with pytest.raises(KeyboardInterrupt):
+                work()
 
     @property
     def lost(self) -> list[str]:

@@ -90,6 +90,20 @@ def test_it_reads_no_more_ahead_than_fits(bench) -> None:
     assert max(size for _, _, size in bench.log.requests) <= 1000
 
 
+@pytest.mark.parametrize("then", [lambda bench: None, lambda bench: bench.rotate()], ids=["copied", "renamed, too"])
+def test_a_file_of_which_nothing_was_sent_is_shipped_out_of_its_copy_after_a_stop(bench, then) -> None:
+    bench.path.touch()
+    bench.ship()
+    bench.write(b"one\n")
+    copy_and_truncate(bench)
+    bench.write(b"two\n")
+    then(bench)
+    bench.write(b"three\n")
+    assert bench.ship(once=True)
+    assert bytes(bench.log.text) == b"one\ntwo\nthree\n"
+    assert bench.lost == []
+
+
 # Edited
 
 

@@ -9,8 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from logkeep_agent import files
-
 pytestmark = pytest.mark.unit
 
 
@@ -59,7 +57,7 @@ def test_files_that_were_compressed_in_any_way_while_it_was_down_are_shipped(ben
 
 @pytest.mark.parametrize("kind", ["zst", "lz4"])
 def test_what_cannot_be_read_is_lost_by_the_name_that_it_has_now(bench, monkeypatch, kind) -> None:
-    monkeypatch.setattr(files.shutil, "which", lambda _: None)
+    monkeypatch.setattr(shutil, "which", lambda _: None)
     bench.write(b"0\n")
     bench.ship()
     for number in (1, 2, 3):
@@ -77,7 +75,7 @@ def test_what_cannot_be_read_is_lost_by_the_name_that_it_has_now(bench, monkeypa
 
 
 def test_a_file_that_is_compressed_unreadably_while_it_is_held_open_is_sent_and_not_lost(bench, monkeypatch) -> None:
-    monkeypatch.setattr(files.shutil, "which", lambda _: None)
+    monkeypatch.setattr(shutil, "which", lambda _: None)
     bench.write(b"0\n")
 
     def pack_unreadably() -> None:
