@@ -11,7 +11,8 @@ app = App(LOGKEEP, "seal_log")
 
 
 @app.put("/v1/.+")
-def seal_log() -> Answer:
+def seal_log() -> Answer[Certificate]:
+    """Raises LogNotFound, or Conflict if the log is not what the totals say."""
     log_id, totals = app.log_id(), totals_of(app)
     return app.answer_json(Certificate.of(log_store(app.caller.project).seal(log_id, totals)))
 

@@ -3,7 +3,7 @@
 import re
 from typing import Annotated, Any, Final
 
-from pydantic import AfterValidator, BeforeValidator
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from logkeep.logid import SEGMENT_RULE, is_segment
 
@@ -33,4 +33,8 @@ def _segment(text: str) -> str:
 
 type Decimal = Annotated[int, BeforeValidator(_decimal)]
 type Boolean = Annotated[bool, BeforeValidator(_boolean)]
-type Segment = Annotated[str, AfterValidator(_segment)]  # a path segment of a log id
+type Segment = Annotated[  # a path segment of a log id
+    str,
+    AfterValidator(_segment),
+    Field(json_schema_extra={"pattern": r"^(?!\.\.?$)[A-Za-z0-9._-]{1,128}$"}),
+]

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from logkeep.backups.archive import Archive
 from logkeep.backups.cuts import Cut, Mark, Slice
-from logkeep.backups.jobs import Job
+from logkeep.backups.jobs import Job, Shown
 from logkeep.errors import Corrupt, Invalid
 from logkeep.logid import LogId, is_segment
 from logkeep.logs.head import Head, State, Totals
@@ -148,7 +148,7 @@ class Checked(BaseModel):
     crc32: int
 
 
-class RestoreReport(Job):
+class ShownRestore(Shown):
     """What a restore did, or would do."""
 
     state: Literal["planned", "running", "done", "failed"]
@@ -161,6 +161,11 @@ class RestoreReport(Job):
     differs: list[str] = Field(default_factory=list)  # ids, at most SHOWN_MAX
     failures: list[str] = Field(default_factory=list)
     failed_msg: str | None = None
+
+
+class RestoreReport(ShownRestore, Job):
+    """What a restore did, or would do, and what it is doing."""
+
     begun: Outcome | None = None  # the outcome for the next log, once writing to it has begun
     checked: Checked | None = None
 
@@ -193,6 +198,5 @@ class RestoreReport(Job):
         state = "failed" if why else "done"
         return self.model_copy(update={"state": state, "failed_msg": why, "finished_at": now, "checked": None})
 
-    def shown(self) -> dict[str, Any]:
-        """The report as clients see it."""
-        return self.model_dump(exclude={"run", "begun", "checked"})
+    def shown(self) -> ShownRestore:
+        return ShownRestore.model_validate(self.model_dump())

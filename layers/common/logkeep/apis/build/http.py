@@ -1,11 +1,24 @@
 """A page of a build's log, also while the build runs."""
 
-from logkeep.apis.build.pages import BuildPageQuery, BuildStretchQuery, strip_of
+from typing import Protocol
+
+from pydantic import BaseModel
+
+from logkeep.apis.build.pages import strip_of
+from logkeep.logs.reader import LogReader
+from logkeep.logs.registration import Registration
 from logkeep.logs.store import log_store
+from logkeep.reading.pages import Strip
 from logkeep.web.app import Answer, App
 
 
-def answer_page(app: App, query: BuildPageQuery | BuildStretchQuery) -> Answer:
+class _PageQuery[A: BaseModel](Protocol):
+    @property
+    def build(self) -> Registration: ...
+    def answer(self, reader: LogReader, strip: Strip) -> A: ...
+
+
+def answer_page[A: BaseModel](app: App, query: _PageQuery[A]) -> Answer[A]:
     """Raises LogNotFound for a build that is not registered, and if its record has no stage."""
     logs = log_store(app.caller.project)
     record_id = logs.registrations.record(query.build)

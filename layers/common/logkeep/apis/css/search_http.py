@@ -4,14 +4,14 @@ import time
 from typing import Final
 
 from logkeep.apis.css.http import cluster_of
-from logkeep.apis.css.search import SearchRequest, no_matches, search
+from logkeep.apis.css.search import SearchAnswer, SearchRequest, no_matches, search
 from logkeep.errors import LogNotFound
 from logkeep.web.app import Answer, App
 
 _SECONDS: Final = 10  # after which a search stops reading
 
 
-def search_log(app: App, cluster_id: str) -> Answer:
+def search_log(app: App, cluster_id: str) -> Answer[SearchAnswer]:
     """A page of matches; none if the instance has no log of that type. Backups need not be switched on.
 
     Raises ClusterNotFound.
