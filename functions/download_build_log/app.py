@@ -12,6 +12,7 @@ app = App(BUILD, "download_build_log")
 @app.get("/v1/log/<record_id>/task-log")
 @app.get("/v4/<record_id>/task-log")
 def download_build_log(record_id: RecordId) -> Answer[BuildContent]:
+    """The log of one action of a build."""
     return deliver(app, build_log_file(record_id, app.query(BuildLogQuery)))
 
 
@@ -19,6 +20,7 @@ def download_build_log(record_id: RecordId) -> Answer[BuildContent]:
 @app.get("/v4/<record_id>/download-log")
 @app.get("/v3/<record_id>/download-log")
 def download_full_log(record_id: RecordId) -> Answer[BuildContent]:
+    """The log of a whole build."""
     return deliver(app, full_log_file(record_id, app.query(FullLogQuery)))
 
 

@@ -12,14 +12,14 @@ app = App(MODELARTS, "list_service_events")
 
 @app.get("/v1/<project_id>/services/<service_id>/events")
 def list_service_events(project_id: str, service_id: str) -> Answer[EventPage]:
-    """Raises ServiceNotFound, or TooLarge if the page does not fit into an answer."""
+    """A page of events. Raises ServiceNotFound, or TooLarge if the page does not fit into an answer."""
     query = app.query(EventQuery)
     return app.answer_json(page_of(event_store(app.caller.project, service_id), query))
 
 
 @app.get("/v2/<project_id>/services/<service_id>/events")
 def list_infer_service_events(project_id: str, service_id: str) -> Answer[InferEventPage]:
-    """Raises ServiceNotFound, or TooLarge if the page does not fit into an answer."""
+    """A page of events, by keyword if one is given. Raises ServiceNotFound, or TooLarge if the page does not fit into an answer."""
     query = app.query(InferEventQuery)
     return app.answer_json(infer_page_of(event_store(app.caller.project, service_id), query))
 

@@ -12,11 +12,13 @@ app = App(BUILD, "page_build_log")
 @app.get("/v1/log/<job_id>/<build_no>/real-time-log")
 @app.get("/v1/log/stage/page")
 def page_lines(**path: str) -> Answer[LogPageAnswer]:
+    """A page of lines of a build's log, even while it runs."""
     return answer_page(app, app.query(BuildPageQuery, **path))
 
 
 @app.get("/v3/jobs/<job_id>/<build_no>/real-time-log")
 def page_bytes(**path: str) -> Answer[LogStretchAnswer]:
+    """A page of bytes of a build's log, even while it runs."""
     return answer_page(app, app.query(BuildStretchQuery, **path))
 
 

@@ -12,11 +12,13 @@ app = App(IAM, "show_api_versions")
 
 @app.get("/")
 def list_versions() -> Answer[VersionList]:
+    """The versions of the identity API."""
     return app.answer_document(version_list(app.base_url), HTTPStatus.MULTIPLE_CHOICES)
 
 
 @app.get("/v3")
 def show_version() -> Answer[VersionDocument]:
+    """The version of the identity API."""
     return app.answer_document(version_document(app.base_url))
 
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from logkeep.logid import SEGMENT_RULE, is_segment
+from logkeep.logid import SEGMENT_PATTERN, SEGMENT_RULE, is_segment
 
 _DECIMAL: Final = re.compile(r"-?[0-9]{1,18}")
 
@@ -31,10 +31,12 @@ def _segment(text: str) -> str:
     return text
 
 
-type Decimal = Annotated[int, BeforeValidator(_decimal)]
+type Decimal = Annotated[
+    int, BeforeValidator(_decimal), Field(json_schema_extra={"minimum": 1 - 10**18, "maximum": 10**18 - 1})
+]
 type Boolean = Annotated[bool, BeforeValidator(_boolean)]
 type Segment = Annotated[  # a path segment of a log id
     str,
     AfterValidator(_segment),
-    Field(json_schema_extra={"pattern": r"^(?!\.\.?$)[A-Za-z0-9._-]{1,128}$"}),
+    Field(json_schema_extra={"pattern": f"^{SEGMENT_PATTERN}$"}),
 ]

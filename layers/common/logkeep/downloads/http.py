@@ -63,7 +63,10 @@ def deliver(app: App, file: File) -> Answer:
 
 
 def deliver_stored(app: App, file: StoredFile, identity: str) -> Answer:
-    """Answer a request for a file that is in the bucket already. `identity` is equal only for equal bytes."""
+    """Answer a request for a file that is in the bucket already. `identity` is equal only for equal bytes.
+
+    Raises TooLarge for a client that cannot follow a redirect.
+    """
     tag = _tag(identity)
     return _not_modified(tag) if _is_held(app, tag) else _hand_out(app, file, tag)
 

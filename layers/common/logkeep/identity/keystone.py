@@ -89,7 +89,7 @@ class ProjectList(TypedDict):
     links: _ListLinks
 
 
-class _Link(TypedDict):
+class _VersionLink(TypedDict):
     rel: str
     href: str
 
@@ -100,7 +100,7 @@ class _MediaType(TypedDict):
 
 
 _Version = TypedDict(
-    "_Version", {"id": str, "status": str, "updated": str, "media-types": list[_MediaType], "links": list[_Link]}
+    "_Version", {"id": str, "status": str, "updated": str, "media-types": list[_MediaType], "links": list[_VersionLink]}
 )
 
 
@@ -126,6 +126,13 @@ class _Domain(_Request):
 
 
 class _User(_Request):
+    model_config = ConfigDict(
+        frozen=True,
+        json_schema_extra={
+            "anyOf": [{"required": [name], "properties": {name: {"type": "string"}}} for name in ("id", "name")]
+        },
+    )
+
     id: Name | None = None
     name: Name | None = None
     domain: _Domain = _Domain()

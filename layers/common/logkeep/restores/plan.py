@@ -11,7 +11,7 @@ from logkeep.backups.archive import Archive
 from logkeep.backups.cuts import Cut, Mark, Slice
 from logkeep.backups.jobs import Job, Shown
 from logkeep.errors import Corrupt, Invalid
-from logkeep.logid import LogId, is_segment
+from logkeep.logid import SEGMENT_PATTERN, LogId, is_segment
 from logkeep.logs.head import Head, State, Totals
 
 SHOWN_MAX: Final = 50  # logs that a report names under `differs`, and under `failures`
@@ -29,7 +29,9 @@ class RestoreRequest(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     dry_run: bool = False
-    prefix: Annotated[str, Field(max_length=64), AfterValidator(_prefix)] = ""
+    prefix: Annotated[
+        str, Field(max_length=64, json_schema_extra={"pattern": f"^({SEGMENT_PATTERN})?$"}), AfterValidator(_prefix)
+    ] = ""
 
     def check(self, cluster: str) -> None:
         """Raise Invalid if the prefix and the cluster's id together are no valid id."""

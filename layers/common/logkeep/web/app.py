@@ -163,7 +163,10 @@ class App(APIGatewayHttpResolver):
         return body
 
     def json_body[M: BaseModel](self, model: type[M], limit: int = JSON_BODY_MAX, *, optional: bool = False) -> M:
-        """The body as a model. If it is optional, no body is an empty object. Raises as body() does, and Invalid."""
+        """The body as a model. If it is optional, no body is an empty object.
+
+        Raises Invalid, and TooLarge and UnsupportedBody as body() does.
+        """
         return parsing.json_model(model, self.body(limit) or (b"{}" if optional else b""))
 
     # Answers.

@@ -43,8 +43,11 @@ def query_model[M: BaseModel](model: type[M], query: Mapping[str, Sequence[str]]
 
 
 def json_model[M: BaseModel](model: type[M], body: bytes) -> M:
-    """A JSON body as a model. Raises Invalid with the path of the first name that does not fit."""
-    return _validated(lambda: model.model_validate_json(body), lambda: from_json(body))
+    """A JSON body as a model. Raises Invalid with the path of the first name that does not fit.
+
+    Types are those of JSON: "5" is no number, and 1 is not true.
+    """
+    return _validated(lambda: model.model_validate_json(body, strict=True), lambda: from_json(body))
 
 
 def check_text(body: bytes, content_length: str | None, *, exact: bool) -> None:

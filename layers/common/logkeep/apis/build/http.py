@@ -19,7 +19,7 @@ class _PageQuery[A: BaseModel](Protocol):
 
 
 def answer_page[A: BaseModel](app: App, query: _PageQuery[A]) -> Answer[A]:
-    """Raises LogNotFound for a build that is not registered, and if its record has no stage."""
+    """Raises LogNotFound for an unregistered build and for one without a stage, TooLarge for one with too many."""
     logs = log_store(app.caller.project)
     record_id = logs.registrations.record(query.build)
     return app.answer_json(query.answer(logs, strip_of(logs.heads(f"build/{record_id}"))))

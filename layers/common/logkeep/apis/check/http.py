@@ -17,7 +17,10 @@ def answer_detail(app: App, task_id: str) -> Answer[LogDetail]:
 
 
 def answer_console(app: App) -> Answer[ConsoleAnswer]:
-    """A page of the sub-job with the id, or of the task if there is no such sub-job. Raises LogNotFound."""
+    """A page of the sub-job with the id, or of the task if there is no such sub-job.
+
+    Raises LogNotFound, or TooLarge if there are too many logs.
+    """
     query, logs = app.query(ConsoleQuery), log_store(app.caller.project)
     with suppress(LogNotFound):
         return app.answer_json(query.answer(logs, check_heads(logs, [query.job_id])))

@@ -23,7 +23,7 @@ class RecordQuery(BaseModel):
     offset: RecordNumber = 1
     limit: RecordNumber = 10
     status: Literal["FAIL", "NOT_FAIL", ""] = ""
-    marker: Annotated[str, Field(pattern=r"^(\d{13}/[A-Za-z0-9._-]{1,128})?$")] = ""
+    marker: Annotated[str, Field(pattern=r"^([0-9]{13}/[A-Za-z0-9._-]{1,128})?$")] = ""
 
 
 class ClusterLogRecord(BaseModel):
