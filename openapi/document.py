@@ -1,6 +1,7 @@
 """The OpenAPI document: every route of template.yaml, and nothing else."""
 
 import importlib
+import inspect
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -8,7 +9,7 @@ from functools import cached_property
 from http import HTTPStatus
 from importlib.metadata import version
 from types import FunctionType
-from typing import Any, Final, TypeAliasType, get_origin, get_type_hints
+from typing import Any, Final, TypeAliasType, cast, get_origin, get_type_hints
 
 from pydantic import TypeAdapter
 
@@ -20,7 +21,7 @@ from logkeep.web.app import App
 from logkeep.web.delivery import Content
 from openapi.handlers import ANSWER_HEADERS, Use, media_of, use_of
 from openapi.lines import LINES
-from openapi.refusals import Refusal, refusals_of
+from openapi.refusals import Refusal, codes_of, refusals_of
 
 type Json = dict[str, Any]
 
@@ -105,7 +106,12 @@ class Operation:
 
     @property
     def description(self) -> str:
-        return "\n\n".join(dict.fromkeys(filter(None, (_plain(self.handler.__doc__), _plain(self.use.first_callee)))))
+        """The docstrings of the handler and of what it calls, with the codes of errors in the place of their names."""
+        docstrings = (inspect.cleandoc(each or "") for each in (self.handler.__doc__, self.use.first_callee))
+        text = "\n\n".join(dict.fromkeys(filter(None, docstrings)))
+        codes = codes_of(self.app)
+        text = re.sub(r"\b[A-Z]\w+\b", lambda found: codes.get(found[0], found[0]), text)
+        return re.sub(r"\bRaises\b", "Answers", text)
 
 
 def operations(template: Template) -> list[Operation]:
@@ -124,7 +130,7 @@ def _operation(route: Route, folder: str, streams: bool) -> Operation:
     path = re.sub(r"\{\w+\+?\}", "x", route.path)
     for each in app._static_routes + app._dynamic_routes:
         if route.method in each.method and each.rule.match(path):
-            return Operation(route, app, each.func, streams)
+            return Operation(route, app, cast(FunctionType, each.func), streams)
     raise LookupError(f"{route.key} has no handler")
 
 
@@ -355,7 +361,7 @@ class _Schemas:
         inputs: dict[str, tuple[Any, Any]] = {_key(Segment): (Segment, "validation")}
         inputs |= {_key(each): (each, "serialization") for each in LINES.values()}
         for each in routes:
-            taken = [*each.use.queries, *each.use.bodies]
+            taken: list[Any] = [*each.use.queries, *each.use.bodies]
             hints = get_type_hints(each.handler, include_extras=True)
             taken += [hint for name, hint in hints.items() if isinstance(hint, TypeAliasType) and name != "return"]
             inputs |= {_key(model): (model, "validation") for model in taken}
@@ -373,7 +379,8 @@ class _Schemas:
 
     def of(self, kind: Any) -> Json:
         """The schema of a type, with references to components."""
-        return self._found[_key(kind)]
+        found: Json = self._found[_key(kind)]
+        return found
 
     def parameters(self, model: Any) -> dict[str, tuple[Json, bool]]:
         """The schema of each field of a query's model, and whether it is required."""
@@ -446,15 +453,7 @@ def _without_null(schema: Json) -> Json:
 
 
 def _source_of(function: FunctionType) -> str:
-    import inspect
-
     return inspect.getsource(importlib.import_module(function.__module__))
-
-
-def _plain(docstring: str | None) -> str:
-    import inspect
-
-    return inspect.cleandoc(docstring or "")
 
 
 def _room(room: str) -> str:

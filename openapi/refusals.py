@@ -34,6 +34,16 @@ def refusals_of(app: App, path: str, own: Iterable[type[LogkeepError]]) -> list[
     return sorted(found)
 
 
+def codes_of(app: App) -> dict[str, str]:
+    """For each name of an error, how an app answers it."""
+    kinds = [each for each in vars(errors).values() if isinstance(each, type) and issubclass(each, LogkeepError)]
+    found = ((kind.__name__, [_refusal(app, error) for error in _examples(kind)]) for kind in [*kinds, QueryRefused])
+    return {
+        name: " or ".join(f"`{each.code}`" if each.code else f"status {each.status}" for each in refusals)
+        for name, refusals in found
+    }
+
+
 def _shared(app: App, path: str) -> set[type[LogkeepError]]:
     """The errors that any handler of the app may end with, by what it needs of its caller and by its path."""
     kinds: set[type[LogkeepError]] = {LogkeepError, errors.WrongFormat}

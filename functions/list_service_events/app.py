@@ -19,7 +19,10 @@ def list_service_events(project_id: str, service_id: str) -> Answer[EventPage]:
 
 @app.get("/v2/<project_id>/services/<service_id>/events")
 def list_infer_service_events(project_id: str, service_id: str) -> Answer[InferEventPage]:
-    """A page of events, by keyword if one is given. Raises ServiceNotFound, or TooLarge if the page does not fit into an answer."""
+    """A page of events, by keyword if one is given.
+
+    Raises ServiceNotFound, or TooLarge if the page does not fit into an answer.
+    """
     query = app.query(InferEventQuery)
     return app.answer_json(infer_page_of(event_store(app.caller.project, service_id), query))
 
