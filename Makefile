@@ -23,7 +23,7 @@ SCANNER := layers/common/logkeep/logs/_scanner.so
 FAULTY := $(addprefix tests/,apis aws backups downloads events identity logs reading restores web)
 TOGETHER := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 
-.PHONY: help install run ingest cost estimate test quick check lint types unit format build validate bench soak deploy lock clean
+.PHONY: help install run ingest cost estimate test quick check lint types unit format build validate bench soak deploy openapi lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
@@ -84,6 +84,9 @@ soak: install ## Run the long forms of the tests, then the whole suite on other 
 deploy: build ## Deploy to the AWS account of your environment: make deploy PARAMETERS="AlertEmail=you@example.com"
 	@overrides=$$($(PY) -m admin.preflight Architecture=$(ARCHITECTURE) $(PARAMETERS)) && \
 	  eval "set -- $$overrides" && $(SAM) deploy --parameter-overrides "$$@"
+
+openapi: .venv/.installed $(SCANNER) ## Write docs/openapi.json and docs/api.html anew
+	$(PY) -m openapi
 
 lock: $(UV) ## Update the pinned requirements
 	for each in layers/common/requirements layers/common/requirements-build requirements-dev requirements-sam requirements-uv; do \

@@ -2,7 +2,7 @@
 
 from logkeep.apis.modelarts.codes import MODELARTS
 from logkeep.events.segments import EventBatch
-from logkeep.events.store import event_store
+from logkeep.events.store import Written, event_store
 from logkeep.web.app import Answer, App
 from logkeep.web.entrypoints import entrypoint
 from logkeep.web.parsing import Nothing
@@ -14,7 +14,7 @@ app = App(MODELARTS, "put_service_events")
 
 
 @app.post("/v1/<project_id>/services/<service_id>/events")
-def put_service_events(project_id: str, service_id: str) -> Answer:
+def put_service_events(project_id: str, service_id: str) -> Answer[Written]:
     service = app.segment("service_id", service_id)
     app.query(Nothing)
     batch = app.json_body(EventBatch, BODY_MAX)

@@ -12,7 +12,8 @@ app = App(LOGKEEP, "seal_log")
 
 
 @app.put("/v1/.+")
-def seal_log() -> Answer:
+def seal_log() -> Answer[Certificate]:
+    """Raises LogNotFound, or Conflict if the log is not what the totals say."""
     app.query(Nothing)
     log_id, totals, store = app.log_id(), totals_of(app), log_store(app.caller.project)
     if totals.bytes is not None:  # which may begin the log

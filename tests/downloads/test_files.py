@@ -8,12 +8,13 @@ from pydantic import ValidationError
 
 from logkeep.apis.build.files import BuildLogQuery, build_log_file
 from logkeep.apis.check import files
-from logkeep.apis.check.files import CheckFile, sub_job_ids
+from logkeep.apis.check.files import CheckFile, CheckLogsQuery
 from logkeep.apis.worker import AnyFile
 from logkeep.downloads.files import LogFile, text_file
 from logkeep.downloads.orders import FileOrder
 from logkeep.errors import Invalid, LogNotFound, TooLarge
 from logkeep.logid import LogId
+from logkeep.web.parsing import query_model
 from tests.memory import MemoryLogs, content, made
 
 pytestmark = pytest.mark.unit
@@ -155,6 +156,10 @@ def test_more_logs_than_a_zip_may_hold_are_too_large(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(files, "ZIP_ENTRIES_MAX", 3)
     with pytest.raises(TooLarge):
         CheckFile(sub_job_ids=[A, B]).rendition(logs, gzip=False)
+
+
+def sub_job_ids(values: list[str]) -> list[str]:
+    return query_model(CheckLogsQuery, {"sub_job_id": values} if values else {}, {}).sub_job_id
 
 
 @pytest.mark.parametrize(

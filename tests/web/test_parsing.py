@@ -147,6 +147,29 @@ class Query(BaseModel):
     name: Segment = "n"
 
 
+@pytest.mark.parametrize(
+    ("model", "body"),
+    [
+        (SettingsRequest, {"auto_enable": 0}),
+        (SettingsRequest, {"auto_enable": "true"}),
+        (SettingsRequest, {"keep_days": "7"}),
+        (SearchRequest, {"instance_name": "node-1", "log_type": "instance", "limit": "5"}),
+        (SearchRequest, {"instance_name": "node-1", "log_type": "instance", "limit": True}),
+    ],
+)
+def test_a_value_of_another_json_type_is_refused(model: type[BaseModel], body: Any):
+    """Found by schemathesis: 0 switched backups off."""
+    with pytest.raises(Invalid):
+        json_model(model, json.dumps(body).encode())
+
+
+def test_a_name_of_a_list_takes_every_value():
+    class Query(BaseModel):
+        ids: list[str]
+
+    assert query_model(Query, {"ids": ["a", "b"]}, {}).ids == ["a", "b"]
+
+
 def test_a_query_is_refused_with_the_first_name_that_does_not_fit():
     assert query_model(Query, {"limit": ["2"], "other": ["x", "y"]}, {"name": "m"}) == Query(limit=2, name="m")
     for values, text in [

@@ -8,6 +8,10 @@ from logkeep.errors import Invalid
 
 LOG_ID_MAX: Final = 512
 SEGMENT_RULE: Final = "must be 1 to 128 of A-Z a-z 0-9 . _ -"
+# The same as is_segment(), without a lookahead, which some readers of the API's document do not know.
+SEGMENT_PATTERN: Final = (
+    r"(?:[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}|\.[A-Za-z0-9_-][A-Za-z0-9._-]{0,126}|\.\.[A-Za-z0-9._-]{1,126})"
+)
 _SEGMENT: Final = re.compile(r"[A-Za-z0-9._-]{1,128}")
 RECORD_ID: Final = re.compile(r"[0-9a-z-]{36}")  # of CodeArts Build
 SUB_JOB_ID_LENGTH: Final = 32  # of CodeArts Check
@@ -25,6 +29,16 @@ _SHAPES: Final = {
 def is_segment(text: str) -> bool:
     """Whether text can be one path segment of a log id."""
     return _SEGMENT.fullmatch(text) is not None and text not in {".", ".."}
+
+
+def pattern() -> str:
+    """A regular expression of all log ids, apart from LOG_ID_MAX; for the API's document."""
+    shapes = []
+    for kind, names in _SHAPES.items():
+        parts = (f"/(?:{_NUMBER.pattern})" if name.startswith("#") else f"/{SEGMENT_PATTERN}" for name in names)
+        optional = (f"(?:{part})?" if name.endswith("?") else part for name, part in zip(names, parts, strict=True))
+        shapes.append(kind + "".join(optional))
+    return f"^(?:{'|'.join(shapes)})$"
 
 
 @dataclass(frozen=True, slots=True, order=True)

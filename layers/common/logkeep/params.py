@@ -4,9 +4,9 @@ import re
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 
-from pydantic import AfterValidator, BeforeValidator
+from pydantic import AfterValidator, BeforeValidator, Field
 
-from logkeep.logid import SEGMENT_RULE, is_segment
+from logkeep.logid import SEGMENT_PATTERN, SEGMENT_RULE, is_segment
 
 _DECIMAL: Final = re.compile(r"-?[0-9]{1,18}")
 _EXACT: Final = 2**53  # up to here, a float is exactly its integer
@@ -53,7 +53,13 @@ def _segment(text: str) -> str:
 
 
 type Integer = Annotated[int, BeforeValidator(_integer)]  # a JSON number; 7.0 is 7
-type Decimal = Annotated[int, BeforeValidator(_decimal)]  # the same, or its digits as a text
+type Decimal = Annotated[  # the same, or its digits as a text
+    int, BeforeValidator(_decimal), Field(json_schema_extra={"minimum": 1 - 10**18, "maximum": 10**18 - 1})
+]
 type Boolean = Annotated[bool, BeforeValidator(_boolean)]
 NotSeconds: Final = AfterValidator(_not_seconds)  # of an epoch time in milliseconds
-type Segment = Annotated[str, AfterValidator(_segment)]  # a path segment of a log id
+type Segment = Annotated[  # a path segment of a log id
+    str,
+    AfterValidator(_segment),
+    Field(json_schema_extra={"pattern": f"^{SEGMENT_PATTERN}$"}),
+]

@@ -12,14 +12,19 @@ STALLED_AFTER: Final = 3_600_000
 NOBODY: Final = "no worker continues it; ask for it again"
 
 
-class Job(BaseModel):
-    """A restore or verification and its progress. Times are in epoch milliseconds."""
+class Shown(BaseModel):
+    """What clients see of a job. Times are in epoch milliseconds."""
 
     state: str  # "running" until it has ended
-    run: str  # its id: a later job takes its place on the backup record
     started_at: int
     updated_at: int
     finished_at: int | None = None
+
+
+class Job(Shown):
+    """A restore or verification and its progress."""
+
+    run: str  # its id: a later job takes its place on the backup record
 
     def is_running(self, now: int) -> bool:
         """Whether it waits for its first worker, or runs and a worker has noted something within STALLED_AFTER."""

@@ -7,7 +7,7 @@ from contextlib import suppress
 from http import HTTPStatus
 from typing import Final
 
-from aws_lambda_powertools.event_handler import Response, content_types
+from aws_lambda_powertools.event_handler import content_types
 
 from logkeep.aws.multipart import Making, TimeUp, Unfinished
 from logkeep.downloads.file_store import StoredFile, disposition
@@ -67,7 +67,10 @@ def deliver(app: App, file: File) -> Answer:
 
 
 def deliver_stored(app: App, file: StoredFile, identity: str) -> Answer:
-    """Answer a request for a file that is in the bucket already. `identity` is equal only for equal bytes."""
+    """Answer a request for a file that is in the bucket already. `identity` is equal only for equal bytes.
+
+    Raises TooLarge for a client that cannot follow a redirect.
+    """
     tag = _tag(identity)
     return _not_modified(tag) if _is_held(app, tag) else _hand_out(app, file, tag)
 
@@ -91,11 +94,11 @@ def _is_held(app: App, tag: dict[str, str]) -> bool:
     return given == "*" or tag["ETag"] in _ENTITY_TAG.findall(given)
 
 
-def _not_modified(tag: dict[str, str]) -> Answer:
-    return Response(HTTPStatus.NOT_MODIFIED, None, "", {**_VARY, **tag})
+def _not_modified(tag: dict[str, str]) -> Answer[None]:
+    return Answer(HTTPStatus.NOT_MODIFIED, None, "", {**_VARY, **tag})
 
 
-def _pending(app: App) -> Answer:
+def _pending(app: App) -> Answer[Pending]:
     if not app.client.wants_json:
         raise Busy("the file is being built; ask again later", _RETRY_AFTER)
     headers = {**_VARY, "Retry-After": str(_RETRY_AFTER)}
@@ -111,14 +114,13 @@ def _hand_out(app: App, file: StoredFile, tag: dict[str, str]) -> Answer:
             raise _too_large(size)
         case Way.LINK:
             app.outcome.linked = size
-            return _link(file.link(), HTTPStatus.OK, {})
+            return _linked(file.link())
         case Way.REDIRECT:
             app.outcome.linked = size
-            link = file.link()
-            return _link(link, HTTPStatus.SEE_OTHER, {"Location": link.url})
+            return _redirected(file.link())
 
 
-def _answer(file: Rendition | StoredFile, content: bytes, tag: dict[str, str]) -> Answer:
+def _answer(file: Rendition | StoredFile, content: bytes, tag: dict[str, str]) -> Answer[bytes]:
     headers = {
         **_VARY,
         **tag,
@@ -127,11 +129,16 @@ def _answer(file: Rendition | StoredFile, content: bytes, tag: dict[str, str]) -
     }
     if file.content_encoding:
         headers["Content-Encoding"] = file.content_encoding
-    return Response(HTTPStatus.OK, file.content_type, content, headers)
+    return Answer(HTTPStatus.OK, file.content_type, content, headers)
 
 
-def _link(link: Link, status: HTTPStatus, headers: dict[str, str]) -> Answer:
-    return Response(status, content_types.APPLICATION_JSON, link.model_dump(), {**_VARY, **headers})
+def _linked(link: Link) -> Answer[Link]:
+    return Answer(HTTPStatus.OK, content_types.APPLICATION_JSON, link.model_dump(), dict(_VARY))
+
+
+def _redirected(link: Link) -> Answer[Link]:
+    headers = {**_VARY, "Location": link.url}
+    return Answer(HTTPStatus.SEE_OTHER, content_types.APPLICATION_JSON, link.model_dump(), headers)
 
 
 def _collect(chunks: Iterable[bytes]) -> bytes | None:

@@ -74,7 +74,9 @@ def follower_of(app: App, logs: LogStore, head: Head, **options: Any) -> Followe
     return Follower(logs, head, app.seconds, CLOCK, seen=lambda seen: _note(logs, seen), **options)
 
 
-def stream(app: App, content_type: str, chunks: Iterator[bytes], headers: Mapping[str, str] | None = None) -> Answer:
+def stream(
+    app: App, content_type: str, chunks: Iterator[bytes], headers: Mapping[str, str] | None = None
+) -> Answer[bytes]:
     """An answer of JSON lines, with heartbeats."""
     return app.stream(content_type, with_heartbeats(chunks, CLOCK), headers)
 

@@ -39,10 +39,13 @@ _COMPRESSED_FROM: Final = 1 << 20  # bytes of JSON
 _BUFFERED_SECONDS: Final = 25  # an HTTP API gives up at 30
 _HEARTBEATS_MAX: Final = 1000  # bytes of an answer, see logkeep.ndjson
 
-type Answer = Response[Any]
-type ErrorAnswer = Callable[[LogkeepError], Answer]
+type ErrorAnswer = Callable[[LogkeepError], "Answer"]
 
 logger = Logger(use_rfc3339=True)  # Lambda takes no other time of a line
+
+
+class Answer[Body = Any](Response[Any]):
+    """The answer to a request. `Body` is for openapi/: a model, None, bytes, or Content."""
 
 
 class App(APIGatewayHttpResolver):
@@ -89,7 +92,7 @@ class App(APIGatewayHttpResolver):
         """Who sent the request. Functions that are open to everyone have none."""
         return cast(Caller, self.outcome.caller)
 
-    def _authenticate(self, _: APIGatewayHttpResolver, next_middleware: NextMiddleware) -> Answer:
+    def _authenticate(self, _: APIGatewayHttpResolver, next_middleware: NextMiddleware) -> Response[Any]:
         # An unsigned body is accepted only with an offset: whoever replays such a request can append nothing.
         unsigned_body = self._takes_files and "offset" in self.query_values()
         caller = caller_of(self.raw, self.headers, self._token, unsigned_body=unsigned_body)
@@ -228,7 +231,9 @@ class App(APIGatewayHttpResolver):
         """The most bytes that the body of an answer may have, without heartbeats."""
         return (STREAM_MAX if self.streams else ANSWER_MAX) - _HEARTBEATS_MAX
 
-    def answer_json(self, body: BaseModel, status: int = 200, headers: Mapping[str, str] | None = None) -> Answer:
+    def answer_json[M: BaseModel](
+        self, body: M, status: int = 200, headers: Mapping[str, str] | None = None
+    ) -> Answer[M]:
         """A model as JSON, compressed if it is large and the client takes gzip. Raises TooLarge above ANSWER_MAX."""
         text = body.model_dump_json().encode()
         sent = {"Vary": "Accept-Encoding", **(headers or {})}
@@ -237,13 +242,13 @@ class App(APIGatewayHttpResolver):
             sent["Content-Encoding"] = "gzip"
         if len(text) > ANSWER_MAX:
             raise TooLarge("the answer is too large; ask for a smaller limit, or accept gzip")
-        return Response(status, content_types.APPLICATION_JSON, text, sent)
+        return Answer(status, content_types.APPLICATION_JSON, text, sent)
 
-    def answer_document(
-        self, document: Mapping[str, Any], status: int = 200, headers: Mapping[str, str] | None = None
-    ) -> Answer:
+    def answer_document[D: Mapping[str, Any]](
+        self, document: D, status: int = 200, headers: Mapping[str, str] | None = None
+    ) -> Answer[D]:
         """A small document as JSON."""
-        return Response(status, content_types.APPLICATION_JSON, document, dict(headers or {}))
+        return Answer(status, content_types.APPLICATION_JSON, document, dict(headers or {}))
 
     def stream(self, content_type: str, chunks: Iterator[bytes], headers: Mapping[str, str] | None = None) -> Answer:
         """An answer whose body is made chunk by chunk. The first is made here, so that its errors are answers.
@@ -253,13 +258,13 @@ class App(APIGatewayHttpResolver):
         """
         sent = dict(headers or {})
         if not self.streams:
-            return Response(HTTPStatus.OK, content_type, _collect(chunks), sent)
+            return Answer(HTTPStatus.OK, content_type, _collect(chunks), sent)
         first = next(chunks, None)
         if first is None:
-            return Response(HTTPStatus.OK, content_type, b"", sent | {"Content-Length": "0"})
+            return Answer(HTTPStatus.OK, content_type, b"", sent | {"Content-Length": "0"})
         body = _continued(first, chunks)
         next(body)  # from here on its end releases the chunks, even if no byte is taken
-        return Response(HTTPStatus.OK, content_type, body, sent)
+        return Answer(HTTPStatus.OK, content_type, body, sent)
 
     # Errors.
 
@@ -278,7 +283,7 @@ class App(APIGatewayHttpResolver):
             headers["Accept-Encoding"] = "gzip"  # RFC 9110 15.5.16
         if isinstance(error, OffsetBeyondEnd):
             headers["Range"] = f"bytes=0-{error.end}"
-        return Response(int(status), content_types.APPLICATION_JSON, self.service.error_body(error), headers)
+        return Answer(int(status), content_types.APPLICATION_JSON, self.service.error_body(error), headers)
 
     def _answer_failure(self, error: Exception) -> Answer:
         """Log an unexpected exception, and answer it without its text. Refusals of AWS that pass ask to come back."""

@@ -2,7 +2,7 @@
 
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, get_origin
 from urllib.parse import unquote, unquote_plus
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -36,11 +36,16 @@ def query_values(raw: str, *, plus_is_blank: bool) -> dict[str, list[str]]:
 def query_model[M: BaseModel](model: type[M], query: Mapping[str, Sequence[str]], path: Mapping[str, str]) -> M:
     """The values of a query string and of a path as a model; those of the path win.
 
-    Raises Invalid with the first name that does not fit, or that the model has and the query gives more than once.
+    A list takes every value of its name. Raises Invalid with the first name that does not fit, or that the query gives
+    more than once.
     """
-    values = {}
+    values: dict[str, Any] = {}
     for name, given in query.items():
-        if name in model.model_fields and len(given) > 1:
+        field = model.model_fields.get(name)
+        if field and get_origin(field.annotation) is list:
+            values[name] = given
+            continue
+        if field and len(given) > 1:
             raise Invalid(name, "given more than once")
         values[name] = given[0]
     values |= path

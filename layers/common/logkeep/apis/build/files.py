@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from logkeep.apis.build.stages import STAGE, stages
 from logkeep.downloads.files import LogFile, TextFile
@@ -12,6 +12,10 @@ from logkeep.logid import RECORD_ID
 from logkeep.logs.head import Head
 from logkeep.logs.reader import LogSource
 from logkeep.params import Boolean
+from logkeep.web.delivery import Content
+
+type RecordId = Annotated[str, Field(pattern=f"^{RECORD_ID.pattern}$")]
+type BuildContent = Content[Literal["application/octet-stream", "application/gzip"]]
 
 
 class BuildFile(TextFile):
@@ -52,7 +56,7 @@ class FullLogQuery(BaseModel):
 class BuildLogQuery(FullLogQuery):
     """The query of the log of one build action (docs/apis.md#codearts-build)."""
 
-    task_name: Annotated[str, AfterValidator(_stage)]
+    task_name: Annotated[str, AfterValidator(_stage), Field(json_schema_extra={"pattern": f"^{STAGE.pattern}$"})]
 
 
 def build_log_file(record_id: str, query: BuildLogQuery) -> LogFile:

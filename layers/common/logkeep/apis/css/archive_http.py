@@ -4,7 +4,7 @@ import time
 from http import HTTPStatus
 from typing import Any
 
-from pydantic import BaseModel, RootModel
+from pydantic import BaseModel
 
 from logkeep.apis.css.records import ClusterLogRecord
 from logkeep.backups.orders import JobOrder, order_job
@@ -20,9 +20,9 @@ from logkeep.extents import Facts
 from logkeep.identity.credentials import Scope
 from logkeep.logid import is_segment
 from logkeep.restores.archive_store import archives
-from logkeep.restores.plan import RestoreReport, RestoreRequest
+from logkeep.restores.plan import RestoreReport, RestoreRequest, ShownRestore
 from logkeep.restores.store import restores
-from logkeep.restores.verification import Verification, VerifyRequest
+from logkeep.restores.verification import ShownVerification, Verification, VerifyRequest
 from logkeep.restores.verification_store import verifications
 from logkeep.settings import settings
 from logkeep.web.app import Answer, App
@@ -46,15 +46,11 @@ class BackupDetail(ClusterLogRecord):
     locked_until: int | None  # by S3 Object Lock, epoch ms
     expires_at: int | None  # epoch ms; it stays longer if a younger backup continues it
     archive: ArchiveFacts | None
-    verification: dict[str, Any] | None
-    restore: dict[str, Any] | None
+    verification: ShownVerification | None
+    restore: ShownRestore | None
 
 
-class _Report(RootModel[dict[str, Any]]):
-    pass
-
-
-def show_record(app: App, cluster_id: str, record_id: str) -> Answer:
+def show_record(app: App, cluster_id: str, record_id: str) -> Answer[BackupDetail]:
     """Everything known of a backup. Raises RecordNotFound."""
     _check(app, cluster_id, record_id)
     project, now = app.caller.project, now_ms()
@@ -92,7 +88,7 @@ def download_archive(app: App, cluster_id: str, record_id: str) -> Answer:
     return deliver_stored(app, file, f"{record.id}-{crc32:08x}")
 
 
-def verify(app: App, cluster_id: str, record_id: str) -> Answer:
+def verify(app: App, cluster_id: str, record_id: str) -> Answer[ShownVerification]:
     """Verify a backup and answer 200 with the result. A full verification is a job: 202 with its progress so far.
 
     Raises RecordNotFound, or Conflict if the backup cannot be verified.
@@ -102,14 +98,14 @@ def verify(app: App, cluster_id: str, record_id: str) -> Answer:
     store = verifications(project, cluster_id)
     if request.mode != "full":
         result = store.at_once(record_id, request.mode, now, _deadline())
-        return app.answer_json(_Report(result.shown()))
+        return app.answer_json(result.shown())
     running, order = store.begin(record_id, now, ordered=has_room(Kind.JOBS, project, now))
     if order:
         order_job(JobOrder(project=project, cluster=cluster_id, kind="verification", record=record_id))
-    return app.answer_json(_Report(running.shown()), HTTPStatus.ACCEPTED)
+    return app.answer_json(running.shown(), HTTPStatus.ACCEPTED)
 
 
-def restore(app: App, cluster_id: str, record_id: str) -> Answer:
+def restore(app: App, cluster_id: str, record_id: str) -> Answer[ShownRestore]:
     """Start the restore of a backup and answer 202 with its report, which the record shows from then on.
 
     A dry run answers 200 with what a restore would do. Raises RecordNotFound, or Conflict if it cannot be restored.
@@ -120,11 +116,11 @@ def restore(app: App, cluster_id: str, record_id: str) -> Answer:
     request.check(cluster_id)
     store = restores(project, cluster_id)
     if request.dry_run:
-        return app.answer_json(_Report(store.planned(record_id, request, now, _deadline()).shown()))
+        return app.answer_json(store.planned(record_id, request, now, _deadline()).shown())
     running, order = store.begin(record_id, request, now, ordered=has_room(Kind.JOBS, project, now))
     if order:
         order_job(JobOrder(project=project, cluster=cluster_id, kind="restore", record=record_id))
-    return app.answer_json(_Report(running.shown()), HTTPStatus.ACCEPTED)
+    return app.answer_json(running.shown(), HTTPStatus.ACCEPTED)
 
 
 def _check(app: App, cluster_id: str, record_id: str) -> None:

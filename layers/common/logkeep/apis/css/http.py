@@ -4,8 +4,6 @@ import uuid
 from http import HTTPStatus
 from typing import Final
 
-from aws_lambda_powertools.event_handler import Response
-
 from logkeep.apis.css.records import HeldRecord
 from logkeep.apis.css.settings import (
     ActionQuery,
@@ -44,7 +42,7 @@ def cluster_of(app: App, cluster_id: str) -> tuple[BackupStore, LogStore]:
     return backup_store(project, cluster_id), log_store(project)
 
 
-def open_collection(app: App, cluster_id: str) -> Answer:
+def open_collection(app: App, cluster_id: str) -> Answer[None]:
     """Switch on the collection named by `action`: backups, or the real-time collection. Creates the cluster if needed.
 
     Raises Invalid if a field is missing, ForeignBucket for another bucket than ours.
@@ -60,7 +58,7 @@ def open_collection(app: App, cluster_id: str) -> Answer:
     return _empty()
 
 
-def close_collection(app: App, cluster_id: str) -> Answer:
+def close_collection(app: App, cluster_id: str) -> Answer[None]:
     """Switch off the collection named by `action`. Raises ClusterNotFound, or AlreadyClosed if it is off."""
     action = app.query(ActionQuery)
     store, logs = cluster_of(app, cluster_id)
@@ -74,7 +72,7 @@ def close_collection(app: App, cluster_id: str) -> Answer:
     return _empty()
 
 
-def show_settings(app: App, cluster_id: str) -> Answer:
+def show_settings(app: App, cluster_id: str) -> Answer[SettingsAnswer]:
     """The settings of both collections; null for one that was never switched on. Raises ClusterNotFound."""
     app.query(ActionQuery)
     store, logs = cluster_of(app, cluster_id)
@@ -89,7 +87,7 @@ def show_settings(app: App, cluster_id: str) -> Answer:
     )
 
 
-def change_settings(app: App, cluster_id: str) -> Answer:
+def change_settings(app: App, cluster_id: str) -> Answer[None]:
     """Change the collection named by `action`.
 
     A body with only real-time fields changes the real-time collection, because the published client sends no `action`.
@@ -110,7 +108,7 @@ def change_settings(app: App, cluster_id: str) -> Answer:
     return _empty()
 
 
-def update_policy(app: App, cluster_id: str) -> Answer:
+def update_policy(app: App, cluster_id: str) -> Answer[None]:
     """Back up every day at a time. Raises ClusterNotFound, or NotEnabled if backups are not switched on."""
     request = app.json_body(PolicyRequest)
     store, logs = cluster_of(app, cluster_id)
@@ -119,7 +117,7 @@ def update_policy(app: App, cluster_id: str) -> Answer:
     return _empty()
 
 
-def close_policy(app: App, cluster_id: str) -> Answer:
+def close_policy(app: App, cluster_id: str) -> Answer[None]:
     """Stop backing up every day. Raises ClusterNotFound, or NotEnabled if backups are not switched on."""
     store, logs = cluster_of(app, cluster_id)
     store.enabled(logs)
@@ -127,7 +125,7 @@ def close_policy(app: App, cluster_id: str) -> Answer:
     return _empty()
 
 
-def start_backup(app: App, cluster_id: str) -> Answer:
+def start_backup(app: App, cluster_id: str) -> Answer[None]:
     """Start a backup, which runs from BEGINS_AFTER seconds on, or when it is its turn.
 
     Raises ClusterNotFound, NotEnabled, or BackupInProgress while another one runs.
@@ -141,7 +139,7 @@ def start_backup(app: App, cluster_id: str) -> Answer:
     return _empty()
 
 
-def hold_record(app: App, cluster_id: str, record_id: str, *, held: bool) -> Answer:
+def hold_record(app: App, cluster_id: str, record_id: str, *, held: bool) -> Answer[HeldRecord]:
     """Place a hold on a backup, or lift it. Raises RecordNotFound, or Conflict while the backup runs."""
     app.query(Nothing)
     app.json_body(Nothing, optional=True)
@@ -154,7 +152,7 @@ def hold_record(app: App, cluster_id: str, record_id: str, *, held: bool) -> Ans
     return app.answer_json(HeldRecord(id=record_id, hold=held))
 
 
-def check_connectivity(app: App, cluster_id: str) -> Answer:
+def check_connectivity(app: App, cluster_id: str) -> Answer[None]:
     """Whether logs can be collected into the target cluster: it must exist. Raises ClusterNotFound."""
     request = app.json_body(TargetRequest)
     store, logs = cluster_of(app, cluster_id)
@@ -196,5 +194,5 @@ def _real_time_not_enabled() -> NotEnabled:
     return NotEnabled("real-time collection is not enabled for the cluster")
 
 
-def _empty() -> Answer:
-    return Response(HTTPStatus.OK, "application/json", "")
+def _empty() -> Answer[None]:
+    return Answer(HTTPStatus.OK, "application/json", "")

@@ -25,7 +25,7 @@ class RecordQuery(BaseModel):
     start: Annotated[Decimal, Field(ge=0, le=10**9)] | None = None
     limit: RecordNumber = 10
     status: Literal["FAIL", "NOT_FAIL", ""] = ""
-    marker: Annotated[str, Field(pattern=r"^(\d{13}/[A-Za-z0-9._-]{1,128})?$")] = ""
+    marker: Annotated[str, Field(pattern=r"^([0-9]{13}/[A-Za-z0-9._-]{1,128})?$")] = ""
 
     @property
     def first(self) -> int:

@@ -13,7 +13,16 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final, Literal, NamedTuple, Self
 
-from pydantic import AfterValidator, AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    WithJsonSchema,
+    field_validator,
+)
 
 from logkeep.limits import PAGE_MAX
 from logkeep.logid import LogId
@@ -28,7 +37,14 @@ READ_MAX: Final = 64 << 20  # raw bytes of a log that one search reads
 AHEAD_MAX: Final = 16 << 20  # bytes read after a full page, to find newer records before it
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _TIME_INDEX: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d,\d{3}", re.ASCII)
+_LEVELS: Final = r"^(ALL|({0})(\|({0}))*)$".format("|".join(LEVELS))
 _MARKER: Final = re.compile(r"(\d{1,19})(k?)(?:\.(-?\d{1,19})\.(\d{1,19}))?", re.ASCII)
+
+
+def _or_empty(schema: dict[str, Any]) -> None:
+    """Document that an empty value stands for the default."""
+    own = {name: schema.pop(name) for name in list(schema) if name not in {"title", "default"}}
+    schema["anyOf"] = [own, {"enum": ["", None]}]
 
 
 def _level(text: str) -> str:
@@ -75,11 +91,17 @@ class SearchRequest(BaseModel):
     log_type: Literal["deprecation", "indexingSlow", "searchSlow", "instance"] = Field(
         validation_alias=AliasChoices("log_type", "logType")
     )
-    level: Annotated[str, AfterValidator(_level)] = "ALL"
-    limit: Annotated[Decimal, Field(ge=1, le=10_000)] = 100
-    time_index: Annotated[str, AfterValidator(_time_index)] | None = None
-    keyword: Annotated[str, Field(max_length=64, pattern=r"^[A-Za-z0-9_\-. \[\]]*$")] = ""
-    marker: Annotated[Marker, BeforeValidator(Marker.parse)] | None = None
+    level: Annotated[str, AfterValidator(_level), WithJsonSchema({"type": "string", "pattern": _LEVELS})] = Field(
+        default="ALL", json_schema_extra=_or_empty
+    )
+    limit: Annotated[Decimal, Field(ge=1, le=10_000)] = Field(default=100, json_schema_extra=_or_empty)
+    time_index: Annotated[str, AfterValidator(_time_index)] | None = Field(
+        default=None, examples=["2026-01-31T08:00:00,000"], json_schema_extra=_or_empty
+    )
+    keyword: Annotated[str, Field(max_length=64, pattern=r"^[A-Za-z0-9_\-. \[\]]*$")] = Field(
+        default="", json_schema_extra=_or_empty
+    )
+    marker: Annotated[Marker, BeforeValidator(Marker.parse), WithJsonSchema({"type": "string"})] | None = None
 
     @field_validator("level", "limit", "time_index", "keyword", mode="before")
     @classmethod

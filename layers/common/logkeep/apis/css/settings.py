@@ -6,13 +6,14 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, model_validator
 
 from logkeep.backups.records import Cluster
-from logkeep.backups.schedule import Period
+from logkeep.backups.schedule import PERIOD, Period
 from logkeep.backups.settings import CHAIN_MAX, SERVICES_MAX, SettingsChange
 from logkeep.errors import ForeignBucket, Invalid
 from logkeep.params import Boolean, Decimal, Integer, Segment
 
 _BASE_PATH_MAX: Final = 512  # bytes; it is one part of an object's key, and S3 allows 1024 bytes for that
-_BASE_PATH_FORBIDDEN: Final = re.compile(r"[\\:*?\"<>|'{}.\x00-\x1f]")
+_FORBIDDEN: Final = r"\\:*?\"<>|'{}.\x00-\x1f"  # in a base path
+_BASE_PATH_FORBIDDEN: Final = re.compile(f"[{_FORBIDDEN}]")
 _NEEDED: Final = ("agency", "log_base_path", "log_bucket")  # to switch backups on
 _BACKUP_FIELDS: Final = (*_NEEDED, "auto_enable", "period", "full_every", "services", "backup_keep_days")
 _REAL_TIME_FIELDS: Final = ("index_prefix", "keep_days", "target_cluster_id")
@@ -38,11 +39,15 @@ def _unique(services: list[str]) -> list[str]:
 
 
 type Agency = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9_-]+$")]
-type BasePath = Annotated[str, Field(min_length=1), AfterValidator(_base_path)]
+type BasePath = Annotated[
+    str,
+    Field(min_length=1, json_schema_extra={"pattern": rf"^[^/{_FORBIDDEN}][^{_FORBIDDEN}]*$"}),
+    AfterValidator(_base_path),
+]
 type BucketName = Annotated[str, Field(min_length=1, max_length=255)]
 type KeepDays = Annotated[Decimal, Field(ge=1, le=3650)]
 type IndexPrefix = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[a-z0-9][a-z0-9._-]*$")]
-type PeriodText = Annotated[str, AfterValidator(_period)]
+type PeriodText = Annotated[str, AfterValidator(_period), Field(json_schema_extra={"pattern": f"^{PERIOD.pattern}$"})]
 type Services = Annotated[list[Segment], Field(max_length=SERVICES_MAX), AfterValidator(_unique)]
 
 

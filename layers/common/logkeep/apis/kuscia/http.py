@@ -8,8 +8,6 @@ from collections.abc import Iterable, Iterator
 from http import HTTPStatus
 from typing import Final
 
-from aws_lambda_powertools.event_handler import Response
-
 from logkeep.apis.kuscia.codes import EMPTY, UNEXPECTED, QueryRefused, refusal
 from logkeep.apis.kuscia.messages import messages
 from logkeep.apis.kuscia.query import LogQuery, find, from_restart, restarts_of, task_heads
@@ -81,18 +79,18 @@ def _answer_whole(app: App, head: Head, texts: Iterable[bytes]) -> Answer:
             raise TooLarge(_TOO_LARGE)
     if packer and not empty:
         body += packer.flush()
-        return Response(HTTPStatus.OK, _JSON, bytes(body), {**_HEADERS, "Content-Encoding": "gzip"})
-    return Response(HTTPStatus.OK, _JSON, bytes(body), _HEADERS)
+        return Answer(HTTPStatus.OK, _JSON, bytes(body), {**_HEADERS, "Content-Encoding": "gzip"})
+    return Answer(HTTPStatus.OK, _JSON, bytes(body), _HEADERS)
 
 
 def answer_error(error: LogkeepError) -> Answer:
     """An empty answer for the errors of EMPTY, else a message with Kuscia's code."""
     for kind, status in EMPTY.items():
         if isinstance(error, kind):
-            return Response(status, None, "")
+            return Answer(status, None, "")
     refused = error if isinstance(error, QueryRefused) else QueryRefused(UNEXPECTED, str(error))
     if isinstance(error, Busy):
         status = HTTPStatus.TOO_MANY_REQUESTS if isinstance(error, Throttled) else HTTPStatus.SERVICE_UNAVAILABLE
         headers = {**_HEADERS, "Retry-After": str(error.retry_after)}
-        return Response(status, _JSON, refusal(refused), headers)
-    return Response(HTTPStatus.OK, _JSON, refusal(refused), _HEADERS)
+        return Answer(status, _JSON, refusal(refused), headers)
+    return Answer(HTTPStatus.OK, _JSON, refusal(refused), _HEADERS)

@@ -94,10 +94,10 @@ def pieces_of(app: App) -> Callable[[], Iterator[bytes]]:
 
 def totals_of(app: App) -> Totals:
     """The body of a seal, which may be empty."""
-    return app.json_body(Totals) if app.raw.get("body") else Totals()
+    return app.json_body(Totals, optional=True)
 
 
-def answer_appended(app: App, head: Head, *, grew: bool) -> Answer:
+def answer_appended(app: App, head: Head, *, grew: bool) -> Answer[Certificate]:
     """The certificate: 202 if the log grew, 200 if it already held the bytes. `Range` ends with the next offset."""
     status = HTTPStatus.ACCEPTED if grew else HTTPStatus.OK
     interval = _FOLLOWED_INTERVAL if (head.followed_until or 0) > now_ms() else _INTERVAL

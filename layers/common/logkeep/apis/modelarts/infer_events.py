@@ -1,5 +1,6 @@
 """Events of a service as ModelArts v2 shows them: ListInferServiceEvents (docs/apis.md#modelarts)."""
 
+import re
 from collections.abc import Iterable
 from typing import Annotated, Final, Literal, Self
 
@@ -11,6 +12,8 @@ from logkeep.events.timeline import Selection, StoredEvent, read_page, search_pa
 from logkeep.params import Decimal, NotSeconds
 
 FORBIDDEN: Final = frozenset("'\";%_*!@#$&\\")  # in event_info_key, according to the published table
+
+_SEARCHABLE: Final = f"^[^{re.escape(''.join(sorted(FORBIDDEN)))}]*$"
 
 type Digits13 = Annotated[Decimal, NotSeconds, Field(ge=10**12, lt=10**13)]  # epoch ms
 
@@ -39,7 +42,9 @@ class InferEventQuery(BaseModel):
     event_type: Literal["NORMAL", "ABNORMAL", "WARNING"] | None = None
     start_time: Digits13 | None = None
     end_time: Annotated[Digits13 | None, AfterValidator(is_forward)] = None
-    event_info_key: Annotated[str, Field(max_length=256), AfterValidator(_is_searchable)] = ""
+    event_info_key: Annotated[
+        str, Field(max_length=256, json_schema_extra={"pattern": _SEARCHABLE}), AfterValidator(_is_searchable)
+    ] = ""
     limit: Annotated[Decimal, Field(ge=1, le=500)] = 10
     offset: Annotated[Decimal, Field(ge=0, le=10**12), AfterValidator(_is_page)] = 0
     sort_key: Literal["update_at", "create_at", "create_at,update_at", "update_at,create_at"] = "update_at"
