@@ -63,8 +63,8 @@ Every answer carries `X-Request-Id`. Every other path and method is a 404 with t
 answers some requests with `{"message": …}`: 413 above 10 MB, 429 when the account is throttled, 500 and 503 when a
 function cannot start or takes longer than 30 seconds. Function URLs do the same from 6 MB on.
 
-A query parameter that a route does not know is ignored. A parameter that is given twice is refused, unless it is a
-list. JSON is accepted whatever the `Content-Type`, except by Kuscia's route.
+Logkeep's own routes refuse a query parameter that they do not know, the others ignore it. A parameter that is given
+twice is refused, unless it is a list. JSON is accepted whatever the `Content-Type`, except by Kuscia's route.
 """
 
 

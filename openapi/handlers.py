@@ -5,6 +5,7 @@
 | `app.query(Model)`, `app.json_body(Model)`, `Model.from_json(app.body(…))` | parameters, body |
 | `app.body(…)` | a body of bytes |
 | `app.header("…")`, `app.headers.get("…")` | headers of the request |
+| `app.is_gzipped`, `app.inflated_body(…)`, `app.json_body(…)` | the header Content-Encoding |
 | `-> Answer[Body]`, with the statuses of the answers in that function | answers |
 | `{"ETag": …}` in a function that answers | headers of the answer |
 | `raise Error(…)`, and the names after "Raises" in a docstring | errors |
@@ -30,7 +31,7 @@ from logkeep.web.delivery import Content
 
 _RAISES: Final = re.compile(r"\bRaises?\b(.*)", re.DOTALL)
 _NAME: Final = re.compile(r"\b[A-Z]\w+\b")
-_READS: Final = {"query", "json_body", "body", "header", "log_id", "segment"}  # of App
+_READS: Final = {"query", "json_body", "inflated_body", "body", "header", "log_id", "segment"}  # of App
 _STATUS_AT: Final = {"answer_json": 1, "answer_document": 1, "Answer": 0}  # the place of the status in a call
 
 
@@ -191,6 +192,9 @@ def _statuses(function: FunctionType) -> set[int]:
 
 def _add_reads(use: Use, function: FunctionType) -> None:
     parsed = set()
+    attributes = [node for node in ast.walk(_tree(function)) if isinstance(node, ast.Attribute) and _is_app(node.value)]
+    if {"is_gzipped", "inflated_body", "json_body"} & {each.attr for each in attributes}:
+        use.headers.add("content-encoding")
     for call in _calls(function):
         if not isinstance(call.func, ast.Attribute):
             continue

@@ -206,14 +206,17 @@ class App(APIGatewayHttpResolver):
         return parsing.is_gzipped(self.headers.get("content-encoding", ""))
 
     def inflated_body(self, limit: int) -> bytes:
-        """The body without its Content-Encoding. Raises as body() does, and Invalid if it is not what that says."""
+        """The body without its Content-Encoding.
+
+        Raises TooLarge and UnsupportedBody as body() does, UnsupportedCoding, and Invalid if the body is not gzip.
+        """
         is_gzipped, body = self.is_gzipped, self.body(limit)
         return parsing.inflated(body, limit) if is_gzipped else body
 
     def json_body[M: BaseModel](self, model: type[M], limit: int = JSON_BODY_MAX, *, optional: bool = False) -> M:
         """The body as a model. If it is optional, no body is an empty object.
 
-        Raises as inflated_body() does, and Invalid.
+        Raises Invalid, and TooLarge, UnsupportedBody and UnsupportedCoding as inflated_body() does.
         """
         return parsing.json_model(model, self.inflated_body(limit) or (b"{}" if optional else b""))
 
