@@ -72,7 +72,12 @@ def test_every_error_of_the_domain_is_one_of_some_route() -> None:
     documented = {kind for each in operations(TEMPLATE) for kind in each.use.errors}
     kinds = {each for each in vars(errors).values() if isinstance(each, type) and issubclass(each, LogkeepError)}
     leaves = {each for each in kinds if not each.__subclasses__()}
-    everywhere = {errors.TokenMissing, errors.TokenInvalid, errors.TokenExpired, errors.SignatureRefused}
+    everywhere: set[type[LogkeepError]] = {
+        errors.TokenMissing,
+        errors.TokenInvalid,
+        errors.TokenExpired,
+        errors.SignatureRefused,
+    }
     everywhere |= {errors.OtherProject, errors.ScopeMissing, errors.RouteNotFound, errors.WrongFormat, errors.Corrupt}
     assert leaves - documented - everywhere == set()
 
