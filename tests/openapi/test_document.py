@@ -45,6 +45,16 @@ def test_it_is_a_valid_document_with_one_name_for_each_operation() -> None:
         jsonschema_rs.meta.validate({"$schema": "https://json-schema.org/draft/2020-12/schema", **schema})
 
 
+def test_components_have_names_that_openapi_allows() -> None:
+    for components in DOCUMENT["components"].values():
+        assert all(re.fullmatch(r"[A-Za-z0-9._-]+", name) for name in components)
+
+
+def test_limits_are_in_the_keywords_of_json_schema() -> None:
+    """pydantic writes `ge` for a limit beside a named type with a validator (its issue 11576)."""
+    assert not re.findall(r'"(?:ge|gt|le|lt|multiple_of|min_length|max_length)":', json.dumps(DOCUMENT))
+
+
 def test_every_reference_leads_somewhere() -> None:
     for reference in set(re.findall(r'"\$ref": "#/([^"]+)"', json.dumps(DOCUMENT))):
         found = DOCUMENT
