@@ -45,6 +45,16 @@ def test_it_is_a_valid_document_with_one_name_for_each_operation() -> None:
         jsonschema_rs.meta.validate({"$schema": "https://json-schema.org/draft/2020-12/schema", **schema})
 
 
+def test_components_have_names_that_openapi_allows() -> None:
+    for components in DOCUMENT["components"].values():
+        assert all(re.fullmatch(r"[A-Za-z0-9._-]+", name) for name in components)
+
+
+def test_limits_are_in_the_keywords_of_json_schema() -> None:
+    """pydantic writes `ge` for a limit beside a named type with a validator (its issue 11576)."""
+    assert not re.findall(r'"(?:ge|gt|le|lt|multiple_of|min_length|max_length)":', json.dumps(DOCUMENT))
+
+
 def test_every_reference_leads_somewhere() -> None:
     for reference in set(re.findall(r'"\$ref": "#/([^"]+)"', json.dumps(DOCUMENT))):
         found = DOCUMENT
@@ -72,7 +82,12 @@ def test_every_error_of_the_domain_is_one_of_some_route() -> None:
     documented = {kind for each in operations(TEMPLATE) for kind in each.use.errors}
     kinds = {each for each in vars(errors).values() if isinstance(each, type) and issubclass(each, LogkeepError)}
     leaves = {each for each in kinds if not each.__subclasses__()}
-    everywhere = {errors.TokenMissing, errors.TokenInvalid, errors.TokenExpired, errors.SignatureRefused}
+    everywhere: set[type[LogkeepError]] = {
+        errors.TokenMissing,
+        errors.TokenInvalid,
+        errors.TokenExpired,
+        errors.SignatureRefused,
+    }
     everywhere |= {errors.OtherProject, errors.ScopeMissing, errors.RouteNotFound, errors.WrongFormat, errors.Corrupt}
     assert leaves - documented - everywhere == set()
 
