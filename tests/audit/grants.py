@@ -18,18 +18,35 @@ class Grant:
     action: str
     resource: str  # as declared, in short: Bucket.Arn/logs/*
 
+    @property
+    def parts(self) -> tuple[str, str, str, str]:
+        return self.role, self.policy, self.action, self.resource
+
+    def __str__(self) -> str:
+        return f"{self.role}: {self.action} on {self.resource}"
+
 
 def grants() -> Iterator[Grant]:
-    for role, policy in _policies(TEMPLATE):
+    return (grant for grant, _ in declared_grants(TEMPLATE))
+
+
+def declared_grants(template: Template) -> Iterator[tuple[Grant, Any]]:
+    """The grants with their resources as they are declared."""
+    for role, policy in _policies(template):
         for statement in policy["PolicyDocument"]["Statement"]:
             for action in _listed(statement["Action"]):
                 for resource in _listed(statement["Resource"]):
-                    yield Grant(role, policy["PolicyName"], action, _named(resource))
+                    yield Grant(role, policy["PolicyName"], action, _named(resource)), resource
+
+
+def policy_of(template: Template, grant: Grant) -> dict[str, Any]:
+    """The policy that a grant is in."""
+    return next(each for role, each in _policies(template) if (role, each["PolicyName"]) == (grant.role, grant.policy))
 
 
 def without(template: Template, taken: Collection[Grant]) -> Template:
     """The template with some grants taken away."""
-    made = Template(json.loads(json.dumps(template.raw)), template.overrides)  # what its anchors share, it shares no more
+    made = Template(json.loads(json.dumps(template.raw)), template.overrides)
     for role, policy in _policies(made):
         policy["PolicyDocument"]["Statement"] = [
             statement | {"Action": [action], "Resource": resource}

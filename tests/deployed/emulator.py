@@ -1,4 +1,4 @@
-"""ministack with what it lacks to create the whole stack and to run what was built: `python -m tests.deployed.emulator`.
+"""ministack with what it lacks to create the whole stack and to run its functions as they were built.
 
 It takes two more requests: `POST /_ministack/lacking` answers which of LACKING it still lacks by itself, and
 `POST /_ministack/schedule` calls what is scheduled as if it were due.
