@@ -21,10 +21,11 @@ DAYS ?= 30
 SCANNER := layers/common/logkeep/logs/_scanner.so
 TOGETHER := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 
-.PHONY: help install run ingest cost test quick check lint types unit format build validate bench soak deploy lock clean
+.PHONY: help install run ingest cost test quick check lint types unit format build validate bench soak iam-audit \
+  deploy lock clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
 
 install: .venv/.installed .venv-sam/.installed $(SCANNER) ## Set up everything that the other commands need
 
@@ -73,6 +74,9 @@ bench: .venv/.installed $(SCANNER) ## Run the benchmarks, which compare Logkeep 
 soak: install ## Run the long forms of the tests, then the whole suite on other days (needs faketime)
 	LOGKEEP_SOAK=1 $(PY) -m pytest -m "soak or hypothesis" -s
 	$(PY) -m tests.other_days -- --numprocesses logical --maxprocesses 4 --dist worksteal
+
+iam-audit: .venv/.installed $(SCANNER) ## Take away each action of each role in turn; list those that no test misses
+	$(PY) -m tests.audit
 
 deploy: build ## Deploy to the AWS account of your environment: make deploy PARAMETERS="AlertEmail=you@example.com"
 	@overrides=$$($(PY) -m admin.preflight Architecture=$(ARCHITECTURE) $(PARAMETERS)) && \

@@ -26,8 +26,8 @@ class Grant:
         return f"{self.role}: {self.action} on {self.resource}"
 
 
-def grants() -> Iterator[Grant]:
-    return (grant for grant, _ in declared_grants(TEMPLATE))
+def grants(template: Template = TEMPLATE) -> Iterator[Grant]:
+    return (grant for grant, _ in declared_grants(template))
 
 
 def declared_grants(template: Template) -> Iterator[tuple[Grant, Any]]:
@@ -39,9 +39,10 @@ def declared_grants(template: Template) -> Iterator[tuple[Grant, Any]]:
                     yield Grant(role, policy["PolicyName"], action, _named(resource)), resource
 
 
-def policy_of(template: Template, grant: Grant) -> dict[str, Any]:
-    """The policy that a grant is in."""
-    return next(each for role, each in _policies(template) if (role, each["PolicyName"]) == (grant.role, grant.policy))
+def policy_of(template: Template, grant: Grant) -> dict[str, Any] | None:
+    """The policy that a grant is in, if there is one."""
+    found = [each for role, each in _policies(template) if (role, each["PolicyName"]) == (grant.role, grant.policy)]
+    return found[0] if found else None
 
 
 def without(template: Template, taken: Collection[Grant]) -> Template:
@@ -55,6 +56,12 @@ def without(template: Template, taken: Collection[Grant]) -> Template:
             for resource in _listed(statement["Resource"])
             if Grant(role, policy["PolicyName"], action, _named(resource)) not in taken
         ]
+    # IAM takes no policy that says nothing.
+    for declared in made.resources("AWS::IAM::Role").values():
+        declared["Policies"] = [each for each in declared["Policies"] if each["PolicyDocument"]["Statement"]]
+    for name, declared in made.resources("AWS::IAM::RolePolicy").items():
+        if not declared["PolicyDocument"]["Statement"]:
+            del made.raw["Resources"][name]  # type: ignore[attr-defined]  # our own copy
     return made
 
 

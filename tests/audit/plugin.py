@@ -11,8 +11,8 @@ from typing import Any, Final
 import pytest
 from _pytest.runner import runtestprotocol
 
-from local.emulator import Emulator, Values, physical_name
-from local.template import Template, resolve
+from local.emulator import Emulator, physical_name
+from local.template import Template, Values, resolve
 from tests.audit.grants import Grant, declared_grants, policy_of, without
 
 # Taken away in the whole run, so that nothing needs to be repeated.
@@ -60,9 +60,8 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
         _missed.update(grant for grant in _TAKEN if not passed and any(covers(grant, *each) for each in denied))
     elif not passed:
         _failed.append(item.nodeid)
-    elif untried := sorted(used - _missed):
-        if _passes(item):
-            _missed.update(grant for grant in untried if _misses(item, grant))
+    elif (untried := sorted(used - _missed)) and _passes(item):
+        _missed.update(grant for grant in untried if _misses(item, grant))
     item.session._setupstate.teardown_exact(nextitem)
     return True
 
@@ -92,10 +91,13 @@ def _misses(item: pytest.Item, grant: Grant) -> bool:
     return denied and not passed
 
 
-def _put(emulator: Emulator, policy: Any, grant: Grant, values: Values) -> None:
-    document = json.dumps(resolve(policy["PolicyDocument"], values))
-    name = physical_name(grant.role)
-    emulator.client("iam").put_role_policy(RoleName=name, PolicyName=grant.policy, PolicyDocument=document)
+def _put(emulator: Emulator, policy: dict[str, Any] | None, grant: Grant, values: Values) -> None:
+    place = {"RoleName": physical_name(grant.role), "PolicyName": grant.policy}
+    if policy:
+        document = json.dumps(resolve(policy["PolicyDocument"], values))
+        emulator.client("iam").put_role_policy(**place, PolicyDocument=document)
+    else:
+        emulator.client("iam").delete_role_policy(**place)
 
 
 def covers(grant: Grant, role: str, action: str, resource: str) -> bool:

@@ -101,7 +101,7 @@ def remove_role_policy(policy: str, properties: dict[str, Any]) -> None:
     iam._roles[properties["RoleName"]]["InlinePolicies"].pop(policy, None)
 
 
-class Wrapped(lambda_runtime.ProvidedWorker):  # type: ignore[misc]  # ministack has no types
+class Wrapped(lambda_runtime.ProvidedWorker):
     def invoke(self, event: Any, request_id: str, **more: Any) -> Any:
         """Without what only ministack's own runtimes take."""
         return super().invoke(event, request_id, trace_id=more["trace_id"])
