@@ -23,10 +23,11 @@ SCANNER := layers/common/logkeep/logs/_scanner.so
 FAULTY := $(addprefix tests/,apis aws backups downloads events identity logs reading restores web)
 TOGETHER := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 
-.PHONY: help install run ingest cost estimate test quick check lint types unit format build validate bench soak deploy openapi lock clean
+.PHONY: help install run ingest cost estimate test quick check lint types unit format build validate bench soak iam-audit \
+  deploy openapi lock clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
 
 install: .venv/.installed .venv-sam/.installed $(SCANNER) ## Set up everything that the other commands need
 
@@ -80,6 +81,9 @@ soak: install ## Run the long forms of the tests, then the whole suite on other 
 	$(PY) -m pytest --faults $(or $(FAULTS),$(shell date +%s)) -m "not unit and not soak" $(FAULTY) \
 	  --numprocesses logical --maxprocesses 4 --dist worksteal
 	$(PY) -m tests.other_days -- --numprocesses logical --maxprocesses 4 --dist worksteal
+
+iam-audit: .venv/.installed $(SCANNER) ## Take away each action of each role in turn; list those that no test misses
+	$(PY) -m tests.audit
 
 deploy: build ## Deploy to the AWS account of your environment: make deploy PARAMETERS="AlertEmail=you@example.com"
 	@overrides=$$($(PY) -m admin.preflight Architecture=$(ARCHITECTURE) $(PARAMETERS)) && \

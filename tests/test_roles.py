@@ -35,6 +35,7 @@ from logkeep.downloads.render_store import Renders
 from logkeep.errors import Busy, Corrupt
 from logkeep.identity.credential_store import credential_store
 from logkeep.identity.credentials import NEEDED, Access, user_id
+from logkeep.identity.limiter_store import FREE, project_limiter
 from logkeep.identity.token_key_store import token_keys
 from logkeep.identity.tokens import claims_for, issue
 from logkeep.logid import LogId
@@ -208,6 +209,15 @@ def test_a_signature_and_an_issued_token_work_under_its_role(role: str, token: s
     folder = TEMPLATE.functions[role].folder
     for asked in (send_signed(folder), event(folder, headers={"x-auth-token": token})):
         assert answered(role, asked).status not in {401, 403, 500}
+
+
+@as_role(*PROVED, "QueryTaskLog", "QueryTaskLogStream")
+def test_its_requests_are_counted(role: str) -> None:
+    """If they cannot be, it answers all the same."""
+    for _ in range(FREE.burst + 1):
+        project_limiter().take(role)
+    root = boto3.client("dynamodb", aws_access_key_id=KEY, aws_secret_access_key=KEY, aws_session_token=None)
+    assert "Item" in root.get_item(TableName=os.environ["LIMITS_TABLE"], Key={"pk": {"S": f"project/{role}"}})
 
 
 @as_role("ReadLog", "ReadLogStream", "DownloadBuildLog", "DownloadBuildLogStream")

@@ -1,4 +1,4 @@
-"""ministack that notes each decision about a role's request in the file LOGKEEP_DECISIONS: `python -m tests.audit.emulator`."""
+"""ministack that notes what it decides about requests of roles in the file LOGKEEP_DECISIONS."""
 
 import json
 import os
@@ -15,7 +15,7 @@ _evaluate = iam_evaluator.evaluate
 def evaluate(request: Any, *policies: Any) -> Any:
     decided = _evaluate(request, *policies)
     if "assumed-role" in request.principal_arn or ":role/" in request.principal_arn:
-        noted = [request.principal_arn, request.action, request.resource_arn, decided.decision]
+        noted = [request.principal_arn, request.action, request.resource_arn, decided.decision == "Allow"]
         with _FILE.open("a") as file:
             file.write(json.dumps(noted) + "\n")
     return decided

@@ -18,20 +18,36 @@ class Grant:
     action: str
     resource: str  # as declared, in short: Bucket.Arn/logs/*
 
+    @property
+    def parts(self) -> tuple[str, str, str, str]:
+        return self.role, self.policy, self.action, self.resource
 
-def grants() -> Iterator[Grant]:
-    for role, policy in _policies(TEMPLATE):
+    def __str__(self) -> str:
+        return f"{self.role}: {self.action} on {self.resource}"
+
+
+def grants(template: Template = TEMPLATE) -> Iterator[Grant]:
+    return (grant for grant, _ in declared_grants(template))
+
+
+def declared_grants(template: Template) -> Iterator[tuple[Grant, Any]]:
+    """The grants with their resources as they are declared."""
+    for role, policy in _policies(template):
         for statement in policy["PolicyDocument"]["Statement"]:
             for action in _listed(statement["Action"]):
                 for resource in _listed(statement["Resource"]):
-                    yield Grant(role, policy["PolicyName"], action, _named(resource))
+                    yield Grant(role, policy["PolicyName"], action, _named(resource)), resource
+
+
+def policy_of(template: Template, grant: Grant) -> dict[str, Any] | None:
+    """The policy that a grant is in, if there is one."""
+    found = [each for role, each in _policies(template) if (role, each["PolicyName"]) == (grant.role, grant.policy)]
+    return found[0] if found else None
 
 
 def without(template: Template, taken: Collection[Grant]) -> Template:
     """The template with some grants taken away."""
-    made = Template(
-        json.loads(json.dumps(template.raw)), template.overrides
-    )  # what its anchors share, it shares no more
+    made = Template(json.loads(json.dumps(template.raw)), template.overrides)
     for role, policy in _policies(made):
         policy["PolicyDocument"]["Statement"] = [
             statement | {"Action": [action], "Resource": resource}
@@ -40,6 +56,12 @@ def without(template: Template, taken: Collection[Grant]) -> Template:
             for resource in _listed(statement["Resource"])
             if Grant(role, policy["PolicyName"], action, _named(resource)) not in taken
         ]
+    # IAM takes no policy that says nothing.
+    for declared in made.resources("AWS::IAM::Role").values():
+        declared["Policies"] = [each for each in declared["Policies"] if each["PolicyDocument"]["Statement"]]
+    for name, declared in made.resources("AWS::IAM::RolePolicy").items():
+        if not declared["PolicyDocument"]["Statement"]:
+            del made.raw["Resources"][name]  # type: ignore[attr-defined]  # our own copy
     return made
 
 

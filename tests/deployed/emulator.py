@@ -1,4 +1,4 @@
-"""ministack with what it lacks to create the whole stack and to run what was built: `python -m tests.deployed.emulator`.
+"""ministack with what it lacks to create the whole stack and to run its functions as they were built.
 
 It takes two more requests: `POST /_ministack/lacking` answers which of LACKING it still lacks by itself, and
 `POST /_ministack/schedule` calls what is scheduled as if it were due.
@@ -101,7 +101,7 @@ def remove_role_policy(policy: str, properties: dict[str, Any]) -> None:
     iam._roles[properties["RoleName"]]["InlinePolicies"].pop(policy, None)
 
 
-class Wrapped(lambda_runtime.ProvidedWorker):  # type: ignore[misc]  # ministack has no types
+class Wrapped(lambda_runtime.ProvidedWorker):
     def invoke(self, event: Any, request_id: str, **more: Any) -> Any:
         """Without what only ministack's own runtimes take."""
         return super().invoke(event, request_id, trace_id=more["trace_id"])

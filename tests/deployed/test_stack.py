@@ -129,12 +129,12 @@ def test_a_log_is_appended_again_sealed_and_read(stack: Stack) -> None:
 
 
 def test_a_file_that_takes_too_long_is_built_by_the_worker_and_linked(stack: Stack) -> None:
-    log = f"build/{RECORD}/stage8"
-    append(stack, log, LARGE)
-    stack.change("ReadLog", BUILD_SECONDS="0")
+    append(stack, f"build/{RECORD}/stage8", LARGE)
+    stack.change("DownloadBuildLogStream", BUILD_SECONDS="0")
 
     def link() -> Any:
-        answer = ask(stack, "GET", f"{LOGS}/{log}", headers={"accept": "application/json"})
+        path, headers = f"/v1/log/{RECORD}/task-log?task_name=stage8", {"accept": "application/json"}
+        answer = ask(stack, "GET", path, output="DownloadBuildLogStream", headers=headers)
         assert answer.status_code in {200, 202}
         return answer.json().get("url")
 
