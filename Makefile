@@ -19,17 +19,20 @@ DAYS ?= 30
 # If make supports it, the output of each parallel target is printed in one piece.
 # What reads log records is in C (layers/common/logkeep_scanner).
 SCANNER := layers/common/logkeep/logs/_scanner.so
+# The tests of stores and functions, which make soak also runs while requests to AWS meet faults.
+FAULTY := $(addprefix tests/,apis aws backups downloads events identity logs reading restores web)
 TOGETHER := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 
-.PHONY: help install run ingest cost test quick check lint types unit format build validate bench soak deploy lock clean
+.PHONY: help install run ingest cost estimate test quick check lint types unit format build validate bench soak iam-audit \
+  deploy openapi lock clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
 
 install: .venv/.installed .venv-sam/.installed $(SCANNER) ## Set up everything that the other commands need
 
-run: .venv/.installed $(SCANNER) ## Start the service on http://127.0.0.1:8787 (PORT=… for another) with sample data
-	@PORT=$(PORT) $(PY) -m local
+run: .venv/.installed $(SCANNER) ## Start the service on http://127.0.0.1:8787 (PORT=… for another) with sample data (FAULTS=seed)
+	@PORT=$(PORT) FAULTS=$(FAULTS) $(PY) -m local
 
 ingest: .venv/.installed $(SCANNER) ## Send a text file as a log and seal it: make ingest FILE=build.log LOG=build/ID/stage1
 	@test -n "$(FILE)" -a -n "$(LOG)" || { echo 'usage: make ingest FILE=build.log LOG=build/ID/stage1'; exit 2; }
@@ -37,6 +40,9 @@ ingest: .venv/.installed $(SCANNER) ## Send a text file as a log and seal it: ma
 
 cost: .venv/.installed ## Show what every project costs: make cost DAYS=7 (LOCAL=1 for the service of make run)
 	@./logkeep-admin cost --days $(DAYS) $(if $(LOCAL),--local)
+
+estimate: .venv/.installed ## Work out what a month would cost: make estimate ARGS="--gb 10 --append 64K --followers 1"
+	@$(PY) -m admin.estimate $(ARGS)
 
 test: install check ## Linters, types and the whole suite, in one process per processor
 	$(PY) -m pytest --numprocesses logical --maxprocesses 4 --dist worksteal --durations 25
@@ -72,11 +78,19 @@ bench: .venv/.installed $(SCANNER) ## Run the benchmarks, which compare Logkeep 
 
 soak: install ## Run the long forms of the tests, then the whole suite on other days (needs faketime)
 	LOGKEEP_SOAK=1 $(PY) -m pytest -m "soak or hypothesis" -s
+	$(PY) -m pytest --faults $(or $(FAULTS),$(shell date +%s)) -m "not unit and not soak" $(FAULTY) \
+	  --numprocesses logical --maxprocesses 4 --dist worksteal
 	$(PY) -m tests.other_days -- --numprocesses logical --maxprocesses 4 --dist worksteal
+
+iam-audit: .venv/.installed $(SCANNER) ## Take away each action of each role in turn; list those that no test misses
+	$(PY) -m tests.audit
 
 deploy: build ## Deploy to the AWS account of your environment: make deploy PARAMETERS="AlertEmail=you@example.com"
 	@overrides=$$($(PY) -m admin.preflight Architecture=$(ARCHITECTURE) $(PARAMETERS)) && \
 	  eval "set -- $$overrides" && $(SAM) deploy --parameter-overrides "$$@"
+
+openapi: .venv/.installed $(SCANNER) ## Write docs/openapi.json and docs/api.html anew
+	$(PY) -m openapi
 
 lock: $(UV) ## Update the pinned requirements
 	for each in layers/common/requirements layers/common/requirements-build requirements-dev requirements-sam requirements-uv; do \

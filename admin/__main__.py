@@ -7,15 +7,19 @@ import secrets
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
+import boto3
 from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionError, NoRegionError
 
 from admin import Refused
 from admin.cost import PARTS, Cost, costs_of
 from admin.credentials import Credentials, document
+from admin.kept import adopt, chosen_names, kept, removal, types
 from admin.target import CONFIG, Target, default_stack
 from admin.usage import stored, used
+from local.template import Template
 from logkeep.errors import Busy
 from logkeep.identity.credentials import Credential, Kind, Scope
 from logkeep.logid import is_segment
@@ -57,10 +61,22 @@ requests without a valid credential, and for those that need none.
 """
 
 
+_KEPT: Final = """\
+Shows what deleted stacks of this name, or a failed first deployment, left in the account: tables, bucket, key. They
+cost what they store, and the key $1 a month. The commands below each remove it WITH ALL ITS DATA; ./logkeep-admin adopt
+takes it into a new stack instead.
+"""
+_ADOPT: Final = """\
+Makes a stack of what is kept of another one, by an import of CloudFormation. Nothing is copied or changed; make deploy
+then adds all the rest. A table that was restored under another name is given as LogsTable=NAME, a parameter that your
+deployment sets, such as BackupLockDays=30, likewise. Without --yes it only says what it would adopt.
+"""
+
+
 def main() -> None:
     arguments = _parser().parse_args(namespace=argparse.Namespace(local=False, stack=None, region=None, profile=None))
     try:
-        arguments.run(_target(arguments), arguments)
+        arguments.run(arguments)
     except EndpointConnectionError as error:
         sys.exit("the local service is not running; start it with: make run" if arguments.local else str(error))
     except NoRegionError:
@@ -82,7 +98,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("logkeep-admin", description=__doc__, parents=[target])
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    def command(name: str, run: _Run, brief: str, text: str = "") -> argparse.ArgumentParser:
+    def command(name: str, run: _Run | None, brief: str, text: str = "") -> argparse.ArgumentParser:
         made = commands.add_parser(
             name,
             parents=[target],
@@ -90,7 +106,9 @@ def _parser() -> argparse.ArgumentParser:
             help=brief,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
-        made.set_defaults(run=run, wrong=made.error)
+        made.set_defaults(wrong=made.error)
+        if run:
+            made.set_defaults(run=lambda arguments: run(_target(arguments), arguments))
         return made
 
     create = command("create", _create, "make a credential and print it", _CREATE)
@@ -126,6 +144,14 @@ def _parser() -> argparse.ArgumentParser:
     zone = command("time-zone", _time_zone, "set the time zone of a project's new logs", _ZONE)
     zone.add_argument("project", type=_project, metavar="PROJECT")
     zone.add_argument("zone", metavar="NAME", help="an IANA name such as Asia/Shanghai")
+
+    leftovers = command("kept", None, "show what is kept of a stack that is gone, and how to remove it", _KEPT)
+    leftovers.set_defaults(run=_kept)
+    adoption = command("adopt", None, "make a stack of what is kept of another one", _ADOPT)
+    adoption.set_defaults(run=_adopt)
+    adoption.add_argument("names", nargs="*", metavar="NAME=VALUE", help="of a resource or of a parameter")
+    adoption.add_argument("--from", dest="source", metavar="STACK", help="whose resources to adopt (default: --stack)")
+    adoption.add_argument("--yes", action="store_true", help="do it")
 
     cost = command("cost", _cost, "show what every project costs, by list prices", _COST)
     cost.add_argument("--days", type=_days, default=30, help="days up to now (default: 30, as long as logs are kept)")
@@ -207,6 +233,44 @@ def _time_zone(target: Target, arguments: argparse.Namespace) -> None:
     except ValueError as error:
         arguments.wrong(str(error))
     print(f"New logs of {arguments.project} have the time zone {arguments.zone}")
+
+
+def _session(arguments: argparse.Namespace) -> boto3.Session:
+    if arguments.local:
+        arguments.wrong("it is about stacks on AWS, not about the service of make run")
+    return boto3.Session(profile_name=arguments.profile, region_name=arguments.region)
+
+
+def _kept(arguments: argparse.Namespace) -> None:
+    stack = arguments.stack or default_stack()
+    kinds = types(Template.load())
+    if not (found := kept(_session(arguments), stack)):
+        print(f"Nothing is kept of stacks that were called {stack}")
+    for resource, names in found.items():
+        for name in names:
+            print(f"{resource}  {name}", *removal(kinds[resource], name), sep="\n    ")
+
+
+def _adopt(arguments: argparse.Namespace) -> None:
+    stack = arguments.stack or default_stack()
+    template = Template.load()
+    try:
+        given = dict(each.split("=", 1) for each in arguments.names)
+    except ValueError:
+        arguments.wrong("a name has the form NAME=VALUE")
+    parameters = {name: value for name, value in given.items() if name in template.raw["Parameters"]}
+    template = replace(template, overrides=parameters)
+    resources = {name: value for name, value in given.items() if name not in parameters}
+    session = _session(arguments)
+    names = chosen_names(template, kept(session, arguments.source or stack), resources)
+    _print_table([["RESOURCE", "NAME"], *([resource, name] for resource, name in names.items())])
+    for missing in types(template).keys() - names.keys():
+        print(f"{missing} is not among them: make deploy makes an empty one")
+    if not arguments.yes:
+        print(f"With --yes, stack {stack} is made of them")
+        return
+    adopt(session, stack, template, names)
+    print(f"Stack {stack} has them. Now: make deploy, with the same parameters")
 
 
 def _cost(target: Target, arguments: argparse.Namespace) -> None:

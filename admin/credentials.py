@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from admin import Refused
 from logkeep.aws.dynamo import attempts
-from logkeep.errors import TokenExpired, TokenInvalid
+from logkeep.errors import TokenDisabled, TokenExpired
 from logkeep.identity.credential_store import CredentialStore
 from logkeep.identity.credentials import (
     USER_SLOTS,
@@ -190,7 +190,7 @@ def state(credential: Credential) -> str:
     """`active`, `disabled` or `expired`."""
     try:
         credential.check(time.time())
-    except TokenInvalid:
+    except TokenDisabled:
         return "disabled"
     except TokenExpired:
         return "expired"

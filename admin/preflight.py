@@ -16,6 +16,7 @@ import yaml
 from botocore.exceptions import BotoCoreError, ClientError
 
 from admin import Refused
+from admin.kept import kept
 from admin.target import CONFIG, default_stack
 from local import ROOT
 
@@ -88,7 +89,8 @@ def ask(session: boto3.Session, wanted: Mapping[str, str], stack: str) -> list[s
         raise Refused("no AWS region is configured: set AWS_DEFAULT_REGION, or region in your AWS profile")
     try:
         found = _capacity(session, int(wanted.get("StreamConcurrency", "0")))
-        _check_stack(session, stack, wanted)
+        if not _check_stack(session, stack, wanted):
+            found += _leftovers(session, stack)
     except (BotoCoreError, ClientError) as error:
         return [f"the account could not be asked whether it fits: {error}"]
     return found
@@ -112,17 +114,31 @@ def _capacity(session: boto3.Session, streams: int) -> list[str]:
     return []
 
 
-def _check_stack(session: boto3.Session, stack: str, wanted: Mapping[str, str]) -> None:
+def _leftovers(session: boto3.Session, stack: str) -> list[str]:
+    try:
+        names = [name for each in kept(session, stack).values() for name in each]
+    except (BotoCoreError, ClientError) as error:
+        return [f"whether an earlier stack left something could not be asked: {error}"]
+    if not names:
+        return []
+    return [
+        f"an earlier stack {stack} left {', '.join(names)}. The new one does not see them: stop here, and take them "
+        "over with ./logkeep-admin adopt, or remove them as ./logkeep-admin kept says"
+    ]
+
+
+def _check_stack(session: boto3.Session, stack: str, wanted: Mapping[str, str]) -> bool:
+    """Whether there is such a stack. Raises Refused if it cannot be updated."""
     try:
         (found,) = session.client("cloudformation", config=CONFIG).describe_stacks(StackName=stack)["Stacks"]
     except ClientError as error:
         if "does not exist" in str(error):
-            return
+            return False
         raise
     if found["StackStatus"] in _GONE:
         raise Refused(
             f"stack {stack} is {found['StackStatus']}: its first deployment failed. Delete it with "
-            f"aws cloudformation delete-stack --stack-name {stack} (docs/deploy.md says what stays)"
+            f"aws cloudformation delete-stack --stack-name {stack}, then see ./logkeep-admin kept"
         )
     given = {each["ParameterKey"]: each.get("ParameterValue", "") for each in found.get("Parameters", [])}
     if given.get("BackupLockDays", "0") != "0" and wanted.get("BackupLockDays", "0") == "0":
@@ -130,6 +146,7 @@ def _check_stack(session: boto3.Session, stack: str, wanted: Mapping[str, str]) 
             f"stack {stack} has BackupLockDays={given['BackupLockDays']}, which cannot be taken back: name it again, "
             "in samconfig.toml or PARAMETERS"
         )
+    return True
 
 
 def _say(text: str) -> None:

@@ -57,5 +57,23 @@ CALLS: Final[Mapping[str, Mapping[str, float]]] = {
         "UploadPartCopy": S3_PUT,
     },
     "keys": {"Decrypt": KMS_CALL, "GetSecretValue": SECRETS_CALL},
-    "queues": {"SendMessage": SQS_CALL},
+    "orders": {"Invoke": LAMBDA_REQUEST},  # the request alone: how long a worker runs for it is not known here
 }
+
+# By the month, whatever is used. aws.amazon.com/kms/pricing: each of the first two rotations adds the price of a key
+KMS_KEY: Final = 1.00
+SECRET: Final = 0.40
+# aws.amazon.com/cloudwatch/pricing: for each metric of an alarm, of standard and of high resolution
+ALARM_METRIC: Final = 0.10
+ALARM_METRIC_FAST: Final = 0.30
+COMPOSITE_ALARM: Final = 0.50
+DASHBOARD: Final = 3.00
+# aws.amazon.com/eventbridge/pricing: invocations by the Scheduler
+SCHEDULED_CALL: Final = 1.00 / 1e6
+# aws.amazon.com/dynamodb/pricing/on-demand: what tables hold, and what point-in-time recovery keeps of it
+TABLE_GB_MONTH: Final = 0.25
+PITR_GB_MONTH: Final = 0.20
+# aws.amazon.com/cloudwatch/pricing: what CloudWatch Logs stores, compressed; a query; a minute of a live tail
+LOG_GB_MONTH: Final = 0.03
+LOG_QUERY_GB: Final = 0.005
+LIVE_TAIL_MINUTE: Final = 0.01

@@ -33,8 +33,8 @@ _OPERATIONS: Final = sorted(
 # (docs.aws.amazon.com, "Supported logs and discovered fields"). A call that a function never made has no field, and its
 # sum is empty.
 QUERY: Final = f"""\
-fields ceil(greatest(`BytesIn.0`, `BytesOut.0`, 1) / {API_STEP}) as steps, strlen(@message) as size,
-  datefloor(@timestamp, 1h) as hour
+fields greatest(`Requests.0`, ceil(greatest(`BytesIn.0`, `BytesOut.0`) / {API_STEP})) as steps,
+  strlen(@message) as size, datefloor(@timestamp, 1h) as hour
 | filter message = "request" and ispresent(`Requests.0`)
 | stats sum(`Requests.0`) as requests, sum(steps) as api_steps, sum(duration_ms) as milliseconds,
   sum(used.read_units) as read_units, sum(used.write_units) as write_units,
@@ -112,7 +112,7 @@ def _values_of(entry: Mapping[str, Any], size: int) -> dict[str, float]:
     return {
         **entry["used"]["calls"],
         "requests": entry["Requests"][0],
-        "api_steps": steps(entry["BytesIn"][0], bytes_out),
+        "api_steps": max(entry["Requests"][0], steps(entry["BytesIn"][0], bytes_out)),  # a line may be of several
         "milliseconds": entry["duration_ms"],
         "read_units": entry["used"]["read_units"],
         "write_units": entry["used"]["write_units"],

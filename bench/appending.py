@@ -3,8 +3,9 @@
 import itertools
 from typing import Any, Final
 
+from admin.counts import APPENDS as APPENDED
 from bench import PROJECT, prices
-from bench.measure import show, times
+from bench.measure import confirm, show, times
 from bench.meter import Meter
 from bench.texts import lines_of, log_text
 from logkeep.aws.dynamo import encode
@@ -27,6 +28,15 @@ def appending(dynamodb: Any) -> None:
             for body in bodies:
                 store.append(log_id, lambda body=body: iter((body,)), None)  # type: ignore[misc]  # bound by its default
         head = store.head(log_id)
+        if counted := APPENDED.get(number):
+            for name, measured, expected in (
+                ("write units", meter.write_units / APPENDS, counted.write_units),
+                ("read units", meter.read_units / APPENDS, counted.read_units),
+                ("PutObject", meter.requests["PutObject"] / APPENDS, counted.puts),
+            ):
+                confirm(f"{number} lines, {name}", measured, expected)
+            confirm(f"{number} lines, bytes", sum(map(len, bodies)) / APPENDS, counted.raw, within=0.02)
+            confirm(f"{number} lines, packed", head.packed / APPENDS, counted.packed, within=0.1)
         with Meter(dynamodb).counting() as reading:
             size = sum(map(len, store.texts(head)))
 

@@ -16,8 +16,9 @@ from typing import Any, Final
 
 import boto3
 
+from admin.counts import BACKUP_REQUESTS_GB
 from bench import PROJECT, prices
-from bench.measure import show, times
+from bench.measure import confirm, show, times
 from bench.memory import peak
 from bench.meter import Meter
 from bench.texts import log_text
@@ -70,6 +71,9 @@ def backing_up() -> None:
         cpu = measured["cpu"] / (measured["text"] / prices.GB)
         rows.append((name, measured["text"] / 1e6, measured["size"] / 1e6, speed / 1e6, cpu, memory, disk))
         costs.append(_cost(name, measured))
+        if case == f"backup {LARGE}":
+            sent = sum(measured["requests"].get(each, 0) for each in prices.S3_CALLS)
+            confirm("requests of S3 for a GB", sent / (measured["text"] / prices.GB), BACKUP_REQUESTS_GB, within=0.1)
         return speed
 
     for name, cluster in ((_small(SMALL_LOGS), SMALL), (_LARGE_NAME, LARGE)):

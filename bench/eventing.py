@@ -5,8 +5,9 @@ import uuid
 from collections.abc import Sequence
 from typing import Any, Final
 
+from admin.counts import EVENTS
 from bench import PROJECT, prices
-from bench.measure import show, times
+from bench.measure import confirm, show, times
 from bench.meter import Meter
 from logkeep.apis.modelarts.events import EventQuery, page_of
 from logkeep.aws.dynamo import encode
@@ -44,6 +45,7 @@ def _writing(dynamodb: Any, chance: random.Random) -> None:
     plain = sum(prices.write_units(size) for batch in batches for size in _item_sizes(batch)) / BATCHES
     exact = prices.TRANSACTIONAL * (plain + _COUNTERS)
     ours = meter.write_units / BATCHES
+    confirm(f"{BATCH} events, write units", ours, EVENTS[BATCH], within=0.05)
     show(
         f"One request with {BATCH} events of a minute, of both types (means of {BATCHES})",
         ("", "requests", "write units", "$ per million events", "compared with Logkeep"),

@@ -15,9 +15,10 @@ from typing import Any, Final
 
 import httpx
 
+from admin.counts import FOLLOWED_READ_UNITS
 from admin.prices import LAMBDA_GB_SECOND
 from bench import PROJECT, prices
-from bench.measure import show, times
+from bench.measure import confirm, show, times
 from bench.meter import Meter
 from bench.texts import lines_of, log_text
 from local import ROOT
@@ -215,6 +216,8 @@ def _costs(emulator: Any) -> None:
     ):
         meter, polls = _minute(emulator, size, gaps)
         naive = polls * prices.S3_GET
+        if gaps == [1.0]:
+            confirm(f"{name}, as read units", meter.dollars / prices.READ_UNIT, FOLLOWED_READ_UNITS, within=0.05)
         rows.append(
             (
                 name,

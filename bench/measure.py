@@ -42,3 +42,9 @@ def _text(value: object) -> str:
 
 def times(ratio: float) -> str:
     return f"{ratio:,.0f} x" if ratio >= 10 else f"{ratio:.1f} x"
+
+
+def confirm(name: str, measured: float, expected: float, within: float = 0.0) -> None:
+    """Raise AssertionError if a number of admin/counts.py, which estimates are made of, is not what is measured."""
+    if abs(measured - expected) > within * expected:
+        raise AssertionError(f"{name}: admin/counts.py says {expected}, measured are {measured}")

@@ -21,7 +21,7 @@ class Meter:
 
     @contextmanager
     def counting(self) -> Iterator[Self]:
-        used = [client.meta.events for client in (clients.s3(), clients.dynamodb(), clients.sqs())]
+        used = [client.meta.events for client in (clients.s3(), clients.dynamodb(), clients.functions())]
         for events in used:
             events.register("provide-client-params.*.*", _remember)
             events.register("after-call.*.*", self._count)

@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import sys
+import threading
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -16,9 +17,9 @@ import uvicorn
 from local import data_directory
 from local.emulator import Emulator, EmulatorRuns, PortTaken, leave_account, values_of
 from local.function_log import FunctionLog
-from local.function_urls import FunctionUrls, Server
+from local.function_urls import RATE, FunctionUrls, Server
 from local.gateway import Gateway
-from local.queues import Queues
+from local.invocations import Invocations
 from local.sample import demo, write_sample
 from local.sandbox import Sandboxes
 from local.schedules import Schedules
@@ -44,6 +45,7 @@ def main() -> None:
         try:
             listening = running.enter_context(listen(port))
             streaming = running.enter_context(listen(port + 1))
+            ordering = running.enter_context(listen(port + 2))
             _say(f"Starting the AWS emulator on 127.0.0.1:{emulator_port}")
             emulator = running.enter_context(Emulator(directory, emulator_port))
         except PortTaken as error:
@@ -55,18 +57,19 @@ def main() -> None:
                 f"Stop it, or end it with: kill {error.pid}"
             )
         try:
-            _serve(running, emulator, (listening, streaming), directory)
+            _serve(running, emulator, (listening, streaming, ordering), directory)
         finally:
             running.close()
             _say("Stopped")
 
 
 def _serve(
-    running: ExitStack, emulator: Emulator, sockets: tuple[socket.socket, socket.socket], directory: Path
+    running: ExitStack, emulator: Emulator, sockets: tuple[socket.socket, socket.socket, socket.socket], directory: Path
 ) -> None:
-    """Serve the API on the first socket and the function URLs on the second, until a signal."""
+    """Serve the API on the first socket, the function URLs on the second and Invoke on the third, until a signal."""
     template = Template.load(overrides=os.environ.get("LOGKEEP_PARAMETERS", ""))
-    environment = os.environ | emulator.create(template)
+    endpoint, streams, functions = ("http://{}:{}".format(*each.getsockname()) for each in sockets)
+    environment = os.environ | emulator.create(template) | {"AWS_ENDPOINT_URL_LAMBDA": functions}
     os.environ |= environment
     try:
         check_format(clients.dynamodb(), os.environ["LOGS_TABLE"])
@@ -74,15 +77,14 @@ def _serve(
         sys.exit(f"{error}. To begin anew, stop everything and delete {directory}")
     _say("Writing sample data")
     write_sample(values_of(template, emulator.endpoint)["CredentialsKey"])
-    endpoint, streams = ("http://{}:{}".format(*each.getsockname()) for each in sockets)
     values = demo(endpoint) | {"emulator": emulator.endpoint, "streams": streams}
     (directory / "demo.json").write_text(json.dumps(values, indent=2) + "\n")
 
     sandboxes = Sandboxes(environment, FunctionLog(directory))
-    running.enter_context(Queues(template, sandboxes, emulator))
+    running.enter_context(Invocations(template, sandboxes, emulator, sockets[2]))
     running.enter_context(Schedules(template, sandboxes))
-    running.enter_context(Server(FunctionUrls(template, sandboxes), sockets[1]))
-    running.enter_context(sandboxes)  # closed before the queues and schedules, so that their calls end
+    running.enter_context(Server(FunctionUrls(template, sandboxes, _stream_rate()), sockets[1]))
+    running.enter_context(sandboxes)  # closed before invocations and schedules, so that their calls end
     config = uvicorn.Config(
         Gateway(template, sandboxes),
         log_config=None,
@@ -90,12 +92,27 @@ def _serve(
         lifespan="off",
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # what a client says in X-Forwarded-For is not its address
         timeout_graceful_shutdown=2,
         timeout_keep_alive=60,  # seconds, as an HTTP API
     )
     _say(_examples(values))
+    if seed := os.environ.get("FAULTS"):
+        _say(f"Requests to AWS meet faults. FAULTS={seed} gives the same ones, functions.log in {directory} names them")
     _say("Ready")
-    uvicorn.Server(config).run(sockets=[sockets[0]])
+    server = uvicorn.Server(config)
+    ended = threading.Event()
+    threading.Thread(target=_end_with, args=(emulator, server, ended), daemon=True).start()
+    server.run(sockets=[sockets[0]])
+    if ended.is_set():
+        sys.exit(f"The AWS emulator has ended. Its output is in {directory / 'emulator.log'}")
+
+
+def _end_with(emulator: Emulator, server: uvicorn.Server, ended: threading.Event) -> None:
+    """End the server when the emulator ends by itself."""
+    if emulator.wait():
+        ended.set()
+        server.should_exit = True
 
 
 def listen(port: int) -> socket.socket:
@@ -136,9 +153,17 @@ Streaming, on a port of its own
 
 def _port(name: str, default: int) -> int:
     value = os.environ.get(name, str(default))
-    if not value.isdecimal() or not 0 < int(value) < (1 << 16) - 1:  # streams are on the next port
+    if not value.isdecimal() or not 0 < int(value) < (1 << 16) - 2:  # streams and Invoke are on the next two
         sys.exit(f"{name}={value} is not a port")
     return int(value)
+
+
+def _stream_rate() -> float:
+    """Bytes per second of a stream after its first 6 MB."""
+    value = os.environ.get("STREAM_RATE", "")
+    if value and not value.isdecimal():
+        sys.exit(f"STREAM_RATE={value} is no number of bytes per second")
+    return float(value or RATE)
 
 
 def _say(text: str) -> None:

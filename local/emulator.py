@@ -18,12 +18,11 @@ import httpx
 import psutil
 from botocore.config import Config
 
-from local import ACCOUNT, REGION
+from local import ACCOUNT, REGION, ROOT
 from local.template import Template, Values, chosen, resolve
 
 KEY: Final = "test"
 BUCKET: Final = "logkeep-local"
-_QUEUE_ATTRIBUTES: Final = ("VisibilityTimeout", "MessageRetentionPeriod", "ReceiveMessageWaitTimeSeconds")
 _START_SECONDS: Final = 20.0
 _STOP_SECONDS: Final = 20.0
 _LEAVING_SECONDS: Final = 3.0  # in which an emulator whose parent was killed saves its data and ends
@@ -46,7 +45,8 @@ class EmulatorRuns(Exception):
 class Emulator:
     """An emulator whose data lives in a directory; at most one runs on a directory."""
 
-    program: ClassVar = "ministack"  # the module that is run
+    program: ClassVar = "local.guard"  # the module that is run
+    start_seconds: ClassVar = _START_SECONDS
 
     def __init__(self, directory: Path, port: int | None = None, *, enforce_iam: bool = False) -> None:
         self.port = port or free_port()
@@ -104,11 +104,19 @@ class Emulator:
         if process.stdin:
             process.stdin.close()
 
+    def wait(self) -> bool:
+        """Wait until it ends. Returns whether it did so by itself, and was not stopped."""
+        process = self._process
+        if process is None:
+            return False
+        process.wait()
+        return self._process is process
+
     def create(self, template: Template) -> dict[str, str]:
         """Create the template's resources that are missing. Returns the environment that its functions need."""
         values = values_of(template, self.endpoint)
         self._create_tables(template, values)
-        self._create_queues(template, values)
+        self._create_queues(template)
         arns = self._create_keys(template, values) | self._create_secrets(template, values)
         if self._enforce_iam:  # otherwise any role can be assumed, and policies are ignored
             self._create_roles(template, values | arns)
@@ -136,6 +144,7 @@ class Emulator:
             "LOG_LEVEL": "WARNING",
             "IOT_MTLS_ENABLED": "0",
             "SFTP_ENABLED": "0",
+            "PYTHONPATH": str(ROOT),
             "SERVICES": "dynamodb,s3,sqs,sns,sts,iam,kms,secretsmanager",
         }
         if self._enforce_iam:
@@ -153,15 +162,11 @@ class Emulator:
             if lifetime := declared.get("TimeToLiveSpecification"):
                 dynamodb.update_time_to_live(TableName=values[name], TimeToLiveSpecification=lifetime)
 
-    def _create_queues(self, template: Template, values: Values) -> None:
+    def _create_queues(self, template: Template) -> None:
         sqs = self.client("sqs")
-        declared = template.resources("AWS::SQS::Queue")
-        # Dead-letter queues come first, because the others refer to them.
-        for name in sorted(declared, key=lambda name: "RedrivePolicy" in declared[name]):
-            properties = resolve(declared[name], values)
-            attributes = {key: str(properties[key]) for key in _QUEUE_ATTRIBUTES if key in properties}
-            if "RedrivePolicy" in properties:
-                attributes["RedrivePolicy"] = json.dumps(properties["RedrivePolicy"])
+        for name, declared in template.resources("AWS::SQS::Queue").items():
+            properties = chosen(declared, template.conditions)
+            attributes = {"MessageRetentionPeriod": str(properties["MessageRetentionPeriod"])}
             sqs.create_queue(QueueName=physical_name(name), Attributes=attributes)
 
     def _create_keys(self, template: Template, values: Values) -> dict[str, str]:
@@ -220,7 +225,7 @@ class Emulator:
         )
 
     def _wait_until_ready(self, process: subprocess.Popen[bytes]) -> None:
-        until = time.monotonic() + _START_SECONDS
+        until = time.monotonic() + self.start_seconds
         with httpx.Client(trust_env=False) as client:
             while time.monotonic() < until and process.poll() is None:
                 with suppress(httpx.TransportError):
@@ -279,6 +284,8 @@ def values_of(template: Template, endpoint: str) -> dict[str, str]:
             name: f"{endpoint}/{ACCOUNT}/{physical}",
             f"{name}.Arn": f"arn:aws:sqs:{REGION}:{ACCOUNT}:{physical}",
         }
+    for name in template.resources("AWS::Serverless::Function"):
+        values |= {name: name, f"{name}.Arn": f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{name}"}
     for name in template.resources("AWS::SNS::Topic"):
         values |= {name: f"arn:aws:sns:{REGION}:{ACCOUNT}:{physical_name(name)}"}
     for name in template.resources("AWS::Logs::LogGroup"):

@@ -19,7 +19,9 @@ from typing import Any, Final, Self
 
 import uvicorn
 
+from local import faults
 from local.gateway import Answer, Receive, Scope, Send, event_of, read_body, send_answer
+from local.guard import refusal, refuse
 from local.runtime_api import Invocation, InvocationFailed, RuntimeApi
 from local.sandbox import ANSWER_MAX, Child, Sandboxes
 from local.template import Function, Route, Template
@@ -29,6 +31,9 @@ STREAMS_AT_ONCE: Final = 64  # including those whose client has left, until they
 _PRELUDE_END: Final = bytes(8)
 _PRELUDE_MAX: Final = 16 * 1024  # bytes
 _BODILESS: Final = {204, 304}
+# What Lambda holds streams up to (docs.aws.amazon.com/lambda/latest/dg/configuration-response-streaming.html).
+FREE: Final = 6_000_000  # bytes of any speed
+RATE: Final = 2_000_000  # bytes per second after them
 
 logger = logging.getLogger(__name__)
 
@@ -62,10 +67,31 @@ class _Runtime:
         self.api.stop()
 
 
+class _Pace:
+    """Holds a stream up to the speed that Lambda has."""
+
+    def __init__(self, rate: float) -> None:
+        self._rate = rate
+        self._sent = 0
+        self._since = 0.0  # when the free bytes were sent
+
+    async def sent(self, size: int) -> None:
+        """Wait until a client could have so many more bytes."""
+        before, self._sent = self._sent, self._sent + size
+        if not self._rate or self._sent <= FREE:
+            return
+        now = time.monotonic()
+        if before <= FREE:
+            self._since = now
+        await asyncio.sleep(self._since + (self._sent - FREE) / self._rate - now)
+
+
 class FunctionUrls:
     """Serves the streaming functions of a template, as an ASGI app."""
 
-    def __init__(self, template: Template, sandboxes: Sandboxes) -> None:
+    def __init__(self, template: Template, sandboxes: Sandboxes, rate: float = RATE) -> None:
+        """`rate` is the speed of streams in bytes per second after the first 6 MB; 0 for any."""
+        self._rate = rate
         self._routes = template.streamed_routes
         self._functions = template.functions
         self._sandboxes = sandboxes
@@ -74,6 +100,9 @@ class FunctionUrls:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             raise ValueError(f"a function URL serves no {scope['type']}")
+        if reason := refusal(scope):
+            await refuse(send, reason)
+            return
         started = time.monotonic()
         try:
             body = await read_body(receive)
@@ -92,7 +121,7 @@ class FunctionUrls:
         if runtime is None:
             await send_answer(send, Answer.refusal(429, "Rate Exceeded."))
             return
-        sent = await _stream(runtime, event_for_url(scope, body), receive, send)
+        sent = await _stream(runtime, event_for_url(scope, body), receive, send, _Pace(self._rate))
         shown = path + ("?" if scope["query_string"] else "") + scope["query_string"].decode("ascii", "replace")
         logger.info("%s %s streamed %d bytes, %.1f s", scope["method"], shown, sent, time.monotonic() - started)
 
@@ -134,6 +163,7 @@ class Server:
             lifespan="off",
             access_log=False,
             server_header=False,
+            proxy_headers=False,  # what a client says in X-Forwarded-For is not its address
             timeout_graceful_shutdown=1,
         )
         # Do uvicorn's imports before there are two threads. If a signal interrupts an import that another thread is
@@ -154,7 +184,7 @@ class Server:
         self._app.kill()  # those that were started in the meantime
 
 
-async def _stream(runtime: _Runtime, event: Mapping[str, Any], receive: Receive, send: Send) -> int:
+async def _stream(runtime: _Runtime, event: Mapping[str, Any], receive: Receive, send: Send, pace: _Pace) -> int:
     """Stream an answer to the client; return the bytes sent. If the function fails midway, the answer breaks off."""
     invocation = runtime.api.invoke(event, runtime.function.timeout)
     leaving = asyncio.create_task(_leave_with_client(receive, invocation))
@@ -171,6 +201,7 @@ async def _stream(runtime: _Runtime, event: Mapping[str, Any], receive: Receive,
                 async for chunk in chunks:
                     await send({"type": "http.response.body", "body": chunk, "more_body": True})
                     sent += len(chunk)
+                    await pace.sent(len(chunk))
             await send({"type": "http.response.body", "body": b""})
     except TimeoutError:
         runtime.kill()
@@ -225,5 +256,8 @@ def _run(environment: Mapping[str, str], function: Function, address: str) -> No
         "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(function.memory),
         "_HANDLER": f"functions.{function.folder}.{function.handler}",
     }
+    if seed := os.environ.get("FAULTS"):
+        faults.begin(seed)
+        faults.calling.set(function.folder)
     with suppress(OSError, http.client.HTTPException):
         loop.main()

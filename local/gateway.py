@@ -14,6 +14,7 @@ from typing import Any, Final
 from urllib.parse import parse_qsl, unquote
 
 from local import ACCOUNT
+from local.guard import refusal, refuse
 from local.sandbox import ANSWER_MAX, FunctionFailed, FunctionTimedOut, Sandboxes
 from local.template import Route, Template
 
@@ -73,6 +74,9 @@ class Gateway:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             raise ValueError(f"an HTTP API serves no {scope['type']}")
+        if reason := refusal(scope):
+            await refuse(send, reason)
+            return
         started = time.monotonic()
         request_id = str(uuid.uuid4())
         try:

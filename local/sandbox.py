@@ -20,7 +20,7 @@ from multiprocessing.connection import Connection
 from types import TracebackType
 from typing import Any, Final, Self
 
-from local import ACCOUNT, REGION
+from local import ACCOUNT, REGION, faults
 from local.function_log import FunctionLog
 from local.template import Function
 
@@ -40,11 +40,18 @@ _PRELOADED: Final = [
 
 
 class FunctionFailed(Exception):
-    """The function raised, or its answer is not JSON or larger than ANSWER_MAX."""
+    """The function raised, its process ended, or its answer is not JSON or too large; `answer` is what Lambda says."""
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(f"{kind}: {message}")
+        self.answer = {"errorType": kind, "errorMessage": message}
 
 
-class FunctionTimedOut(Exception):
+class FunctionTimedOut(FunctionFailed):
     """The function did not answer in time; its sandbox was killed."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__("Sandbox.Timedout", f"Task timed out after {seconds:.2f} seconds")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +89,11 @@ class Sandboxes:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
 
-    def invoke(self, function: Function, event: Mapping[str, Any], request_id: str, seconds: float) -> Any:
-        """Call a function, and return its answer. Raises FunctionFailed, or FunctionTimedOut after `seconds`."""
+    def invoke(self, function: Function, event: Any, request_id: str, seconds: float, trace: str = "") -> Any:
+        """Call a function, and return its answer. Raises FunctionFailed, or FunctionTimedOut after `seconds`.
+
+        `trace` is the X-Ray header of the call.
+        """
         text = json.dumps(event)
         try:
             sandbox = self._idle.pop()
@@ -93,16 +103,16 @@ class Sandboxes:
         if self._closed:
             sandbox.kill()
         try:
-            answer = sandbox.call(function, text, request_id, seconds)
+            answer = sandbox.call(function, text, request_id, seconds, trace)
         except FunctionTimedOut:
             sandbox.end()
             raise
         finally:
             self._busy.discard(sandbox)
-        if sandbox.lives:
-            self._idle.append(sandbox)
+            if sandbox.lives:
+                self._idle.append(sandbox)
         if answer is None:
-            raise FunctionFailed(function.name)
+            raise FunctionFailed("Runtime.ExitError", f"RequestId: {request_id} Error: Runtime exited")
         return json.loads(answer)
 
     def start(self, work: Callable[..., None], *arguments: Any) -> "Child":
@@ -161,17 +171,19 @@ class _Sandbox:
     def lives(self) -> bool:
         return self._child.process.is_alive()
 
-    def call(self, function: Function, event: str, request_id: str, seconds: float) -> bytes | None:
-        """The answer as JSON, None if the function failed. Raises FunctionTimedOut."""
+    def call(self, function: Function, event: str, request_id: str, seconds: float, trace: str) -> bytes | None:
+        """The answer as JSON, None if the process ended. Raises FunctionFailed or FunctionTimedOut."""
         try:
-            self._ours.send((function, event, request_id, time.monotonic() + seconds))
+            self._ours.send((function, event, request_id, time.monotonic() + seconds, trace))
             if not self._ours.poll(seconds):
-                raise FunctionTimedOut(function.name)
-            answer = self._ours.recv_bytes()
+                raise FunctionTimedOut(seconds)
+            failed, answer = self._ours.recv()
         except (EOFError, OSError):
             self.end()
             return None
-        return answer or None
+        if failed:
+            raise FunctionFailed(*failed)
+        return bytes(answer)
 
     def kill(self) -> None:
         self._child.kill()
@@ -196,25 +208,31 @@ def _start(stdout: Connection | None, work: Callable[..., None], *arguments: Any
 def _work(environment: Mapping[str, str], calls: Connection) -> None:
     """Run the calls that come through the pipe. It closes when our parent is gone, however the parent ended."""
     os.environ |= environment
+    if seed := os.environ.get("FAULTS"):
+        faults.begin(seed)
     while True:
         try:
-            function, event, request_id, deadline = calls.recv()
+            function, event, request_id, deadline, trace = calls.recv()
         except EOFError:
             return
-        calls.send_bytes(_run(function, event, request_id, deadline))
+        os.environ |= {"AWS_LAMBDA_FUNCTION_NAME": function.name, "_X_AMZN_TRACE_ID": trace}
+        calls.send(_run(function, event, request_id, deadline))
 
 
-def _run(function: Function, event: str, request_id: str, deadline: float) -> bytes:
-    """The function's answer as JSON, empty if it failed."""
+def _run(function: Function, event: str, request_id: str, deadline: float) -> tuple[tuple[str, str] | None, bytes]:
+    """How the function failed, if it did: type and message; and its answer as JSON."""
     arn = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{function.name}"
     context = LambdaContext(function.name, function.memory, arn, request_id, deadline)
+    # Lambda would call a worker again only after a minute.
+    faults.calling.set(None if function.is_worker or function.schedules else function.folder)
     try:
         handler = importlib.import_module(f"functions.{function.folder}.app").lambda_handler
         answer = json.dumps(handler(json.loads(event), context)).encode()
-    except Exception:
+    except Exception as error:
         traceback.print_exc()
-        return b""
+        return (type(error).__name__, str(error)), b""
     if len(answer) > ANSWER_MAX:
-        print(f"{function.name} answered {len(answer)} bytes, and a Lambda at most {ANSWER_MAX}", file=sys.stderr)
-        return b""
-    return answer
+        message = f"{function.name} answered {len(answer)} bytes, and a Lambda at most {ANSWER_MAX}"
+        print(message, file=sys.stderr)
+        return ("Function.ResponseSizeTooLarge", message), b""
+    return None, answer

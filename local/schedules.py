@@ -5,7 +5,7 @@ import uuid
 from typing import Any, Final
 
 from local import ACCOUNT, REGION
-from local.sandbox import FunctionFailed, FunctionTimedOut, Sandboxes
+from local.sandbox import FunctionFailed, Sandboxes
 from local.template import Function, Template
 from local.threads import Threads
 
@@ -37,5 +37,5 @@ class Schedules(Threads):
             request_id = str(uuid.uuid4())
             try:
                 self._sandboxes.invoke(function, _EVENT | {"id": request_id}, request_id, function.timeout)
-            except (FunctionFailed, FunctionTimedOut) as error:
-                logger.warning("%s failed on its schedule: %s", function.name, type(error).__name__)
+            except FunctionFailed as error:
+                logger.warning("%s failed on its schedule: %s", function.name, error)

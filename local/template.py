@@ -1,4 +1,4 @@
-"""Reads template.yaml for the local service, logkeep-admin and the tests: functions, routes, queues and resources."""
+"""Reads template.yaml for the local service, logkeep-admin and the tests: functions, routes and resources."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -77,6 +77,24 @@ class Route:
 
 
 @dataclass(frozen=True, slots=True)
+class Failures:
+    """What Lambda does with asynchronous invocations that fail; the defaults are its own."""
+
+    retries: int = 2
+    age: int = 21_600  # seconds
+    dead_letters: str | None = None  # logical id of the queue
+
+    @classmethod
+    def of(cls, declared: Mapping[str, Any]) -> Self:
+        target = declared.get("DestinationConfig", {}).get("OnFailure")
+        return cls(
+            retries=declared.get("MaximumRetryAttempts", 2),
+            age=declared.get("MaximumEventAgeInSeconds", 21_600),
+            dead_letters=target["Destination"]["Fn::GetAtt"][0] if target else None,
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Function:
     """A Lambda function as declared, with environment values that are not resolved."""
 
@@ -87,8 +105,14 @@ class Function:
     timeout: int  # seconds
     memory: int  # MB
     environment: Mapping[str, Any]
-    queues: tuple[str, ...]  # logical ids of those that call it
+    failures: Failures
+    may_loop: bool  # whether it may call itself more than 16 times
     schedules: tuple[float, ...]  # seconds between two calls
+
+    @property
+    def is_worker(self) -> bool:
+        """Whether orders call it."""
+        return self.failures.dead_letters is not None
 
 
 @dataclass(frozen=True)
@@ -132,7 +156,8 @@ class Template:
                 timeout=own.get("Timeout", shared.get("Timeout", 3)),
                 memory=own.get("MemorySize", shared.get("MemorySize", 128)),
                 environment=_variables(shared) | _variables(own),
-                queues=tuple(each["Queue"]["Fn::GetAtt"][0] for each in _events(own, "SQS")),
+                failures=Failures.of(own.get("EventInvokeConfig", {})),
+                may_loop=own.get("RecursiveLoop") == "Allow",
                 schedules=tuple(_seconds(each["ScheduleExpression"]) for each in _events(own, "ScheduleV2")),
             )
             for name, own in self.resources("AWS::Serverless::Function").items()

@@ -33,9 +33,10 @@ from logkeep.web.app import logger
 from tests import examples  # noqa: F401 - sets Hypothesis up
 from tests.calls import OTHER_PROJECT, OTHER_TOKEN, TOKENS, HurriedClock, credential, forget_aws
 from tests.local.service import Service, running
+from tests.orders import taking_orders
 from tests.rewinding import Rewinding
 
-pytest_plugins = ["tests.cluster"]
+pytest_plugins = ["tests.cluster", "tests.faulty", "tests.packaging.building"]
 TEMPLATE = Template.load()
 
 
@@ -46,9 +47,14 @@ def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rewinding]:
 
 
 @pytest.fixture(scope="session")
-def environment(emulator: Rewinding) -> dict[str, str]:
+def environment(emulator: Rewinding) -> Iterator[dict[str, str]]:
     """The template's resources, and the tokens that events/*.json use: the state that the emulator returns to."""
-    made = emulator.create(TEMPLATE)
+    with taking_orders(emulator) as functions:
+        yield _made(emulator, functions)
+
+
+def _made(emulator: Rewinding, functions: str) -> dict[str, str]:
+    made = emulator.create(TEMPLATE) | {"AWS_ENDPOINT_URL_LAMBDA": functions}
     with pytest.MonkeyPatch.context() as patch:
         for name, value in made.items():
             patch.setenv(name, value)
@@ -67,6 +73,7 @@ def aws(emulator: Rewinding, environment: dict[str, str], monkeypatch: pytest.Mo
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr("logkeep.reading.http.CLOCK", HurriedClock())
+    monkeypatch.setattr("logkeep.apis.css.http.BEGINS_AFTER", 0)
     forget_aws()
     yield
     forget_aws()

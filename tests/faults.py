@@ -8,8 +8,9 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, ConnectionClosedError
 
+from local.faults import cut_off, refusal
 from logkeep.aws import clients
 from tests.examples import LONG
 
@@ -27,12 +28,15 @@ class Killed(BaseException):
 
 
 @contextmanager
-def killed(client: Any, operation: str, *, after: bool) -> Iterator[None]:
-    """Die at the first call of a boto3 operation, before it reaches AWS or after it took effect there."""
+def killed(client: Any, operation: str, *, after: bool, passing: int = 0) -> Iterator[None]:
+    """Die at the first call of a boto3 operation that is not passed, before it reaches AWS or after it took effect."""
     name = f"{'after-call' if after else 'before-call'}.{client.meta.service_model.service_name}.{operation}"
+    left = [passing]
 
     def die(**_: Any) -> None:
-        raise Killed(name)
+        left[0] -= 1
+        if left[0] < 0:
+            raise Killed(name)
 
     client.meta.events.register_first(name, die)
     try:
@@ -56,6 +60,52 @@ def answering(client: Any, operation: str, code: str, *, times: int) -> Iterator
         yield
     finally:
         client.meta.events.unregister(name, refuse)
+
+
+@contextmanager
+def lost(client: Any, operation: str, *, first: str = "", repeated: str = "") -> Iterator[list[str]]:
+    """Lose the answer to a request that had its effect: botocore sends it again.
+
+    With `first` it has no effect, and is answered 200 with that error in the body; with `repeated` AWS refuses the
+    second try with that code. Yields the answers as they come.
+    """
+    name = f"before-send.{client.meta.service_model.service_name}.{operation}"
+    service, answers = client.meta.service_model.service_name, list[str]()
+
+    def lose(request: Any, **_: Any) -> Any:
+        if not answers:
+            answers.append(first or "lost")
+            if first:
+                return refusal(200, service, first, request.url)
+            client._endpoint.http_session.send(request)
+            raise ConnectionClosedError(endpoint_url=request.url)
+        answers.append(repeated or "true")
+        if len(answers) == 2 and repeated:
+            return refusal(500 if repeated == "InternalError" else 404, service, repeated, request.url)
+        return None
+
+    client.meta.events.register(name, lose)
+    try:
+        yield answers
+    finally:
+        client.meta.events.unregister(name, lose)
+
+
+@contextmanager
+def cut(client: Any, *, times: int) -> Iterator[list[Any]]:
+    """Cut off the bodies of so many objects that are read. Yields all answers as they come."""
+    answers: list[Any] = []
+
+    def halve(request: Any, **_: Any) -> Any:
+        answer = client._endpoint.http_session.send(request)
+        answers.append(cut_off(answer) if len(answers) < times else answer)
+        return answers[-1]
+
+    client.meta.events.register("before-send.s3.GetObject", halve)
+    try:
+        yield answers
+    finally:
+        client.meta.events.unregister("before-send.s3.GetObject", halve)
 
 
 @contextmanager

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import httpx
 
-from local import ROOT
 from local.emulator import Emulator
 
 
@@ -22,7 +21,7 @@ class Rewinding(Emulator):
         super().stop()
 
     def settings(self) -> dict[str, str]:
-        return super().settings() | {"PERSIST_STATE": "0", "S3_PERSIST": "0", "PYTHONPATH": str(ROOT)}
+        return super().settings() | {"PERSIST_STATE": "0", "S3_PERSIST": "0"}
 
     def mark(self, name: str = "") -> None:
         self._post("mark", name)

@@ -28,7 +28,13 @@ ROOMS = (
 )
 FLOOR = {room: floor for floor, rooms in enumerate(ROOMS) for room in rooms}
 
-PURE = {"aws/parts.py", "web/delivery.py", "web/error_bodies.py", "web/parsing.py"}  # in rooms that are not
+PURE = {
+    "aws/parts.py",
+    "web/cost.py",
+    "web/delivery.py",
+    "web/error_bodies.py",
+    "web/parsing.py",
+}  # in rooms that are not
 SPEAKS_AWS = ("boto3", "botocore", "logkeep.settings", "os")
 SPEAKS_HTTP = ("aws_lambda_powertools", "logkeep.web.app", "logkeep.web.entrypoints", "logkeep.web.audit")
 
@@ -57,7 +63,7 @@ def named(path: Path) -> str:
 
 def speaks_aws(path: Path) -> bool:
     name = path.stem
-    return room_of(path) in {"aws"} or name in {"store", "runs", "queue"} or name.endswith("_store")
+    return room_of(path) in {"aws"} or name in {"store", "runs", "orders"} or name.endswith("_store")
 
 
 def speaks_http(path: Path) -> bool:
@@ -65,7 +71,7 @@ def speaks_http(path: Path) -> bool:
 
 
 def is_worker(path: Path) -> bool:
-    """Whether a queue or a schedule calls it."""
+    """Whether orders or a schedule call it."""
     return path.stem == "worker"
 
 

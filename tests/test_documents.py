@@ -19,6 +19,7 @@ import pytest
 from local import ROOT
 from local.__main__ import EMULATOR_PORT, PORT
 from local.template import Template
+from tests.calls import a_build
 from tests.local.service import Service, running
 
 PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md")]
@@ -61,6 +62,7 @@ SESSIONS: dict[tuple[str, ...], list[str]] = {
     ("docs/credentials-and-limits.md",): ["reports", "is disabled", "is enabled", "is deleted", "PROJECT"],
     ("docs/clients.md",): [],  # variables, which its programs read
     ("docs/formats.md",): ["INFO line 30000"],
+    ("docs/operations.md",): ["followers: Lambda", "CloudWatch Logs"],
 }
 # Files that a session leaves in its reader's folder, each the same as another.
 MADE: dict[tuple[str, ...], dict[str, str]] = {
@@ -94,6 +96,12 @@ NOT_RUN = {
         'make deploy PARAMETERS="AlertEmail=you@example.com BackupLockDays=30"',
     ): "needs an AWS account; tests/packaging/test_deploy.py shows that the parameters arrive",
     ("docs/deploy.md", "./logkeep-admin create access-key --project my-project"): "needs an AWS account",
+    ("docs/operations.md", "./logkeep-admin kept"): "needs an AWS account; tests/admin/test_kept.py shows it",
+    ("docs/operations.md", "./logkeep-admin adopt"): "needs an AWS account; tests/admin/test_kept.py shows it",
+    (
+        "docs/operations.md",
+        "aws dynamodb restore-table-to-point-in-time --source-table-name OLD --target-table-name restored-logs \\",
+    ): "needs an AWS account; tests/admin/test_kept.py shows it",
     ("docs/sam-local.md", "make run                                         # in another terminal"): "needs Docker",
     ("docs/sam-local.md", "socat TCP-LISTEN:4566,bind=172.17.0.1,fork,reuseaddr TCP:127.0.0.1:4566"): "needs Docker",
 }
@@ -212,7 +220,7 @@ def exports(page: str) -> dict[str, str]:
 def test_every_command_of_a_page_is_run_or_is_listed_with_a_reason(page: str) -> None:
     in_sessions = {each for pages in SESSIONS for each in pages}
     for block in blocks(page):
-        assert block.language in {"sh", "python", "json", "mermaid"}, block.first_line
+        assert block.language in {"sh", "python", "json", "hcl", "mermaid"}, block.first_line
         if block.language == "sh" and block.is_run:
             assert page in in_sessions, f"{page} has a command that nothing runs: {block.first_line}"
         if block.language == "python" and block.is_run:
@@ -299,7 +307,7 @@ def test_the_program_that_follows_prints_the_log(service: Service) -> None:
 
 
 def test_the_program_that_follows_shows_a_line_at_once(service: Service) -> None:
-    log_id = "build/shown-at-once/stage1"
+    log_id = a_build("shown-at-once")
     with service.client() as client:
         url = f"/v1/{service.demo['project_id']}/logs/{log_id}"
         client.patch(url, content=b"a line\n", headers={"Content-Type": "application/octet-stream"}).raise_for_status()
@@ -320,7 +328,15 @@ def test_the_program_that_follows_shows_a_line_at_once(service: Service) -> None
 # The diagram of the architecture
 
 TEMPLATE = Template.load()
-_STORES = ("DynamoDB::Table", "S3::Bucket", "SQS::Queue", "SNS::Topic", "KMS::Key", "SecretsManager::Secret")
+_STORES = (
+    "DynamoDB::Table",
+    "S3::Bucket",
+    "Serverless::Function",
+    "SQS::Queue",
+    "SNS::Topic",
+    "KMS::Key",
+    "SecretsManager::Secret",
+)
 
 
 def drawn() -> tuple[dict[str, str], dict[str, set[str]]]:
@@ -354,13 +370,13 @@ def named(word: str, nodes: dict[str, str]) -> list[str]:
 
 
 def reached(function: str) -> Iterator[str]:
-    """The logical ids of the stores that a function's role lets it use, but for the queue that it is called by."""
+    """The logical ids of the stores and workers that a function's role lets it use."""
     role = TEMPLATE.resources("AWS::Serverless::Function")[function]["Role"]["Fn::GetAtt"][0]
     stores = {name for kind in _STORES for name in TEMPLATE.resources(f"AWS::{kind}")}
     policies = TEMPLATE.resources("AWS::IAM::Role")[role]["Policies"]
     for statement in (each for policy in policies for each in policy["PolicyDocument"]["Statement"]):
         for name in re.findall(r"\w+", str(statement["Resource"])):
-            if name in stores and name not in TEMPLATE.functions[function].queues:
+            if name in stores:
                 yield name
 
 
@@ -377,14 +393,6 @@ def test_the_arrows_of_the_diagram_are_what_the_roles_allow() -> None:
         (node,) = named(function, nodes)
         allowed.setdefault(node, set()).update(target for name in reached(function) for target in named(name, nodes))
     assert {node: arrows[node] for node in allowed} == allowed
-
-
-def test_the_diagram_shows_who_is_called_by_each_queue() -> None:
-    nodes, arrows = drawn()
-    for name, function in TEMPLATE.functions.items():
-        for queue in function.queues:
-            (drawn_queue,) = named(queue, nodes)
-            assert arrows[drawn_queue] == set(named(name, nodes))
 
 
 def test_the_folder_of_the_repository_is_clean_of_what_the_pages_write() -> None:

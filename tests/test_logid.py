@@ -114,3 +114,26 @@ def test_a_segment_is_up_to_128_plain_characters(text: str):
 @pytest.mark.parametrize("text", ["", ".", "..", "a/b", "x" * 129, "a\n", " a", "é"])
 def test_what_is_no_segment_is_none(text: str):
     assert not is_segment(text)
+
+
+RECORD = "5c77b71c-5b35-4f50-8984-76387e42451a"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [f"build/{RECORD}/stage1", f"build/{RECORD}/build", f"build/{'a' * 36}/x", f"check/{'a' * 32}",
+     f"check/{'A' * 32}/f", "task/t/0/c/0", "task/t/0/_/0", "cluster/c/node-1/instance", "cluster/c/node-1/audit"],
+)  # fmt: skip
+def test_an_id_can_be_asked_for(text: str):
+    assert LogId.parse(text).why_unreadable is None
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [("build/42/build", "record_id is 36 characters"), ("build/42/stage1", "record_id is 36 characters"),
+     (f"build/{RECORD.upper()}/stage1", "record_id is 36 characters"), (f"build/{'a' * 37}/stage1", "36 characters"),
+     (f"build/{'_' * 36}/stage1", "36 characters"), ("check/42", "sub_job_id is 32 characters"),
+     (f"check/{'a' * 31}/f", "32 characters"), (f"check/{'a' * 33}", "32 characters")],
+)  # fmt: skip
+def test_an_id_that_nobody_can_ask_for_has_a_reason(text: str, reason: str):
+    assert reason in (LogId.parse(text).why_unreadable or "")

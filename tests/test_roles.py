@@ -7,6 +7,7 @@ import os
 import time
 import zipfile
 from collections.abc import Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import boto3
@@ -24,10 +25,9 @@ from logkeep.aws import clients
 from logkeep.aws.download_role import download_signer
 from logkeep.aws.multipart import Unfinished
 from logkeep.backups.due_store import due_shard
-from logkeep.backups.lease_store import ASKED_MAX, Leases
-from logkeep.backups.records import Cluster, Status
+from logkeep.backups.lease_store import Leases
+from logkeep.backups.records import Cluster
 from logkeep.backups.runs import backup_runs
-from logkeep.backups.schedule import run_id
 from logkeep.backups.settings import SettingsChange
 from logkeep.backups.store import backup_store
 from logkeep.clock import now_ms
@@ -35,6 +35,7 @@ from logkeep.downloads.render_store import Renders
 from logkeep.errors import Busy, Corrupt
 from logkeep.identity.credential_store import credential_store
 from logkeep.identity.credentials import NEEDED, Access, user_id
+from logkeep.identity.limiter_store import FREE, project_limiter
 from logkeep.identity.token_key_store import token_keys
 from logkeep.identity.tokens import claims_for, issue
 from logkeep.logid import LogId
@@ -66,23 +67,30 @@ from tests.calls import (
     send,
     streamed,
 )  # fmt: skip
+from tests.orders import taking_orders
 from tests.signing import send_signed
 
 TEMPLATE = Template.load()
-ROUTED = [name for name, each in TEMPLATE.functions.items() if not each.queues and not each.schedules]
+ROUTED = [name for name, each in TEMPLATE.functions.items() if not each.is_worker and not each.schedules]
 LARGE = os.urandom(3 << 20).hex().encode()
 ARCHIVES = {"RunBackup", "RunRestore", "DownloadBackup", "VerifyBackup", "RestoreBackup"}
 _DENIED = r"AccessDenied|not authorized"
 STAGE = LogId.parse(f"build/{RECORD}/stage1")
 _MODELS = botocore.loaders.create_loader()  # of the services, which take a session longer to read than most tests run
+_SESSIONS: dict[str, str] = {}  # the roles of the session tokens that tests got
 RUN_ALONE = "cluster-of-one-test"  # of which nothing but the test of its runs makes backups
 
 
 @pytest.fixture(scope="module")
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """An emulator that enforces IAM, a role per function, and data that all of them read."""
-    with Emulator(tmp_path_factory.mktemp("iam"), enforce_iam=True) as emulator, pytest.MonkeyPatch.context() as patch:
-        environment = emulator.create(TEMPLATE)
+    with (
+        Emulator(tmp_path_factory.mktemp("iam"), enforce_iam=True) as emulator,
+        pytest.MonkeyPatch.context() as patch,
+        ExitStack() as patched,
+    ):
+        functions = patched.enter_context(taking_orders(emulator, lambda name: _may_call(emulator, name)))
+        environment = emulator.create(TEMPLATE) | {"AWS_ENDPOINT_URL_LAMBDA": functions}
         for name, value in environment.items():
             patch.setenv(name, value)
         forget_aws()
@@ -101,6 +109,17 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]
         backup_store(PROJECT, RUN_ALONE).open(settings, now_ms())
         yield environment
     forget_aws()
+
+
+def _may_call(emulator: Emulator, function: str) -> bool:
+    """Whether the role that we have may call a function. Without one, as in what is made for all tests, we may."""
+    if not (session := os.environ.get("AWS_SESSION_TOKEN")):
+        return True
+    arn = values_of(TEMPLATE, emulator.endpoint)[f"{function}.Arn"]
+    decided = emulator.client("iam").simulate_principal_policy(
+        PolicySourceArn=_SESSIONS[session], ActionNames=["lambda:InvokeFunction"], ResourceArns=[arn]
+    )
+    return decided["EvaluationResults"][0]["EvalDecision"] == "allowed"
 
 
 def _back_up() -> None:
@@ -144,6 +163,7 @@ def become(name: str, environment: dict[str, str], monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", keys["AccessKeyId"])
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", keys["SecretAccessKey"])
     monkeypatch.setenv("AWS_SESSION_TOKEN", keys["SessionToken"])
+    _SESSIONS[keys["SessionToken"]] = arn
     as_new_caller()
 
 
@@ -191,6 +211,15 @@ def test_a_signature_and_an_issued_token_work_under_its_role(role: str, token: s
         assert answered(role, asked).status not in {401, 403, 500}
 
 
+@as_role(*PROVED, "QueryTaskLog", "QueryTaskLogStream")
+def test_its_requests_are_counted(role: str) -> None:
+    """If they cannot be, it answers all the same."""
+    for _ in range(FREE.burst + 1):
+        project_limiter().take(role)
+    root = boto3.client("dynamodb", aws_access_key_id=KEY, aws_secret_access_key=KEY, aws_session_token=None)
+    assert "Item" in root.get_item(TableName=os.environ["LIMITS_TABLE"], Key={"pk": {"S": f"project/{role}"}})
+
+
 @as_role("ReadLog", "ReadLogStream", "DownloadBuildLog", "DownloadBuildLogStream")
 @pytest.mark.parametrize("encoding", ["gzip", "identity"])
 def test_a_render_is_built_and_linked(role: str, encoding: str) -> None:
@@ -204,9 +233,12 @@ def test_a_render_is_built_and_linked(role: str, encoding: str) -> None:
 def test_a_link_opens_renders_and_its_role_nothing_else(role: str) -> None:
     link = send("read_log", headers={"accept": "application/json"}).json["url"]
     assert httpx.get(link, trust_env=False).status_code == 200
-    elsewhere = {"Bucket": os.environ["BUCKET"], "Key": "logs/x"}
-    stolen = download_signer().generate_presigned_url("get_object", Params=elsewhere)
-    assert httpx.get(stolen, trust_env=False).status_code == 403
+    for elsewhere in ("logs/x", f"backups/{PROJECT}/x"):
+        place = {"Bucket": os.environ["BUCKET"], "Key": elsewhere}
+        stolen = download_signer("renders/x").generate_presigned_url("get_object", Params=place)
+        assert httpx.get(stolen, trust_env=False).status_code == 403
+    with pytest.raises(ClientError, match=_DENIED):
+        download_signer("backups/x")
 
 
 @as_role("DownloadCheckLogs", "DownloadCheckLogsStream")
@@ -298,14 +330,10 @@ def test_old_backups_are_deleted(role: str) -> None:
 @as_role("RunBackup")
 def test_a_backup_is_run_and_one_that_fails_is_removed(role: str) -> None:
     handler = importlib.import_module("functions.run_backup.app").lambda_handler
-    store, due = backup_store(PROJECT, RUN_ALONE), now_ms()
+    store = backup_store(PROJECT, RUN_ALONE)
 
     def order(name: str) -> dict[str, Any]:
-        asked = event(name)
-        (message,) = asked["Records"]
-        body = json.loads(message["body"]) | {"cluster": RUN_ALONE}
-        message["body"] = json.dumps(body | {"due": due} if "due" in body else body)
-        return asked
+        return event(name) | {"cluster": RUN_ALONE}
 
     def corrupt(*_: object) -> None:
         raise Corrupt("the archive")
@@ -318,8 +346,6 @@ def test_a_backup_is_run_and_one_that_fails_is_removed(role: str) -> None:
                 patch.setattr("logkeep.backups.runs.BackupRuns._verify", corrupt)
             handler(order("run_backup"), Context(900))
         assert store.items.get("active") is None, "it ended"
-    handler(order("run_backup-due"), Context(900))
-    assert store.record(run_id(PROJECT, RUN_ALONE, due)).status is Status.SUCCESS
     assert list(store.items.newest("alert/")) == [], "people were told"
     root = boto3.client("s3", aws_access_key_id=KEY, aws_secret_access_key=KEY, aws_session_token=None)
     kept = root.list_objects_v2(Bucket=os.environ["BUCKET"], Prefix="backups/")["Contents"]
@@ -354,14 +380,12 @@ def test_a_restore_is_planned(role: str) -> None:
 @as_role("RunRestore")
 def test_what_was_ordered_of_an_archive_is_done(role: str) -> None:
     handler = importlib.import_module("functions.run_restore.app").lambda_handler
-    report, _ = restores(PROJECT, CLUSTER).begin(BACKUP, RestoreRequest(prefix="restored-"), now_ms())
-    verification, _ = verifications(PROJECT, CLUSTER).begin(BACKUP, now_ms())
-    for name, run in (("run_restore", report.run), ("run_restore-verify", verification.run)):
-        asked = event(name)
-        asked["Records"][0]["body"] = asked["Records"][0]["body"].replace("0" * 32, run)
+    restores(PROJECT, CLUSTER).begin(BACKUP, RestoreRequest(prefix="restored-"), now_ms())
+    verifications(PROJECT, CLUSTER).begin(BACKUP, now_ms())
+    for name in ("run_restore", "run_restore-verify"):
         with pytest.raises(Busy):
-            handler(asked, Context(0))
-        handler(asked, Context(900))
+            handler(event(name), Context(0))
+        handler(event(name), Context(900))
     record = backup_store(PROJECT, CLUSTER).record(BACKUP)
     assert record.restore
     assert (record.restore["state"], record.restore["counts"]) == ("done", {"new": 1})
@@ -380,10 +404,11 @@ def test_what_is_due_is_started(role: str) -> None:
     a_failed_backup("scheduled", "f", alert=True)
     for name in ("alert/f", "sweep"):
         store.items.update(name, {"due_at": 1})
-    for asked in (0, ASKED_MAX):
-        store.items.update("active", {"due_at": 1, "asked": asked})
-        handler(event("schedule_backups"), Context(300))
-    assert store.items.get("active") is None, "it was given up"
+    store.begin_job(store.record("r"), "restore", {"run": "x"}, 0, ordered=False)
+    store.items.update("active", {"due_at": 1, "lease_until": 1})
+    handler(event("schedule_backups"), Context(300))
+    for name in ("active", "restore/r"):
+        assert (store.items.get(name) or {})["due_at"] > time.time() * 1000, "a worker was ordered"
     found = store.due_run()
     assert found
     assert found[0] > time.time() * 1000

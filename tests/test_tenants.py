@@ -312,7 +312,18 @@ def test_a_disabled_token_stops_within_a_minute(monkeypatch) -> None:
     credential_store().put(token_place(Kind.TOKEN, "mine"), credential(disabled=True))
     now = time.monotonic()
     monkeypatch.setattr(time, "monotonic", lambda: now + 60)
-    assert call("read_log", asked).status == 401
+    answer = call("read_log", asked)
+    assert (answer.status, answer.json) == (
+        401,
+        {
+            "error_code": "APIGW.0301",
+            "error_msg": "Incorrect IAM authentication information: the credential is disabled",
+        },
+    )
+    for name, code in (("list_service_events", "ModelArts.0203"), ("download_check_logs", "CC.00000003")):
+        answer = send(name, headers={"x-auth-token": "mine"})
+        assert (answer.status, answer.json["error_code"]) == (401, code)
+        assert answer.json["error_msg"].endswith("the credential is disabled")
 
 
 def test_a_route_that_a_function_does_not_know_is_the_gateways_404() -> None:

@@ -5,6 +5,7 @@ import http.client
 import json
 import urllib.request
 from collections.abc import Callable, Mapping
+from copy import copy
 from dataclasses import dataclass
 from email.message import Message
 from http import HTTPStatus
@@ -50,18 +51,33 @@ class Service:
     """One log. Every call can be repeated safely. It raises Later, or Refused if repeating it does not help."""
 
     def __init__(
-        self, endpoint: str, project: str, log_id: str, token: Callable[[], str], time_zone: str | None = None
+        self,
+        endpoint: str,
+        project: str,
+        log_id: str,
+        token: Callable[[], str],
+        time_zone: str | None = None,
+        waits_for_token: bool = False,
     ) -> None:
-        """`time_zone` (an IANA name) is that of times without one, if the log is new."""
+        """`time_zone` (an IANA name) is that of times without one, if the log is new.
+
+        `waits_for_token`: a token that is refused may be replaced by another one.
+        """
         parts = urlsplit(endpoint)
         if parts.scheme not in {"http", "https"} or not parts.hostname:
             raise Refused(f"the endpoint {endpoint!r} is not an http:// or https:// address")
         self.log_id, self.project = log_id, project
         self._endpoint = endpoint
-        self._url = f"{endpoint.rstrip('/')}/v1/{quote(project, safe='')}/logs/{quote(log_id)}"
         self._token = token
         self._zone = {"Logkeep-Timezone": time_zone} if time_zone else {}
+        self._waits_for_token = waits_for_token
         self._opener = urllib.request.build_opener(_NoRedirect)
+
+    def at(self, log_id: str) -> "Service":
+        """Another log of the same project."""
+        other = copy(self)
+        other.log_id = log_id
+        return other
 
     def certificate(self) -> Certificate:
         """What the log holds. It is created if it does not exist.
@@ -81,13 +97,17 @@ class Service:
 
     def _call(self, method: str, query: str, body: bytes, headers: Mapping[str, str]) -> Certificate:
         sent = {"Content-Type": "application/octet-stream", "X-Auth-Token": self._token(), **headers}
-        request = urllib.request.Request(self._url + query, body, sent, method=method)  # noqa: S310 - http(s), see above
+        url = f"{self._endpoint.rstrip('/')}/v1/{quote(self.project, safe='')}/logs/{quote(self.log_id)}{query}"
+        request = urllib.request.Request(url, body, sent, method=method)  # noqa: S310 - http(s), see above
         try:
             with self._opener.open(request, timeout=_TIMEOUT) as answer:
                 return _certificate(answer.read(_ANSWER_MAX), answer.headers)
         except HTTPError as error:
             with error:
-                raise _refusal(error.code, error.headers, _reason(error)) from error
+                refusal = _refusal(error.code, error.headers, _reason(error))
+            if error.code == HTTPStatus.UNAUTHORIZED and self._waits_for_token:
+                refusal = Later(f"{refusal}; another token is waited for")
+            raise refusal from error
         except (OSError, http.client.HTTPException) as error:
             reason = error.reason if isinstance(error, URLError) else error
             raise Later(f"{self._endpoint} does not answer: {reason}") from error

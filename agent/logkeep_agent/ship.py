@@ -1,21 +1,21 @@
 """Ships a file as it grows, and the files after it, so that the log holds each byte once and in order."""
 
 import random
-import time
-import zlib
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
+from datetime import tzinfo
 from pathlib import Path
 from typing import Final
 
-from logkeep_agent import Refused
-from logkeep_agent.files import First, Source
+from logkeep_agent import Refused, reading
+from logkeep_agent.clock import TICK, Clock
+from logkeep_agent.files import Place, Source
+from logkeep_agent.names import Family
+from logkeep_agent.reading import Chunk, Reader, Run, run_of
 from logkeep_agent.rotation import Rotation
 from logkeep_agent.service import Certificate, Gap, Later, Service
-from logkeep_agent.state import Mark, State
+from logkeep_agent.state import Left, Mark, State
 
-PIECE: Final = 4_000_000  # bytes; a request may have 4 MiB, and gzip makes what it cannot compress a little longer
-TICK: Final = 0.25  # seconds between two looks at the files
 # Seconds without an answer after which the agent gives up, with --once, and after a signal.
 ONCE_PATIENCE: Final = 300.0
 STOP_PATIENCE: Final = 10.0
@@ -26,20 +26,6 @@ _REPORT_AGAIN: Final = 60.0  # seconds after which it is reported again that the
 _OTHERS: Final = "someone else writes to this log"
 
 
-class Clock:
-    """The machine's time."""
-
-    def monotonic(self) -> float:
-        return time.monotonic()
-
-    def wall(self) -> int:
-        """Epoch nanoseconds, like the times of files."""
-        return time.time_ns()
-
-    def sleep(self, seconds: float) -> None:
-        time.sleep(seconds)
-
-
 @dataclass(frozen=True)
 class Options:
     once: bool = False  # end when everything that is there was sent
@@ -47,20 +33,18 @@ class Options:
     append: bool = False  # ship the file after what the log already holds
     interval: float | None = None  # seconds between two requests; None: as the service asks
     settle: float = 5.0  # seconds without a new byte after which a rotated file is complete
-
-
-@dataclass
-class _Reading:
-    """The file that is being shipped, and how far."""
-
-    source: Source
-    state: State
-    position: int = 0
-    first: First = field(default_factory=First)
+    ahead: int = 16_000_000  # bytes that are read before they can be sent
+    rotated: tuple[Path, ...] = ()  # directories to which files are rotated, beside their own
+    zone: tzinfo | None = None  # of the days of a log a day
+    log_id: Callable[[str], str] | None = None  # the id of a day's log (2026-11-22); None: one log
+    discard: bool = False  # remove files that were sent
 
 
 class Shipper:
-    """Ships one path. `stopping` may be set at any time: then it sends what is there and ends."""
+    """Ships one path. `stopping` may be set at any time: then it sends what is there and ends.
+
+    So may `is_complete`, when nothing more will be written; then it ends as if with Options.once.
+    """
 
     def __init__(
         self,
@@ -74,16 +58,34 @@ class Shipper:
         self._service, self._path, self._state_path, self._options = service, path, state, options
         self._report = report
         self._clock = clock or Clock()
-        self._rotation = Rotation(path, report)
+        self._rotation = Rotation(Family(path, options.rotated), report)
+        self._reader = Reader(
+            self._rotation,
+            report,
+            self._clock,
+            settle=options.settle,
+            ahead=options.ahead,
+            zone=options.zone if options.log_id else None,
+        )
         self.stopping = False
+        self.is_complete = False
+        self._stopped_at: float | None = None
         self._end = Mark()  # of the log
-        self._reading: _Reading | None = None
+        self._day = ""  # of the log
+        self._main: Run | None = None  # the run that the state names
+        self._last: Run | None = None  # whose text is at the end of the log
         self._found: Source | None = None  # the first file, until the service has answered where the log ends
-        self._left: tuple[Source, int] | None = None  # the previous file, and how many bytes of it were sent
         self._due = 0.0  # when to send the next request
         self._failures = 0  # since the last answer
         self._reported_at = 0.0
         self._waits_for_file = False
+
+    @property
+    def identities(self) -> set[tuple[int, int]]:
+        """The files that are held open."""
+        run, found = self._reader.run, self._found
+        sources = [*([run.source] if run else []), *([found] if found else []), *self._rotation.waiting]
+        return {each.identity for each in sources + [left.source for left in self._reader.left]}
 
     def run(self) -> bool:
         """Ship until there is nothing left to do. Returns whether everything was sent. Raises Refused."""
@@ -96,8 +98,8 @@ class Shipper:
             if self.stopping and not was_stopping:
                 answered = self._due = now
                 was_stopping = True
-            ending = self._options.once or self.stopping
-            self._look()
+            ending = self._is_ending()
+            self._read()
             if now >= self._due or (not self._failures and (ending or self._is_behind())):
                 try:
                     if self._advance():
@@ -114,53 +116,164 @@ class Shipper:
 
     def close(self) -> None:
         self._rotation.close()
-        for source in (self._reading and self._reading.source, self._found, self._left and self._left[0]):
-            if source:
-                source.close()
-        self._reading = self._found = self._left = None
+        self._reader.close()
+        if self._found:
+            self._found.close()
+        self._found = self._main = self._last = None
+
+    def _is_ending(self) -> bool:
+        return self._options.once or self.stopping or self.is_complete
+
+    # Reading
+
+    def _read(self) -> None:
+        """Read what was written since the last look, also while a request is under way."""
+        run = self._reader.run
+        if run:
+            self._look(run)
+        elif self._found:
+            self._rotation.look(self._found, self._reader.now())
+        self._reader.is_ending = self._is_ending() and not self._rotation.waiting
+        while self._reader.read():
+            if self._reader.run and self._reader.run is not run:
+                run = self._reader.run
+                self._look(run)
+
+    def _look(self, run: Run) -> None:
+        self._rotation.look(run.source, run.begun, [each.source for each in self._reader.left])
+
+    def _meanwhile(self) -> None:
+        """Raises Later if the agent is to end and has waited long enough."""
+        self._read()
+        if not self.stopping:
+            return
+        now = self._clock.monotonic()
+        self._stopped_at = self._stopped_at or now
+        if now >= self._stopped_at + STOP_PATIENCE:
+            raise Later("the service does not answer in time")
+
+    def _ask(self, call: Callable[[], Certificate]) -> Certificate:
+        return self._clock.during(call, self._meanwhile)
 
     # Sending
 
     def _advance(self) -> bool:
-        """Send a piece, or turn to the next file; False if there is nothing to do yet. Raises Later."""
-        if not self._reading:
-            self._reading = self._resume()
-            return self._reading is not None
-        reading = self._reading
-        piece = reading.source.read(reading.position, PIECE)
-        if not reading.first.is_of(reading.source, reading.position):
-            self._reading = self._truncated(reading)
-        elif piece:
-            reading.first = reading.first.grown(reading.position, piece)
-            self._send(reading, piece)
-        elif self._rotation.waiting and self._is_settled(reading.source):
-            following = self._rotation.waiting.pop(0)
-            if following.is_packed and self._is_same(reading, following):
-                following.close()
-            else:
-                self._leave(reading)
-                self._reading = self._begin(following)
-        else:
-            return False
-        return True
+        """Send a piece; False if there is nothing to do yet. Raises Later."""
+        if not self._reader.run:
+            return self._resume()
+        if self._reader.chunks:
+            self._send()
+            return True
+        if self._main is not self._reader.run:
+            self._adopt(self._reader.run)
+        return self._reader.read()
 
-    def _send(self, reading: _Reading, piece: bytes) -> None:
-        after = Mark(self._end.bytes + len(piece), zlib.crc32(piece, self._end.crc32))
-        reading.state = replace(reading.state, before=self._end, after=after)
-        reading.state.save(self._state_path)
+    def _send(self) -> None:
+        chunks = self._next_chunks()
+        run, main, last = chunks[0].run, chunks[0].main, chunks[-1]
+        if last.day != self._day:
+            self._turn_to(last.day, main)
+        if self._main is not main:
+            self._adopt(main)
+        # Half a line, and then another file: without a line's end, its first record would be part of that line.
+        glue = b"\n" if self._end.is_open and not self._is_of(run) else b""
+        if self._last is not run or main is not run:
+            main.rebase(self._end.plus(glue) if main is run else self._end, self._is_of(main))
+        text = glue + b"".join(chunk.text for chunk in chunks)
+        after = self._end.plus(text)
+        self._save(main, after, last)
+        self._reader.flight = len(chunks)
         try:
-            certificate = self._service.append(self._end.bytes, piece)
+            certificate = self._ask(lambda: self._service.append(self._end.bytes, text))
         except Gap as gap:
             self.close()  # and find the place again
             raise Later(f"{gap}; the log holds less than the service certified") from gap
+        finally:
+            self._reader.flight = 0
         self._answered()
-        if (certificate.bytes, certificate.crc32) != (after.bytes, after.crc32):
+        if Mark(certificate.bytes, certificate.crc32) != after:
             raise Refused(
                 f"{self._service.log_id} holds {certificate.bytes} bytes, but {after.bytes} were sent: {_OTHERS}"
             )
-        self._end = after
-        reading.position += len(piece)
+        if glue:
+            self._report(f"{self._service.log_id} ended within a line, which was ended at byte {self._end.bytes}")
+        self._end, self._last = after, run
+        run.sent, run.sent_lines = last.place, last.lines
+        for _ in chunks:
+            self._reader.size -= len(self._reader.chunks.popleft().text)
         self._due = self._clock.monotonic() + self._interval(certificate)
+
+    def _is_of(self, run: Run) -> bool:
+        """Whether the line at the end of the log is one that a run continues."""
+        return self._last is not None and self._last in {run, run.joins}
+
+    def _next_chunks(self) -> list[Chunk]:
+        chunks: list[Chunk] = []
+        size = 0
+        for chunk in self._reader.chunks:
+            size += len(chunk.text)
+            is_next = not chunks or (chunks[0].run, chunks[0].main, chunks[0].day) == (chunk.run, chunk.main, chunk.day)
+            if not is_next or (chunks and size > reading.PIECE):
+                break
+            chunks.append(chunk)
+        return chunks
+
+    def _adopt(self, main: Run) -> None:
+        """Everything before a run was sent. Its place is saved to disk before any of it is sent."""
+        before = self._main
+        self._main = main
+        main.rebase(self._end, self._is_of(main))
+        self._save(main, self._end, None)
+        position = main.sent.position
+        what = f"continues with byte {position} of" if position else "begins with"
+        self._report(f"{what} {main.source.path} at byte {self._end.bytes} of {self._service.log_id}")
+        if self._options.discard and before and before.source.path != before.source.member:
+            before.source.path.unlink(missing_ok=True)
+
+    def _save(self, main: Run, after: Mark, piece: Chunk | None) -> None:
+        """Write the state down, before a piece is sent that ends with the given one."""
+        late = piece.run if piece and piece.run is not main else None
+        left = sorted(self._reader.late(main), key=lambda each: each is not late)
+        device, inode = main.source.identity
+        is_own = piece and not late
+        State(
+            project=self._service.project,
+            log_id=self._service.log_id,
+            day=self._day,
+            path=str(main.source.path),
+            member=str(main.source.member),
+            device=device,
+            inode=inode,
+            begun=main.begun,
+            written=main.written,
+            start=main.start,
+            base=main.base,
+            before=self._end,
+            after=after,
+            first=(piece.place if piece and is_own else main.sent).first,
+            last=main.last,
+            lines_before=main.sent_lines,
+            lines_after=piece.lines if piece and is_own else main.sent_lines,
+            left=tuple(map(_left, left)),
+            late=piece.place.position - late.sent.position if piece and late else 0,
+            joined=main.is_joined,
+        ).save(self._state_path)
+
+    def _turn_to(self, day: str, main: Run) -> None:
+        """Begin the log of a day. The one before is complete. Raises Later, or Refused if the log holds something."""
+        if self._options.seal and self._day:
+            self._ask(lambda: self._service.seal(self._end.bytes, self._end.crc32))
+        service = self._service.at(self._log_id(day))
+        certificate = self._ask(service.certificate)
+        self._answered()
+        if certificate.bytes and not self._options.append:
+            raise Refused(f"{service.log_id} holds {certificate.bytes} bytes already. To ship after them, use --append")
+        self._service, self._day, self._last = service, day, None
+        self._end = Mark(certificate.bytes, certificate.crc32)
+        self._adopt(main)
+
+    def _log_id(self, day: str) -> str:
+        return self._options.log_id(day) if self._options.log_id else self._service.log_id
 
     def _interval(self, certificate: Certificate) -> float:
         """Seconds until the next request."""
@@ -171,10 +284,10 @@ class Shipper:
 
     def _is_behind(self) -> bool:
         """Whether more waits than one request carries."""
-        if not self._reading:
+        run = self._reader.run
+        if not run:
             return False
-        source, position = self._reading.source, self._reading.position
-        return source.is_packed or len(self._rotation.waiting) > 1 or source.size - position >= PIECE
+        return run.source.is_packed or len(self._rotation.waiting) > 1 or self._reader.size >= reading.PIECE
 
     def _put_off(self, later: Later) -> None:
         self._failures += 1
@@ -190,149 +303,145 @@ class Shipper:
             self._report(f"the service answers again, after {self._failures} tries")
         self._failures = 0
 
+    def _must_wait(self) -> bool:
+        """Whether an agent that should end must stay, because the next file has text and this one may still grow."""
+        wanted = self._options.once or self._options.seal or self.is_complete
+        return wanted and any(source.size for source in self._rotation.waiting)
+
     def _finish(self) -> None:
         """Everything was sent: seal the log if that was asked for. Raises Later."""
-        if not self._reading:
+        if not self._reader.run:
             if self._options.once:
                 raise Refused(f"{self._path}: no such file")
             return
-        if self._options.seal:
-            self._service.seal(self._end.bytes, self._end.crc32)
-        done = "is sealed" if self._options.seal else "is up to date"
+        # A day's log is sealed when the next one begins.
+        is_sealed = self._options.seal and not self._day
+        if is_sealed:
+            self._ask(lambda: self._service.seal(self._end.bytes, self._end.crc32))
+        done = "is sealed" if is_sealed else "is up to date"
         self._report(f"{self._service.log_id} {done}: {self._end.bytes} bytes, crc32 {self._end.crc32:08x}")
 
     # Finding the place
 
-    def _resume(self) -> _Reading | None:
-        """Find the file and the position in it with which the log ends; None while there is no file. Raises Later."""
+    def _resume(self) -> bool:
+        """Find the file and the position in it with which the log ends; False while there is no file. Raises Later."""
         state = State.load(self._state_path)
         if not state and not self._find():
-            return None
-        certificate = self._service.certificate()
+            return False
+        if state or self._found:
+            self._day = state.day if state else self._reader.day_of(self._found) if self._found else ""
+            self._service = self._service.at(self._log_id(self._day))
+        certificate = self._ask(self._service.certificate)
         self._answered()
         self._end = Mark(certificate.bytes, certificate.crc32)
         if not state:
             return self._start()
+        self._check(state)
+        self._end = state.at(self._end)
+        run = self._held(state) or self._edited(state)
+        if not run:
+            if not self._rotation.since(state):
+                self._due = self._clock.monotonic() + self._interval(certificate)
+                return False
+            self._report_gone(state)
+            run = Run(source := self._rotation.waiting.pop(0), Place(), source.modified)
+            self._begin(run, None)
+            return True
+        was_late = state.late and self._end == state.after
+        self._begin(run, None if was_late else run.joins)
+        return True
+
+    def _report_gone(self, state: State) -> None:
+        gone = state.path or "the file that was being shipped"
+        if not state.first.size and self._rotation.waiting[0].path != self._rotation.family.member:
+            # Nothing of it was sent, so a compressed copy cannot be recognized: it is the oldest one since.
+            self._report(f"{gone} is gone, of which nothing had been sent; continues with the oldest file since")
+            return
+        self._report(
+            f"LOST: {gone} is gone or was overwritten, and there is no copy of it; "
+            f"what it held beyond byte {self._end.bytes} of the log was not sent"
+        )
+
+    def _check(self, state: State) -> None:
+        """Raises Refused if the state is for something else."""
         if (state.project, state.log_id) != (self._service.project, self._service.log_id):
             raise Refused(f"{self._state_path} is for {state.log_id}; name another state file with --state")
-        if self._end.bytes < state.base.bytes:
+        if self._end.bytes < min(state.base.bytes, state.before.bytes):
             raise Refused(
                 f"{state.log_id} holds {self._end.bytes} bytes, but the file that is being shipped began at byte "
                 f"{state.base.bytes}: the log lost what was sent before. "
                 f"To ship the file anew, remove {self._state_path}"
             )
-        source = self._rotation.holder(state, self._end, First())
-        if source:
-            return self._continue(source, state)
-        if self._end not in (state.base, state.before, state.after):
+
+    def _held(self, state: State) -> Run | None:
+        """Continue the file that holds the end of the log, with the files before it that may still grow."""
+        was_late = state.late and self._end == state.after
+        upto = state.before if was_late else self._end
+        source = self._rotation.holder(state, upto)
+        if not source and upto not in (state.base, state.before, state.after):
             raise Refused(f"no file holds the end of {state.log_id}: {_OTHERS}, or the file was changed")
-        if not self._rotation.since(state.begun):
-            self._due = self._clock.monotonic() + self._interval(certificate)
+        for index, each in enumerate(state.left):
+            late = state.late if was_late and index == 0 else 0
+            if found := self._rotation.left(each, late):
+                self._reader.left.append(Run(found, Place.of(found, each.position + late), 0))
+        if not source:
             return None
-        self._lost("the file that was being shipped is gone or was overwritten, and there is no copy of it")
-        return self._begin(self._rotation.waiting.pop(0))
+        position = state.start + max(0, upto.bytes - state.base.bytes)
+        return run_of(source, state, position, self._end)
+
+    def _edited(self, state: State) -> Run | None:
+        """Continue the file that an editor has put in the place of the one that was being shipped."""
+        if self._end not in (state.before, state.after):
+            return None
+        lines = state.lines_after if self._end == state.after else state.lines_before
+        if not self._rotation.since(state) or len(self._rotation.waiting) != 1:
+            return None
+        following = self._rotation.waiting[0]
+        is_new = following.identity != (state.device, state.inode)
+        if following.is_packed or not is_new or following.path != self._rotation.family.member:
+            return None
+        if run := self._reader.edited(following, lines):
+            self._rotation.waiting.clear()
+        return run
 
     def _find(self) -> bool:
         """Whether the first file exists. It is held open until the service has answered where the log ends."""
         try:
-            self._found = self._found or Source(self._path)
+            member = self._rotation.family.member
+            self._found = self._found or Source(member, member)
         except FileNotFoundError:
             if not self._waits_for_file and not self._options.once:
                 self._report(f"{self._path} does not exist yet; waiting for it")
             self._waits_for_file = True
         return self._found is not None
 
-    def _start(self) -> _Reading | None:
+    def _start(self) -> bool:
         """Begin without a state, if the log is empty or holds the beginning of this file. Raises Refused if not."""
         source = self._found
         if not source:
-            return None
+            return False
+        begun = source.modified if self._rotation.waiting else self._reader.now()
         if self._options.append or not self._end.bytes:
-            reading = self._begin(source)
+            run = Run(source, Place(), begun)
         elif source.crc32(self._end.bytes) == self._end.crc32:
-            reading = self._continue(source, self._state_of(source, Mark()))
+            run = Run(source, Place.of(source, self._end.bytes), begun)
+            run.joins = run
         else:
             raise Refused(
                 f"{self._service.log_id} holds {self._end.bytes} bytes, and {self._path} does not begin with them. "
                 "To ship the file after them, use --append"
             )
         self._found = None
-        return reading
+        self._begin(run, run.joins)
+        return True
 
-    def _continue(self, source: Source, state: State) -> _Reading:
-        """Continue with a file where the log ends."""
-        device, inode = source.identity
-        state = replace(state, device=device, inode=inode, before=self._end, after=self._end)
-        state.save(self._state_path)
-        position = self._end.bytes - state.base.bytes
-        self._report(f"continues with byte {position} of {source.path} at byte {self._end.bytes} of {state.log_id}")
-        return _Reading(source, state, position, First.of(source, position))
+    def _begin(self, run: Run, last: Run | None) -> None:
+        """`last` is the run whose text is at the end of the log."""
+        self._last = last
+        self._reader.begin(run, self._end, self._day)
+        self._adopt(run)
 
-    def _begin(self, source: Source) -> _Reading:
-        """Ship a file from its first byte on. Its place is saved to disk before any of it is sent."""
-        state = self._state_of(source, self._end)
-        state.save(self._state_path)
-        self._report(f"begins with {source.path} at byte {self._end.bytes} of {state.log_id}")
-        return _Reading(source, state)
 
-    def _state_of(self, source: Source, base: Mark) -> State:
-        device, inode = source.identity
-        return State(
-            project=self._service.project,
-            log_id=self._service.log_id,
-            device=device,
-            inode=inode,
-            begun=self._clock.wall(),
-            written=source.modified,
-            base=base,
-            before=self._end,
-            after=self._end,
-        )
-
-    # Rotation and truncation
-
-    def _look(self) -> None:
-        if self._left and self._left[0].size > self._left[1]:
-            left, known = self._left
-            self._report(f"LOST: {left.path} grew by {left.size - known} bytes after the next file had been started")
-            self._left = (left, left.size)
-        source = self._reading.source if self._reading else self._found
-        if source:
-            self._rotation.look(source)
-
-    def _is_settled(self, source: Source) -> bool:
-        """Whether a rotated file is complete."""
-        waiting = self._rotation.waiting
-        if len(waiting) > 1 or source.is_packed:
-            return True
-        # While the writer has not noticed the rotation, it writes to the old file, and the new one is empty.
-        return waiting[0].size > 0 and self._clock.wall() - source.modified >= self._options.settle * 1e9
-
-    def _is_same(self, reading: _Reading, packed: Source) -> bool:
-        """Whether a compressed file is the one just read. Its time is no proof, because not all programs keep it."""
-        sent = reading.position
-        return sent > 0 and packed.crc32(sent, reading.state.base.crc32) == self._end.crc32
-
-    def _must_wait(self) -> bool:
-        """Whether an agent that should end must stay, because the next file has text and this one may still grow."""
-        wanted = self._options.once or self._options.seal
-        return wanted and any(source.size for source in self._rotation.waiting)
-
-    def _leave(self, reading: _Reading) -> None:
-        if self._left:
-            self._left[0].close()
-        self._left = None if reading.source.is_packed else (reading.source, reading.position)
-        if reading.source.is_packed:
-            reading.source.close()
-
-    def _truncated(self, reading: _Reading) -> _Reading:
-        """The file was truncated. A copy of it may hold what was not sent."""
-        copy = self._rotation.holder(reading.state, self._end, reading.first)
-        if copy:
-            reading.source.close()
-            return self._continue(copy, reading.state)
-        self._lost(f"{self._path} was truncated, and there is no copy of it")
-        return self._begin(reading.source)
-
-    def _lost(self, what: str) -> None:
-        self._report(f"LOST: {what}; what it held beyond byte {self._end.bytes} of the log was not sent")
+def _left(run: Run) -> Left:
+    device, inode = run.source.identity
+    return Left(str(run.source.path), device, inode, run.sent.position, run.sent.first, run.sent.last)

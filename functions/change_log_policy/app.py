@@ -9,12 +9,12 @@ app = App(CSS, "change_log_policy")
 
 
 @app.post("/v1.0/<project_id>/clusters/<cluster_id>/logs/policy/update")
-def start_policy(project_id: str, cluster_id: str) -> Answer:
+def start_policy(project_id: str, cluster_id: str) -> Answer[None]:
     return update_policy(app, cluster_id)
 
 
 @app.put("/v1.0/<project_id>/clusters/<cluster_id>/logs/policy/close")
-def stop_policy(project_id: str, cluster_id: str) -> Answer:
+def stop_policy(project_id: str, cluster_id: str) -> Answer[None]:
     return close_policy(app, cluster_id)
 
 

@@ -9,7 +9,7 @@ app = App(CSS, "change_log_settings")
 
 
 @app.post("/v1.0/<project_id>/clusters/<cluster_id>/logs/settings")
-def change_log_settings(project_id: str, cluster_id: str) -> Answer:
+def change_log_settings(project_id: str, cluster_id: str) -> Answer[None]:
     return change_settings(app, cluster_id)
 
 

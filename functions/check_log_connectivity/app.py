@@ -9,7 +9,7 @@ app = App(CSS, "check_log_connectivity")
 
 
 @app.post("/v1.0/<project_id>/clusters/<cluster_id>/logs/connectivity")
-def check_log_connectivity(project_id: str, cluster_id: str) -> Answer:
+def check_log_connectivity(project_id: str, cluster_id: str) -> Answer[None]:
     return check_connectivity(app, cluster_id)
 
 

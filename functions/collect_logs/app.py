@@ -9,7 +9,7 @@ app = App(CSS, "collect_logs")
 
 
 @app.post("/v1.0/<project_id>/clusters/<cluster_id>/logs/collect")
-def collect_logs(project_id: str, cluster_id: str) -> Answer:
+def collect_logs(project_id: str, cluster_id: str) -> Answer[None]:
     return start_backup(app, cluster_id)
 
 

@@ -2,6 +2,7 @@
 
 from logkeep.apis.keystone.codes import IAM
 from logkeep.apis.keystone.http import answer_login
+from logkeep.identity.keystone import TokenDocument
 from logkeep.web.app import Answer, App
 from logkeep.web.entrypoints import entrypoint
 
@@ -9,7 +10,7 @@ app = App(IAM, "issue_token")
 
 
 @app.post("/v3/auth/tokens")
-def issue_token() -> Answer:
+def issue_token() -> Answer[TokenDocument]:
     return answer_login(app)
 
 

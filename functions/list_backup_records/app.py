@@ -1,7 +1,7 @@
 """GET /v1.0/{project_id}/clusters/{cluster_id}/logs/records: a page of backup records (docs/apis.md#css)."""
 
 from logkeep.apis.css.codes import CSS
-from logkeep.apis.css.records import RecordQuery, page_of
+from logkeep.apis.css.records import RecordPage, RecordQuery, page_of
 from logkeep.backups.store import backup_store
 from logkeep.clock import now_ms
 from logkeep.errors import ClusterNotFound
@@ -14,7 +14,7 @@ app = App(CSS, "list_backup_records")
 
 
 @app.get("/v1.0/<project_id>/clusters/<cluster_id>/logs/records")
-def list_backup_records(project_id: str, cluster_id: str) -> Answer:
+def list_backup_records(project_id: str, cluster_id: str) -> Answer[RecordPage]:
     query = app.query(RecordQuery)
     if not is_segment(cluster_id):
         raise ClusterNotFound(cluster_id)

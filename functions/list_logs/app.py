@@ -10,8 +10,9 @@ app = App(LOGKEEP, "list_logs")
 
 
 @app.get("/v1/<project_id>/logs")
-def list_logs(project_id: str) -> Answer:
+def list_logs(project_id: str) -> Answer[LogPage]:
     query = app.query(ListQuery)
+    app.charge(read_units=query.limit)  # a head is read for each log
     heads = log_store(app.caller.project).page(query.prefix, query.marker, query.limit + 1)
     return app.answer_json(LogPage.of(heads, query.limit))
 

@@ -9,12 +9,12 @@ app = App(CSS, "open_log_backup")
 
 
 @app.post("/v1.0/<project_id>/clusters/<cluster_id>/logs/open")
-def start_logs(project_id: str, cluster_id: str) -> Answer:
+def start_logs(project_id: str, cluster_id: str) -> Answer[None]:
     return open_collection(app, cluster_id)
 
 
 @app.put("/v1.0/<project_id>/clusters/<cluster_id>/logs/close")
-def stop_logs(project_id: str, cluster_id: str) -> Answer:
+def stop_logs(project_id: str, cluster_id: str) -> Answer[None]:
     return close_collection(app, cluster_id)
 
 

@@ -1,17 +1,20 @@
 """GET /v1/{project_id}/logs/{log_id}: a whole log, or with follow=true its text as it is appended."""
 
+from typing import Literal
+
 from logkeep.apis.logs.codes import LOGKEEP
 from logkeep.downloads.files import text_file
 from logkeep.downloads.http import deliver
 from logkeep.reading.http import FollowQuery, follow_log
 from logkeep.web.app import Answer, App
+from logkeep.web.delivery import Content
 from logkeep.web.entrypoints import entrypoint, stream_entrypoint
 
 app = App(LOGKEEP, "read_log")
 
 
 @app.get("/v1/<project_id>/logs/.+")
-def read_log(**_: str) -> Answer:
+def read_log(**_: str) -> Answer[Content[Literal["text/plain; charset=utf-8", "application/x-ndjson"]]]:
     query = app.query(FollowQuery)
     return follow_log(app, app.log_id(), query) if query.follow else deliver(app, text_file(app.log_id()))
 

@@ -1,6 +1,6 @@
-"""Queue of backups: one message is a backup to start or continue."""
+"""A worker: an order is a backup to continue, or a cluster whose expired backups are to be deleted."""
 
-from logkeep.aws.triggers import queue_entrypoint
+from logkeep.aws.triggers import worker_entrypoint
 from logkeep.backups.worker import work_on_backup
 
-lambda_handler = queue_entrypoint(work_on_backup)
+lambda_handler = worker_entrypoint(work_on_backup)

@@ -1,4 +1,4 @@
-"""Every minute: queue backups and sweeps that are due and backups that stopped halfway; publish failures."""
+"""Every minute: start backups and sweeps that are due, order workers for what has none, publish failures."""
 
 from logkeep.aws.triggers import schedule_entrypoint
 from logkeep.backups.worker import start_what_is_due

@@ -15,7 +15,7 @@ from huaweicloudsdkcss.v1 import CssClient, ListLogsJobRequest
 
 from logkeep.identity.credential_store import CACHED_FOR
 from tests.admin.command import Admin
-from tests.calls import PROJECT
+from tests.calls import PROJECT, a_build
 from tests.local.service import Service, running
 
 pytestmark = pytest.mark.filterwarnings(
@@ -154,7 +154,7 @@ def test_new_logs_of_a_project_get_the_time_zone_that_was_set(admin: Admin) -> N
     assert (refused.returncode, "no time zone Mars/Olympus" in refused.stderr) == (2, True)
     token = admin.told("create", "token", "--project", project, "--scope", "logs:write")["token"]
     with admin.service.client(**{"X-Auth-Token": token}) as client:
-        answer = client.patch(f"/v1/{project}/logs/build/r/s", content=b"2026-01-31 08:00:00 INFO x\n")
+        answer = client.patch(f"/v1/{project}/logs/{a_build('r', 's')}", content=b"2026-01-31 08:00:00 INFO x\n")
     assert (answer.json()["time_zone"], answer.json()["first_time"]) == ("Asia/Shanghai", 1769817600000)
 
 

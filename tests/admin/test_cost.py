@@ -36,7 +36,7 @@ def usage(**changes: Any) -> Usage:
         ({"calls": {"PutObject": 1000, "GetObject": 10_000, "DeleteObject": MILLION}}, "s3", 0.009),
         ({"calls": {"UploadPart": 1000, "CompleteMultipartUpload": 1000, "ListParts": 1000}}, "s3", 0.015),
         ({"calls": {"Decrypt": 10_000, "GetSecretValue": 10_000, "GetItem": MILLION, "AssumeRole": 9}}, "keys", 0.08),
-        ({"calls": {"SendMessage": MILLION}}, "queues", 0.40),
+        ({"calls": {"Invoke": MILLION}}, "orders", 0.20),
         ({"bytes_out": 60 * 10**9, "bytes_linked": 40 * 10**9}, "transfer", 9.00),
         ({"bytes_logged": 3 * 10**9}, "logs", 1.50),
         # Four metrics of one function in every hour of a month.
@@ -80,7 +80,7 @@ def test_the_gateway_counts_in_steps_of_512_kb(bytes_in, bytes_out, count):
 def test_every_operation_of_the_layer_has_its_price(root: Path):
     called = set()
     for path in (root / "layers" / "common" / "logkeep" / "aws").glob("*.py"):
-        called |= set(re.findall(r"\b_?(?:s3|sqs|kms|secrets)(?:\(\))?\.([a-z0-9_]+)\(", path.read_text()))
+        called |= set(re.findall(r"\b_?(?:s3|functions|kms|secrets)(?:\(\))?\.([a-z0-9_]+)\(", path.read_text()))
         called |= set(re.findall(r'_s3\.get_paginator\("([a-z0-9_]+)"\)', path.read_text()))
     called -= {"get_paginator", "token_bytes", "token_hex", "encrypt"}  # encrypt is an administrator's
     priced = {xform_name(operation) for operations in prices.CALLS.values() for operation in operations}

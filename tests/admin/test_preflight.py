@@ -24,19 +24,32 @@ class Account:
 
     region_name: str | None = "eu-central-1"
 
-    def __init__(self, total: int = 1000, free: int = 1000, stack: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        total: int = 1000,
+        free: int = 1000,
+        stack: dict[str, Any] | None = None,
+        left: list[dict[str, Any]] | None = None,
+    ) -> None:
         self._limits = {"ConcurrentExecutions": total, "UnreservedConcurrentExecutions": free}
         self._stack = stack
+        self._left = left or []
+        self._asked = False
 
     def client(self, service: Any, **_: Any) -> Any:
         client: Any = boto3.client(service, region_name="eu-central-1", **KEYS)
         stubber = Stubber(client)
-        if service == "lambda":
+        if service == "resourcegroupstaggingapi":
+            stubber.add_response("get_resources", {"ResourceTagMappingList": self._left})
+        elif service == "lambda":
             stubber.add_response("get_account_settings", {"AccountLimit": self._limits})
         elif self._stack:
             stubber.add_response("describe_stacks", {"Stacks": [self._stack]})
         else:
-            stubber.add_client_error("describe_stacks", "ValidationError", "Stack with id logkeep does not exist")
+            # Which stack there is, then what it has.
+            operation = "list_stack_resources" if self._asked else "describe_stacks"
+            stubber.add_client_error(operation, "ValidationError", "Stack with id logkeep does not exist")
+            self._asked = True
         stubber.activate()
         return client
 
@@ -83,6 +96,14 @@ def test_an_account_that_fits_has_nothing_to_say() -> None:
 def test_a_new_account_deploys_the_defaults_and_hears_of_its_quota() -> None:
     (notice,) = ask(Account(10, 10), {}, "logkeep")  # type: ignore[arg-type]
     assert "10 functions at once" in notice
+
+
+def test_what_an_earlier_stack_left_is_said_before_a_new_one_is_made_beside_it() -> None:
+    tags = [{"Key": "logkeep:stack", "Value": "logkeep"}, {"Key": "logkeep:resource", "Value": "LogsTable"}]
+    table = {"ResourceARN": "arn:aws:dynamodb:eu-central-1:0:table/logkeep-LogsTable-1", "Tags": tags}
+    (notice,) = ask(Account(left=[table]), {}, "logkeep")  # type: ignore[arg-type]
+    assert "left logkeep-LogsTable-1" in notice
+    assert "./logkeep-admin adopt" in notice
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from logkeep_agent import Refused
+from logkeep_agent.clock import TICK, Clock
 from logkeep_agent.service import Certificate, Gap, Later, Service
-from logkeep_agent.ship import TICK, Clock, Options, Shipper
+from logkeep_agent.ship import Options, Shipper
 
 
 class FakeLog(Service):
@@ -21,6 +24,15 @@ class FakeLog(Service):
         self.requests: list[tuple[float, int, int]] = []  # when, offset, bytes
         self.fails: Callable[[], str | None] = lambda: None  # "before" or "after" it was written
         self.now: Callable[[], float] = lambda: 0.0
+        self.others: dict[str, FakeLog] = {}
+
+    def at(self, log_id: str) -> "FakeLog":
+        if log_id == self.log_id:
+            return self
+        if log_id not in self.others:
+            other = self.others[log_id] = FakeLog()
+            other.log_id, other.others, other.fails, other.now = log_id, self.others, self.fails, self.now
+        return self.others[log_id]
 
     def certificate(self) -> Certificate:
         if self.fails():
@@ -68,6 +80,9 @@ class FakeClock(Clock):
         # The clock that dates the files of this directory, which need not be the one of the process.
         self._probe.write_bytes(b"x")
         return self._probe.stat().st_mtime_ns + int(self.seconds * 1e9)
+
+    def during(self, call: Callable[[], Certificate], meanwhile: Callable[[], None]) -> Certificate:
+        return call()
 
     def sleep(self, seconds: float) -> None:
         self.seconds += seconds
@@ -120,6 +135,20 @@ class Bench:
             return shipper.run()
         finally:
             shipper.close()
+
+    def killed(self, work: Callable[[], object], is_written: bool) -> None:
+        """Do some work until its first piece of text, and be killed before or after that is written."""
+        append = FakeLog.append
+
+        def be_killed(log: FakeLog, offset: int, piece: bytes) -> Certificate:
+            if is_written:
+                append(log, offset, piece)
+            raise KeyboardInterrupt
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(FakeLog, "append", be_killed)
+            with pytest.raises(KeyboardInterrupt):
+                work()
 
     @property
     def lost(self) -> list[str]:

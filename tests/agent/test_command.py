@@ -97,6 +97,87 @@ def test_a_token_comes_from_a_file_too(service, tmp_path, a_log_id) -> None:
     assert (missing.returncode, "there is no token" in missing.stderr) == (1, True)
 
 
+def test_a_token_that_is_refused_is_waited_for_until_its_file_is_replaced(service, tmp_path, a_log_id) -> None:
+    path, token = tmp_path / "app.log", tmp_path / "token"
+    path.write_bytes(b"one\n")
+    token.write_text("expired")
+    agent = subprocess.Popen(  # noqa: S603 - our own script
+        [ROOT / "logkeep", "ship", path, "--log", a_log_id, "--once", "--token-file", token],
+        env=environment_of(service),
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert agent.stderr
+    assert "another token is waited for" in agent.stderr.readline()
+    token.write_text(service.demo["token"])
+    told = agent.communicate(timeout=60)[1]
+    assert agent.returncode == 0, told
+    assert read(service, a_log_id) == b"one\n"
+
+
+def test_files_of_a_pattern_have_a_log_each_and_one_that_fails_does_not_stop_the_others(
+    service, tmp_path, a_log_id
+) -> None:
+    record = a_log_id.split("/")[1]
+    for name in ("a b.log", "c.log", "c.log.1", "d.log"):
+        (tmp_path / name).write_text(f"{name}\n")
+    arguments = (str(tmp_path / "*.log"), "--log", f"build/{record}/{{1}}", "--state", str(tmp_path / "states"))
+    (tmp_path / "states").mkdir()
+    ship(service, str(tmp_path / "c.log.1"), "--log", f"build/{record}/d", "--once")
+    done = ship(service, *arguments, "--once")
+    assert done.returncode == 1
+    assert f"{tmp_path}/d.log: build/{record}/d holds 8 bytes" in done.stderr
+    assert [read(service, f"build/{record}/{name}") for name in ("a-b", "c", "d")] == [
+        b"a b.log\n",
+        b"c.log\n",
+        b"c.log.1\n",
+    ]
+    same = ship(service, str(tmp_path / "*.log"), "--log", a_log_id, "--once")
+    assert (same.returncode, "would both be" in same.stderr) == (1, True)
+    none = ship(service, str(tmp_path / "*.none"), "--log", f"build/{record}/{{1}}", "--once")
+    assert (none.returncode, "no such file" in none.stderr) == (1, True)
+
+
+@pytest.mark.parametrize("seal", [[], ["--seal"]])
+def test_standard_input_is_shipped_to_its_end(service, tmp_path, a_log_id, seal) -> None:
+    text = b"".join(b"line %d\n" % n for n in range(1000)) + b"\0no line"
+    done = subprocess.run(  # noqa: S603 - our own script
+        [ROOT / "logkeep", "ship", "-", "--log", a_log_id, *seal],
+        env=environment_of(service) | {"TMPDIR": str(tmp_path)},
+        input=text,
+        capture_output=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    assert read(service, a_log_id) == text
+    assert certificate(service, a_log_id)["state"] == ("sealed" if seal else "open")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_standard_input_that_could_not_be_sent_is_kept_and_it_is_said_where(service, tmp_path, a_log_id) -> None:
+    done = subprocess.run(  # noqa: S603 - our own script
+        [ROOT / "logkeep", "ship", "-", "--log", a_log_id],
+        env=environment_of(service) | {"TMPDIR": str(tmp_path), "LOGKEEP_TOKEN": "wrong"},
+        input=b"text\n",
+        capture_output=True,
+        timeout=60,
+    )
+    (directory,) = tmp_path.iterdir()
+    again = f"logkeep ship {directory}/stdin --log {a_log_id} --once"
+    assert (done.returncode, again in done.stderr.decode()) == (1, True)
+    assert ship(service, *again.split()[2:]).returncode == 0
+    assert read(service, a_log_id) == b"text\n"
+
+
+def test_a_day_without_daily_and_input_beside_files_are_wrong_commands(service) -> None:
+    for arguments, text in [
+        (("a.log", "--log", "check/{date}"), "needs --daily"),
+        (("-", "a.log", "--log", "check/a"), "alone"),
+    ]:
+        told = ship(service, *arguments)
+        assert (told.returncode, text in told.stderr) == (2, True), told.stderr
+
+
 def test_what_is_refused_is_told_in_one_line(service, tmp_path, a_log_id) -> None:
     path = tmp_path / "app.log"
     path.write_bytes(b"one\n")

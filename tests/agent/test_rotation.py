@@ -7,7 +7,7 @@ import shutil
 import pytest
 
 from logkeep_agent import Refused
-from logkeep_agent.files import Entry
+from logkeep_agent.names import Entry
 from logkeep_agent.service import Certificate
 from tests.agent.fakes import Bench
 
@@ -42,17 +42,54 @@ def test_a_writer_that_leaves_the_rotated_file_late_is_waited_for(bench) -> None
     assert bench.lost == []
 
 
-def test_bytes_that_come_too_late_to_a_rotated_file_are_told_of(bench) -> None:
+def test_late_lines_of_a_rotated_file_are_sent_after_what_was_sent_already(bench) -> None:
     bench.write(b"one\n")
 
     def rotate() -> None:
         bench.rotate()
         bench.write(b"two\n")
 
-    assert bench.ship(rotate, lambda: bench.write(b"late\n", "app.log.1"))
-    assert bytes(bench.log.text) == b"one\ntwo\n"
-    assert len(bench.lost) == 1
-    assert "grew by 5 bytes" in bench.lost[0]
+    def be_late() -> None:
+        bench.write(b"late\nhal", "app.log.1")
+        bench.write(b"three\n")
+
+    assert bench.ship(rotate, be_late, lambda: bench.write(b"f\n", "app.log.1"), lambda: bench.write(b"four\n"))
+    assert bytes(bench.log.text) == b"one\ntwo\nlate\nthree\nhalf\nfour\n"
+    assert bench.lost == []
+
+
+@pytest.mark.parametrize("is_written", [None, True, False])
+def test_late_lines_are_sent_once_though_the_agent_was_down_or_killed(bench, is_written) -> None:
+    bench.write(b"one\n")
+
+    def rotate() -> None:
+        bench.rotate()
+        bench.write(b"two\n")
+
+    assert bench.ship(rotate, lambda: None)
+    bench.write(b"late\n", "app.log.1")
+    bench.rotate()
+    if is_written is not None:
+        bench.killed(lambda: bench.ship(once=True), is_written)
+    bench.write(b"three\n")
+    bench.write(b"later\n", "app.log.2")
+    assert bench.ship(once=True)
+    assert sorted(bytes(bench.log.text).split()) == [b"late", b"later", b"one", b"three", b"two"]
+    assert bench.lost == []
+
+
+def test_late_text_waits_for_the_end_of_a_line_and_half_of_it_is_sent_at_the_end(bench) -> None:
+    bench.write(b"one\n")
+
+    def rotate() -> None:
+        bench.rotate()
+        bench.write(b"tw")
+
+    assert bench.ship(rotate, lambda: bench.write(b"late\nhalf", "app.log.1"), lambda: bench.write(b"o\n"))
+    assert bytes(bench.log.text) == b"one\ntwo\nlate\nhalf"
+    bench.write(b"three\n")
+    assert bench.ship(once=True)
+    assert bytes(bench.log.text) == b"one\ntwo\nlate\nhalf\nthree\n"
 
 
 def test_files_that_are_removed_while_the_service_is_away_are_shipped_in_order(bench) -> None:

@@ -147,3 +147,21 @@ def test_a_new_log_is_told_the_zone_of_the_machine(server: Server) -> None:
     Service(endpoint, "p", "build/b/1", lambda: "secret", "Asia/Shanghai").certificate()
     Service(endpoint, "p", "build/b/1", lambda: "secret").certificate()
     assert [headers.get("logkeep-timezone") for _, _, headers, _ in server.requests] == ["Asia/Shanghai", None]
+
+
+def test_a_token_that_is_refused_is_waited_for_if_it_can_be_replaced(server: Server) -> None:
+    tokens = ["expired", "new"]
+    endpoint = f"http://127.0.0.1:{server.server_port}"
+    service = Service(endpoint, "project", "check/a", lambda: tokens.pop(0), waits_for_token=True)
+    server.answers = [(401, {}, b'{"error_msg": "the token has expired"}')]
+    with pytest.raises(Later, match="401: the token has expired; another token is waited for"):
+        service.append(0, b"x")
+    assert service.append(0, b"x").bytes == 1
+    assert [headers["x-auth-token"] for _, _, headers, _ in server.requests] == ["expired", "new"]
+
+
+def test_another_log_of_the_project_is_another_address(server: Server, service: Service) -> None:
+    service.at("check/b").append(0, b"x")
+    service.append(0, b"x")
+    assert [path.partition("?")[0].rpartition("logs/")[2] for _, path, _, _ in server.requests] == [
+        "check/b", "task/a%20b/0/c/0"]  # fmt: skip

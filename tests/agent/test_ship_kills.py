@@ -1,8 +1,11 @@
 """An agent that is killed over and over, and a service that is: the log is what was written, once and in order."""
 
+import gzip
 import json
+import lzma
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,6 +15,7 @@ import zlib
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import FileIO
 from pathlib import Path
 
 import psutil
@@ -30,55 +34,133 @@ LOG = "build/6f1c2d3e-0000-4000-8000-0000000000ff/stage1"
 pytestmark = pytest.mark.soak
 
 
-class Writer(threading.Thread):
-    """Writes a file that it rotates by renaming, and remembers what it wrote."""
+# What is done to the file, in turn with what its writer writes. A link moves in a loop of its own.
+KINDS = ("rename", "copy", "sed", "half")
 
-    def __init__(self, path: Path, seed: int) -> None:
+
+class Writer(threading.Thread):
+    """Writes a file that it rotates and edits in several ways, and remembers what it wrote."""
+
+    def __init__(self, path: Path, seed: int, *, is_link: bool) -> None:
         super().__init__()
-        self.path, self.written, self.rotations = path, bytearray(), 0
+        self.path, self.written, self.counts = path, bytearray(), Counter[str]()
+        self.old = path.parent / "old"
         self.ends = threading.Event()
         self._chance = random.Random(seed)
-        self._line = 0
+        self._is_link = is_link
+        self._line = self._lines = 0  # altogether, and in this file
+        self._since = time.monotonic()
 
     def run(self) -> None:
-        file = self.path.open("ab", buffering=0)
+        file = self._open()
         while not self.ends.is_set():
-            for _ in range(self._chance.choice([1, 5, 100])):
+            for _ in range(self._chance.choice([1, 5, 1000 if LONG else 100])):
                 self._write(file)
             if self._chance.random() < 0.06:
-                self._rename()
-                for _ in range(self._chance.choice([0, 1, 20])):  # it has not noticed yet
-                    self._write(file)
-                    time.sleep(self._chance.choice([0, 0, 0.02]))
-                file.close()
-                file = self.path.open("ab", buffering=0)
+                kind = "link" if self._is_link else self._chance.choice(KINDS)
+                # Of less, an agent that is down for long would not know enough to recognize the edited file.
+                if kind == "sed" and (self._lines < 50 or time.monotonic() < self._since + 3):
+                    kind = "rename"
+                self.counts[kind] += 1
+                file = getattr(self, f"_{kind}")(file)
             time.sleep(self._chance.choice([0.01, 0.05, 0.3]))
         self._write(file, end=b"the end")
         file.close()
 
-    def _write(self, file, end: bytes = b"\n") -> None:
+    def _open(self) -> FileIO:
+        self._lines, self._since = 0, time.monotonic()
+        return FileIO(self.path, "a")
+
+    def _write(self, file: FileIO, end: bytes = b"\n") -> None:
         self._line += 1
+        self._lines += 1
         noise = self._chance.randbytes(self._chance.choice([4, 40, 300])).hex()
-        line = b"2026-11-22 00:00:00,000 INFO line %d %s" % (self._line, noise.encode()) + end
+        line = b"2026-11-22 00:00:00,000 INFO line %d plain %s" % (self._line, noise.encode()) + end
         # Now and then an agent sees half a line.
         half = self._chance.choice([0, len(line) // 2])
         file.write(line[:half])
         file.write(line[half:])
         self.written += line
 
-    def _rename(self) -> None:
-        self.rotations += 1
-        for number in range(self.rotations, 1, -1):
-            self.path.with_name(f"app.log.{number - 1}").rename(self.path.with_name(f"app.log.{number}"))
+    def _shift(self) -> None:
+        """Number rotated files anew. Those after the first are compressed, and those after the second moved away."""
+        found = [each for directory in (self.old, self.path.parent) for each in directory.glob("app.log.*")]
+        for path in sorted(found, key=lambda each: -int(each.name.split(".")[2])):
+            _, _, number, *packed = path.name.split(".")
+            new = path.with_name(".".join(["app.log", str(int(number) + 1), *packed]))
+            path.rename(new)
+            if number == "1":
+                kind = self._chance.choice(["gz", "xz"])
+                half = new.with_name("being-packed")
+                half.write_bytes((gzip if kind == "gz" else lzma).compress(new.read_bytes()))
+                shutil.copystat(new, half)
+                half.rename(new.with_name(f"{new.name}.{kind}"))
+                new.unlink()
+            elif number == "2":
+                new.rename(self.old / new.name)
+
+    def _rename(self, file: FileIO) -> FileIO:
+        self._shift()
         self.path.rename(self.path.with_name("app.log.1"))
+        for _ in range(self._chance.choice([0, 1, 20])):  # it has not noticed yet
+            self._write(file)
+            time.sleep(self._chance.choice([0, 0, 0.02]))
+        file.close()
+        return self._open()
+
+    def _half(self, file: FileIO) -> FileIO:
+        """Rotate in the midst of a line. What is added in the log is a line's end."""
+        self._write(file, end=b" half")
+        self.written += b"\n"
+        return self._rename_at_once(file)
+
+    def _rename_at_once(self, file: FileIO) -> FileIO:
+        self._shift()
+        file.close()
+        self.path.rename(self.path.with_name("app.log.1"))
+        return self._open()
+
+    def _copy(self, file: FileIO) -> FileIO:
+        self._shift()
+        shutil.copy(self.path, self.path.with_name("app.log.1"))
+        file.truncate(0)
+        self._lines, self._since = 0, time.monotonic()
+        return file
+
+    def _sed(self, file: FileIO) -> FileIO:
+        new = self.path.with_name("sedXXXX")
+        lines = self.path.read_bytes().splitlines(keepends=True)
+        chosen = self._chance.randrange(len(lines))
+        lines[chosen] = lines[chosen].replace(b" plain ", b" EDITED ")
+        new.write_bytes(b"".join(lines))
+        file.close()
+        new.rename(self.path)
+        return FileIO(self.path, "a")
+
+    def _link(self, file: FileIO) -> FileIO:
+        """Several times at once now and then."""
+        for _ in range(self._chance.choice([1, 1, 3])):
+            file.close()
+            self.counts["files"] += 1
+            new = self.path.with_name("new")
+            target = self.path.with_name(f"{self.counts['files']}.log")
+            target.touch()
+            new.symlink_to(target.name)
+            new.rename(self.path)
+            file = self._open()
+            self._write(file)
+        return file
 
 
-def test_killed_agents_and_killed_services_lose_and_repeat_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("is_link", [False, *([True] if LONG else [])])
+def test_killed_agents_and_killed_services_lose_and_repeat_nothing(tmp_path: Path, is_link: bool) -> None:
     chance = random.Random(7)
     counts: Counter[str] = Counter()
     path = tmp_path / "logs" / "app.log"
-    path.parent.mkdir()
-    writer = Writer(path, seed=11)
+    writer = Writer(path, seed=11, is_link=is_link)
+    writer.old.mkdir(parents=True)
+    if is_link:
+        path.symlink_to("0.log")
     with running(tmp_path / "service") as service:
         # What is rotated before an agent ever had an answer is not its own.
         agents = tmp_path / "agents"
@@ -105,24 +187,27 @@ def test_killed_agents_and_killed_services_lose_and_repeat_nothing(tmp_path: Pat
             writer.ends.set()
             writer.join()
         with agent(service, path, agents, "--once", "--seal") as last:
-            assert last.wait(timeout=240) == 0, agents.read_text()
-        text = bytes(writer.written)
+            assert last.wait(timeout=600 if LONG else 240) == 0, agents.read_text()
         with service.client() as client:
             url = f"/v1/{service.demo['project_id']}/logs"
             assert eventually(lambda: client.get(f"{url}/{LOG}").status_code == 200, seconds=120), "it is built"
-            assert first_difference(client.get(f"{url}/{LOG}").content, text) is None
+            held = client.get(f"{url}/{LOG}").content
             (certificate,) = client.get(url, params={"prefix": LOG}).json()["logs"]
         statuses = Counter(
             f"answers {line['status']}"
             for line in map(json.loads, (service.directory / "functions.log").read_text().splitlines())
             if line.get("method") == "PATCH"
         )
-    assert counts["kills of the agent"] == KILLS
+    text = bytes(writer.written)
+    found, lines = (Counter(each.splitlines()) for each in (held.replace(b" EDITED ", b" plain "), text))
+    counts += Counter({"lost": (lines - found).total(), "doubled": (found - lines).total(), "bytes": len(text)})
+    print(f"\n{dict(counts + writer.counts + statuses)}")
+    assert lines == found, agents.read_text()
+    assert first_difference(held.replace(b" EDITED ", b" plain "), text) is None
     assert "LOST" not in agents.read_text()
-    assert (certificate["state"], certificate["bytes"]) == ("sealed", len(text))
-    assert certificate["crc32"] == f"{zlib.crc32(text):08x}"
-    counts += Counter({"rotations": writer.rotations, "bytes": len(text)}) + statuses
-    print(f"\n{dict(counts)}")
+    assert counts["kills of the agent"] == KILLS
+    assert (certificate["state"], certificate["bytes"]) == ("sealed", len(held))
+    assert certificate["crc32"] == f"{zlib.crc32(held):08x}"
 
 
 def first_difference(one: bytes, other: bytes) -> int | None:
@@ -141,7 +226,8 @@ def agent(service: Service, path: Path, told: Path, *arguments: str) -> Iterator
         "LOGKEEP_TOKEN": demo["token"],
         **clock(ROOT / "agent"),
     }
-    command = ["ship", str(path), "--log", LOG, "--interval", "0.05", "--settle", "0.2", *arguments]
+    command = ["ship", str(path), "--log", LOG, "--interval", "0.05", "--settle", "0.2"]
+    command += ["--rotated", str(path.parent / "old"), *arguments]
     with told.open("ab") as stderr:
         process = subprocess.Popen(  # noqa: S603 - our own agent
             [sys.executable, "-m", "logkeep_agent", *command], env=environment, stderr=stderr

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from logkeep_agent import Refused, ship
+from logkeep_agent import Refused, reading, ship
 from logkeep_agent.service import Certificate
 from tests.agent.fakes import Bench
 
@@ -56,7 +56,7 @@ def test_the_service_says_how_often(bench, told, seconds) -> None:
 
 
 def test_what_is_more_than_a_piece_is_sent_at_once(bench, monkeypatch) -> None:
-    monkeypatch.setattr(ship, "PIECE", 1000)
+    monkeypatch.setattr(reading, "PIECE", 1000)
     bench.write(b"x" * 10_500)
     bench.ship(lambda: None, every=10)
     assert [size for _, _, size in bench.log.requests] == [1000] * 10 + [500]

@@ -4,17 +4,18 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, IncompleteReadError, ResponseStreamingError
 
 from logkeep.aws import clients
 from logkeep.aws.objects import Bucket
 from logkeep.aws.partition import Partition
 from logkeep.errors import Busy, Corrupt
 from logkeep.extents import ObjectRange
+from logkeep.logs.format_store import check_format, claim_format
 from logkeep.settings import settings
-from tests.faults import answering
+from tests.faults import answering, cut, lost
 
-pytestmark = pytest.mark.usefixtures("aws")
+pytestmark = [pytest.mark.usefixtures("aws"), pytest.mark.no_faults("puts its own")]
 
 
 @pytest.fixture(autouse=True)
@@ -31,7 +32,7 @@ def partition() -> Partition:
 
 CHANGES: dict[str, tuple[str, Callable[[Partition], Any], dict[str, Any] | None]] = {
     "update": ("UpdateItem", lambda items: items.update("item", {"n": 2}), {"n": 2}),
-    "try_update": ("UpdateItem", lambda items: items.try_update("item", {"n": 2}, {"n": 1}), {"n": 2}),
+    "try_update": ("TransactWriteItems", lambda items: items.try_update("item", {"n": 2}, {"n": 1}), {"n": 2}),
     "delete": ("DeleteItem", lambda items: items.delete("item"), None),
 }
 
@@ -52,6 +53,39 @@ def test_a_write_that_always_meets_one_says_busy(partition: Partition, change: s
     with answering(clients.dynamodb(), operation, "TransactionConflictException", times=1000), pytest.raises(Busy):
         write(partition)
     assert (partition.get("item") or {})["n"] == 1
+
+
+@pytest.mark.parametrize("code", ["", "InternalError"])
+def test_a_conditional_write_whose_answer_is_lost_is_known_again(partition: Partition, code: str) -> None:
+    """A conditional update would be refused by what its own first try has changed."""
+    with lost(clients.dynamodb(), "TransactWriteItems", repeated=code) as answers:
+        assert partition.try_update("item", {"n": 2}, {"n": 1})
+    assert len(answers) == (3 if code else 2)
+    assert not partition.try_update("item", {"n": 3}, {"n": 1}), "another writer was faster"
+    assert (partition.get("item") or {})["n"] == 2
+
+
+def test_a_first_write_whose_answer_is_lost_is_no_conflict() -> None:
+    table = settings().logs_table
+    with lost(clients.dynamodb(), "PutItem") as answers:
+        claim_format(clients.dynamodb(), table)
+    assert len(answers) == 2
+    check_format(clients.dynamodb(), table)
+
+
+@pytest.mark.parametrize("repeated", [False, True])
+def test_a_small_object_whose_body_breaks_off_is_read_again(repeated: bool) -> None:
+    bucket = Bucket(clients.s3(), settings().bucket)
+    bucket.s3.put_object(Bucket=bucket.name, Key="whole", Body=b"abc" * 1000)
+    with cut(clients.s3(), times=9 if repeated else 2) as answers:
+        if repeated:
+            with pytest.raises((IncompleteReadError, ResponseStreamingError)):
+                bucket.whole("whole")
+        else:
+            assert (found := bucket.whole("whole"))
+            assert found.content == b"abc" * 1000
+    assert len(answers) == 3
+    assert bucket.whole("none") is None
 
 
 def test_another_refusal_is_not_taken_for_a_conflict(partition: Partition) -> None:

@@ -6,11 +6,12 @@ from typing import Any
 import pytest
 
 from logkeep.aws import clients
-from logkeep.backups.lease_store import ASKED_MAX, QUEUED_FOR, Leases
+from logkeep.backups.lease_store import Leases
 from logkeep.backups.records import BackupRecord, Status
 from logkeep.backups.retention_store import LEFT_FOR, retention
-from logkeep.backups.runs import BackupRuns
+from logkeep.backups.runs import BackupRuns, backup_runs
 from logkeep.backups.store import BackupStore
+from logkeep.backups.work_store import TRIES_MAX
 from logkeep.clock import now_ms
 from logkeep.errors import Busy, Corrupt
 from logkeep.logid import LogId
@@ -24,16 +25,20 @@ from tests.faults import SIDES, Killed, killed, killed_at
 pytestmark = pytest.mark.usefixtures("aws")
 
 
+CLAIM = 1  # the transaction with which a worker takes the lease
+
+
 def uploads() -> list[Any]:
     return clients.s3().list_multipart_uploads(Bucket=os.environ["BUCKET"]).get("Uploads", [])
 
 
 def give_up(store: BackupStore) -> None:
-    """Let the schedule ask for a backup until it has failed."""
-    now = now_ms() + 1_000_000
-    for _ in range(ASKED_MAX + 1):
-        Leases(store).ask_again(now)
-        now += QUEUED_FOR + 1000
+    """Let workers take a backup and die until it has failed."""
+    for _ in range(TRIES_MAX):
+        expire(store)
+        assert Leases(store).claim(now_ms(), 900)
+    expire(store)
+    assert not backup_runs(PROJECT, CLUSTER).resume(TIME)
 
 
 def sweep(store: BackupStore, later: int = LEFT_FOR + 1000) -> None:
@@ -48,7 +53,7 @@ def sweep(store: BackupStore, later: int = LEFT_FOR + 1000) -> None:
 def test_the_archive_of_a_backup_that_was_given_up_goes_when_no_worker_can_live_any_more(store, runs, objects) -> None:
     fill()
     begin(store)
-    with pytest.raises(Killed), killed(clients.dynamodb(), "TransactWriteItems", after=False):
+    with pytest.raises(Killed), killed(clients.dynamodb(), "TransactWriteItems", after=False, passing=CLAIM):
         runs.resume(TIME)
     give_up(store)
     assert only(store).status is Status.FAIL
@@ -88,7 +93,7 @@ def test_a_worker_killed_behind_a_failure_leaves_its_archive_to_the_sweep(store,
     fill()
     begin(store)
     monkeypatch.setattr(BackupRuns, "_verify", corrupt)
-    with pytest.raises(Killed), killed(clients.dynamodb(), "TransactWriteItems", after=True):
+    with pytest.raises(Killed), killed(clients.dynamodb(), "TransactWriteItems", after=True, passing=CLAIM):
         runs.resume(TIME)
     assert objects.keys("backups/")
     sweep(store)
@@ -100,7 +105,7 @@ def test_a_worker_killed_behind_a_failure_leaves_its_archive_to_the_sweep(store,
 def test_a_sweep_of_leftovers_killed_at_any_call_is_finished_by_the_next(after, store, runs, objects) -> None:
     fill()
     begin(store)
-    with pytest.raises(Killed), killed(clients.dynamodb(), "TransactWriteItems", after=False):
+    with pytest.raises(Killed), killed(clients.dynamodb(), "TransactWriteItems", after=False, passing=CLAIM):
         runs.resume(TIME)
     clients.s3().create_multipart_upload(Bucket=objects.bucket, Key=objects.keys("backups/")[0])
     give_up(store)
@@ -118,7 +123,7 @@ def test_a_sweep_of_leftovers_killed_at_any_call_is_finished_by_the_next(after, 
 def test_what_could_not_be_deleted_stays_marked(store, runs, objects) -> None:
     fill()
     begin(store)
-    with pytest.raises(Killed), killed(clients.dynamodb(), "TransactWriteItems", after=False):
+    with pytest.raises(Killed), killed(clients.dynamodb(), "TransactWriteItems", after=False, passing=CLAIM):
         runs.resume(TIME)
     give_up(store)
 
@@ -269,7 +274,7 @@ def test_a_worker_killed_before_it_notes_the_failure_is_followed_by_one_that_doe
     begin(store, "r2", 2000)
     with monkeypatch.context() as patch:
         patch.setattr(BackupRuns, "_verify", corrupt)
-        with pytest.raises(Killed), killed(clients.dynamodb(), "TransactWriteItems", after=False):
+        with pytest.raises(Killed), killed(clients.dynamodb(), "TransactWriteItems", after=False, passing=CLAIM):
             runs.resume(TIME)
         expire(store)
         runs.resume(TIME)

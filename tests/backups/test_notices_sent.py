@@ -8,13 +8,14 @@ import pytest
 
 from logkeep.aws import clients
 from logkeep.backups.due_store import due_items
-from logkeep.backups.lease_store import ASKED_MAX, QUEUED_FOR, Leases
-from logkeep.backups.queue import DueOrder, ExpireOrder, RunOrder
+from logkeep.backups.lease_store import Leases
+from logkeep.backups.orders import ExpireOrder, RunOrder
 from logkeep.backups.runs import BackupRuns
 from logkeep.backups.schedule import MISSED_AFTER
 from logkeep.backups.settings import SettingsChange
 from logkeep.backups.store import ALERT_AFTER, BackupStore, backup_store
-from logkeep.backups.worker import start_what_is_due, work_on_backup
+from logkeep.backups.work_store import TRIES_MAX
+from logkeep.backups.worker import start_run, start_what_is_due, work_on_backup
 from logkeep.clock import DAY, now_ms
 from logkeep.errors import Corrupt
 from logkeep.logs.store import log_store
@@ -24,7 +25,7 @@ from tests.calls import CLUSTER, PROJECT
 from tests.faults import SIDES, Killed, killed, killed_at
 
 pytestmark = pytest.mark.usefixtures("aws")
-RUN = RunOrder(project=PROJECT, cluster=CLUSTER).model_dump_json()
+RUN = RunOrder(project=PROJECT, cluster=CLUSTER).model_dump()
 SOON = ALERT_AFTER + 1000
 
 
@@ -76,7 +77,7 @@ def test_a_failure_is_told_at_once_with_what_to_do(store, people, corrupt, monke
     monkeypatch.setattr("logkeep.backups.worker.logger.warning", lambda _, extra: warned.append(extra["records"]))
     fill()
     begin(store)
-    work_on_backup(RUN, 900)
+    work_on_backup(RUN, 900, "")
     assert warned == [{"first": "the archive is not what it should be"}]
     (told,) = people.heard()
     assert told["Subject"] == f"Logkeep: backup failed, cluster {CLUSTER}"
@@ -87,7 +88,7 @@ def test_a_failure_is_told_at_once_with_what_to_do(store, people, corrupt, monke
         "project": PROJECT,
     }
     assert outbox(store) == []
-    work_on_backup(RUN, 900)
+    work_on_backup(RUN, 900, "")
     start_what_is_due(now_ms() + SOON)
     assert people.heard() == []
 
@@ -95,7 +96,7 @@ def test_a_failure_is_told_at_once_with_what_to_do(store, people, corrupt, monke
 def test_a_success_is_told_to_nobody(store, people) -> None:
     fill()
     begin(store)
-    work_on_backup(RUN, 900)
+    work_on_backup(RUN, 900, "")
     start_what_is_due(now_ms() + SOON)
     assert people.heard() == []
 
@@ -108,13 +109,13 @@ def test_a_failure_whose_worker_is_killed_anywhere_is_told(after, store, people,
         begin(store, f"r{number:03d}", 1000 + number)
         try:
             with killed_at(number, after=after):
-                work_on_backup(RUN, 900)
+                work_on_backup(RUN, 900, "")
             break
         except Killed:
             pass
         if store.items.get("active"):
             expire(store)
-            work_on_backup(RUN, 900)
+            work_on_backup(RUN, 900, "")
         start_what_is_due(now_ms() + SOON)
         heard = people.heard()
         assert all(f"r{number:03d}" in each["Message"] for each in heard)
@@ -143,7 +144,7 @@ def test_a_topic_that_does_not_answer_keeps_no_backup_from_ending(store, people,
     begin(store)
     topic = settings().backup_alerts
     object.__setattr__(settings(), "backup_alerts", topic + "-gone")
-    work_on_backup(RUN, 900)
+    work_on_backup(RUN, 900, "")
     with pytest.raises(RuntimeError, match="1 of"):
         start_what_is_due(now_ms() + SOON)
     assert outbox(store) == ["alert/first"]
@@ -158,7 +159,8 @@ def test_an_overlapped_run_is_told_once(store, people) -> None:
     Leases(store).start(store.cluster(log_store(PROJECT)).new_record("by-hand", 1000, "Manual"), now_ms())
     assert Leases(store).claim(now_ms(), 900)
     for _ in range(2):
-        work_on_backup(DueOrder(project=PROJECT, cluster=CLUSTER, due=due).model_dump_json(), 900)
+        start_run(PROJECT, CLUSTER, due, now_ms())
+    start_what_is_due(now_ms() + SOON)
     (told,) = people.heard()
     assert "overlapped" in told["Message"]
     assert "Due:" in told["Message"]
@@ -166,11 +168,10 @@ def test_an_overlapped_run_is_told_once(store, people) -> None:
 
 def test_a_backup_that_was_given_up_is_told(store, people) -> None:
     begin(store)
-    now = now_ms()
-    for _ in range(ASKED_MAX + 1):
-        now += QUEUED_FOR
-        start_what_is_due(now)
-    start_what_is_due(now_ms() + SOON)
+    for _ in range(TRIES_MAX):
+        assert Leases(store).claim(now_ms(), 900)
+        expire(store)
+    work_on_backup(RUN, 900, "")
     (told,) = people.heard()
     assert "no worker could continue" in told["Message"]
 
@@ -190,7 +191,7 @@ def test_a_cluster_without_a_success_is_told_of_once_a_day(store, people) -> Non
 def test_what_was_missed_is_told_with_the_last_success_and_by_who_is_killed_twice(store, people) -> None:
     store.open(SettingsChange(auto_enable=True, period="00:00 GMT+08:00"), now_ms())
     begin(store)
-    work_on_backup(RUN, 900)
+    work_on_backup(RUN, 900, "")
     late = now_ms() + MISSED_AFTER + 1000
     store.items.update("policy", {"due_at": late + DAY})
     with pytest.raises(Killed), killed(clients.sns(), "Publish", after=True):
@@ -212,9 +213,9 @@ def test_a_sweep_is_ordered_once_a_day(store, monkeypatch) -> None:
         start_what_is_due(now)
     order = ExpireOrder(project=PROJECT, cluster=CLUSTER)
     assert sent == [order, order]
-    work_on_backup(order.model_dump_json(), 900)
+    work_on_backup(order.model_dump(), 900, "")
     assert list(store.items.newest("record/")) == [], "it ended long ago"
-    assert [name for _, _, name in due_items(first + 9 * DAY)] == ["sweep"]
+    assert [each.name for each in due_items(first + 9 * DAY)] == ["sweep"]
 
 
 def test_a_sweep_that_has_more_to_do_is_ordered_again(store, monkeypatch) -> None:
@@ -223,13 +224,13 @@ def test_a_sweep_that_has_more_to_do_is_ordered_again(store, monkeypatch) -> Non
     monkeypatch.setattr("logkeep.backups.retention_store.Retention.sweep", lambda *_: not sent)
     order = ExpireOrder(project=PROJECT, cluster=CLUSTER)
     for _ in range(2):
-        work_on_backup(order.model_dump_json(), 900)
+        work_on_backup(order.model_dump(), 900, "")
     assert sent == [order]
 
 
 def test_a_topic_that_does_not_answer_keeps_no_backup_waiting(store, monkeypatch) -> None:
     order: list[str] = []
-    monkeypatch.setattr("logkeep.backups.worker.order_backup", lambda *_, **__: order.append("backup"))
+    monkeypatch.setattr("logkeep.backups.worker.order_backup", lambda *_: order.append("backup"))
     monkeypatch.setattr("logkeep.backups.worker.publish_failures", lambda *_: order.append("notice"))
     record = store.cluster(log_store(PROJECT)).new_record("r", 1000, "Auto")
     store.put(record.failed("for the test", 2000), alert=True)

@@ -1,4 +1,4 @@
-"""A cluster's backup over real HTTP: made, downloaded, verified and restored by make run's own queues."""
+"""A cluster's backup over real HTTP: made, downloaded, verified and restored by make run's own workers."""
 
 import io
 import random
@@ -66,7 +66,7 @@ def test_the_archive_of_the_sample_is_in_the_answer(service, tmp_path: Path) -> 
     assert len(zipfile.ZipFile(io.BytesIO(data)).namelist()) == 9
 
 
-def test_it_is_verified_and_restored_by_the_queue(service, client, record) -> None:
+def test_it_is_verified_and_restored_by_workers(service, client, record) -> None:
     assert client.post(f"{record}/verify").json()["state"] == "passed"
     assert client.post(f"{record}/verify", json={"mode": "full"}).status_code == 202
     assert eventually(lambda: client.get(record).json()["verification"]["state"] == "passed", 60)

@@ -46,7 +46,7 @@ def jobs(draw: st.DrawFn) -> dict[str, Any]:
     for field, begin in BEGIN.items():
         if draw(st.sampled_from([False, False, False, True])):
             at = NOW - draw(st.sampled_from([0, STALLED_AFTER, STALLED_AFTER + 1, 9 * DAY]))
-            job = begin(at)
+            job = begin(at - draw(st.sampled_from([0, 1]))).model_copy(update={"updated_at": at})
             found[field] = (job.ended(at) if draw(st.booleans()) else job).model_dump()
     return found
 
@@ -81,7 +81,9 @@ def naive(records: list[BackupRecord], keep_days: int) -> set[str]:
             old = each.finished_at is not None and each.finished_at < NOW - keep_days * DAY
             locked = each.locked_until is not None and each.locked_until >= NOW
             read = any(
-                job and job["state"] == "running" and job["updated_at"] >= NOW - STALLED_AFTER
+                job
+                and job["state"] == "running"
+                and (job["updated_at"] >= NOW - STALLED_AFTER or job["updated_at"] == job["started_at"])
                 for job in (each.restore, each.verification)
             )
             wanted = read or each.hold or each.id in newest

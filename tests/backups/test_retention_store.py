@@ -208,6 +208,12 @@ def begin_to_read(what: str, id: str, now: int) -> None:
         verifications(PROJECT, CLUSTER).begin(id, now)
 
 
+def note_a_worker(store: BackupStore, what: str, id: str) -> None:
+    record = store.record(id)
+    job = getattr(record, what)
+    assert store.amend(record, {what: job | {"updated_at": job["started_at"] + 1}})
+
+
 READS = pytest.mark.parametrize("what", ["restore", "verification"])
 
 
@@ -219,6 +225,9 @@ def test_a_chain_stays_while_it_is_read_and_not_when_that_has_stalled(
     begin_to_read(what, "r39", now_ms())
     sweep(keeper)
     assert left(store, objects) == {"r40", "r39", "r20", "r19", "r18", "r5"}
+    keeper.sweep(now_ms() + STALLED_AFTER + 1000, TIME)
+    assert left(store, objects) == {"r40", "r39", "r20", "r19", "r18", "r5"}, "it waits for a worker"
+    note_a_worker(store, what, "r39")
     keeper.sweep(now_ms() + STALLED_AFTER + 1000, TIME)
     assert left(store, objects) == {"r20", "r19", "r18", "r5"}
 

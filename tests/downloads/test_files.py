@@ -8,11 +8,13 @@ from pydantic import ValidationError
 
 from logkeep.apis.build.files import BuildLogQuery, build_log_file
 from logkeep.apis.check import files
-from logkeep.apis.check.files import CheckFile, sub_job_ids
+from logkeep.apis.check.files import CheckFile, CheckLogsQuery
 from logkeep.apis.worker import AnyFile
-from logkeep.downloads.files import FileOrder, LogFile, text_file
+from logkeep.downloads.files import LogFile, text_file
+from logkeep.downloads.orders import FileOrder
 from logkeep.errors import Invalid, LogNotFound, TooLarge
 from logkeep.logid import LogId
+from logkeep.web.parsing import query_model
 from tests.memory import MemoryLogs, content, made
 
 pytestmark = pytest.mark.unit
@@ -156,6 +158,10 @@ def test_more_logs_than_a_zip_may_hold_are_too_large(monkeypatch: pytest.MonkeyP
         CheckFile(sub_job_ids=[A, B]).rendition(logs, gzip=False)
 
 
+def sub_job_ids(values: list[str]) -> list[str]:
+    return query_model(CheckLogsQuery, {"sub_job_id": values} if values else {}, {}).sub_job_id
+
+
 @pytest.mark.parametrize(
     ("values", "ids"),
     [
@@ -197,6 +203,6 @@ def test_a_hundred_sub_jobs_may_be_asked_for_at_once():
 
 
 @pytest.mark.parametrize("file", [build_log_file(RECORD, query(compress=True)), CheckFile(sub_job_ids=[A, B])])
-def test_an_order_survives_the_queue(file: LogFile | CheckFile):
+def test_an_order_survives_its_way_to_the_worker(file: LogFile | CheckFile):
     order = FileOrder[AnyFile](project="p", gzip=True, file=file)
     assert FileOrder[AnyFile].model_validate_json(order.model_dump_json()) == order

@@ -9,10 +9,13 @@ from collections.abc import Iterator
 
 import pytest
 
+from logkeep.aws.multipart import Unfinished
+from logkeep.downloads.render_store import Renders
 from logkeep.errors import LogChanged
 from logkeep.logs.reader import Row
 from logkeep.logs.store import LogStore
-from tests.calls import RECORD, SUB_JOBS, append, call, event, read, seal, send
+from tests.calls import RECORD, SUB_JOBS, Answer, append, call, event, log_request, read, seal, send, streamed
+from tests.orders import ordered
 
 pytestmark = pytest.mark.usefixtures("aws")
 STAGE = f"build/{RECORD}/stage1"
@@ -101,6 +104,23 @@ def test_the_same_log_has_the_same_tag_and_a_grown_one_another() -> None:
     assert read(STAGE, **{"if-none-match": first.headers["ETag"]}).status == 304
     append(STAGE, b"more\n", offset=None)
     assert read(STAGE, **{"if-none-match": first.headers["ETag"]}).status == 200
+
+
+def test_a_tag_is_held_also_if_it_is_weak_one_of_several_or_any() -> None:
+    append(STAGE, TEXT)
+
+    def asked(held: str, *, streams: bool) -> Answer:
+        request = log_request("read_log", STAGE, headers={"if-none-match": held})
+        return streamed("read_log", request) if streams else call("read_log", request)
+
+    for streams in (False, True):
+        tag = asked("", streams=streams).headers["ETag"]
+        for held in (tag, f"W/{tag}", f'"a,b", {tag}', f'"other",W/{tag} , "third"', "*", " * "):
+            answer = asked(held, streams=streams)
+            assert (answer.status, answer.headers["ETag"]) == (304, tag), held
+        for other in ('"other"', "W/", tag.strip('"'), f'"x{tag[1:]}', '"*"', "**", tag[:-1]):
+            assert asked(other, streams=streams).status == 200, other
+    assert read(f"build/{RECORD}/stage9", **{"if-none-match": "*"}).status == 404
 
 
 # A whole build
@@ -252,3 +272,12 @@ def test_a_file_whose_logs_change_again_and_again_is_to_be_asked_for_later(monke
     monkeypatch.setattr(LogStore, "rows", changed)
     answer = read(STAGE)
     assert (answer.status, answer.headers["Retry-After"]) == (503, "1")
+
+
+def test_a_project_orders_some_renders_at_once_and_builds_the_others_by_its_requests(monkeypatch) -> None:
+    append(STAGE, TEXT)
+    monkeypatch.setattr(Renders, "build", lambda *_: Unfinished(1))
+    monkeypatch.setattr(Renders, "is_ordered", lambda *_: False)
+    answers = [read(STAGE, accept="application/json").status for _ in range(15)]
+    assert answers == [202] * 15
+    assert len(ordered("BuildRender")) == 10

@@ -16,12 +16,15 @@ from botocore.exceptions import ClientError
 from local.emulator import free_port
 from logkeep.aws import clients
 from logkeep.errors import Busy, Throttled
-from logkeep.identity.limiter_store import FREE, Limiter, address_limiter, guess_limiter, project_limiter
-from logkeep.identity.throttle import Limit
+from logkeep.identity.limiter_store import DEBT_MAX, FREE, Limiter, address_limiter, guess_limiter, project_limiter
+from logkeep.identity.throttle import SECOND, Limit
 from tests.calls import forget_aws
 from tests.faults import at_once, counted
 
-pytestmark = pytest.mark.usefixtures("aws")
+pytestmark = [
+    pytest.mark.usefixtures("aws"),
+    pytest.mark.no_faults("counts requests; one whose answer is lost counts twice"),
+]
 
 
 def limiter(limit: Limit, free: Limit | None = None) -> Limiter:
@@ -91,6 +94,80 @@ def test_who_sends_much_costs_a_fraction_of_a_write(clock) -> None:
     assert not counts, "a refusal is remembered"
 
 
+def test_a_request_that_costs_more_takes_as_many(clock) -> None:
+    shared = limiter(Limit(rate=1, burst=20))
+    shared.take("p")
+    shared.charge("p", 9)
+    shared.owe("p", 5)
+    assert admitted(lambda: shared.take("p"), 30) == 5
+
+
+@pytest.mark.parametrize(("free", "owed"), [(FREE, 7), (None, 8)])
+def test_a_cheap_request_beside_costly_ones_waits_until_they_are_paid(clock, free, owed) -> None:
+    """The bucket may go below empty. Then even a free unit is refused, by whoever knows of it."""
+    shared, other = limiter(Limit(rate=1, burst=10), free), limiter(Limit(rate=1, burst=10))
+    shared.take("p")
+    shared.charge("p", 9)
+    shared.charge("p", 8)
+    with pytest.raises(Throttled) as refused:
+        shared.take("p")
+    assert refused.value.retry_after == owed
+    with pytest.raises(Throttled):
+        other.charge("p", 1)
+    clock(owed + 1)
+    shared.take("p")
+
+
+def test_a_debt_is_bounded_whatever_a_request_costs(clock) -> None:
+    """Nobody waits longer than a minute and a full bucket for what others of the project did."""
+    limit = Limit(rate=2, burst=10)
+    for _ in range(40):
+        limiter(limit).owe("p", 10**6)
+    with pytest.raises(Throttled) as refused:
+        limiter(limit).take("p")
+    assert refused.value.retry_after <= DEBT_MAX // SECOND + 10 / 2 + 1
+    clock(DEBT_MAX // SECOND + 10 / 2 + 1)
+    limiter(limit).take("p")
+
+
+def test_costly_requests_at_once_go_below_empty_by_one_of_them_only(clock) -> None:
+    passed = at_once(*(partial(charged, limiter(Limit(rate=0.01, burst=20)), 15) for _ in range(16)))
+    assert sum(passed) == 2, "the first leaves five, which the second goes below"
+
+
+def test_what_costs_more_than_the_bucket_ever_holds_still_passes_beside_small_requests(clock) -> None:
+    """If it had to fit, it never would: small requests keep the bucket from being full."""
+    small, large = limiter(Limit(rate=1, burst=5)), limiter(Limit(rate=1, burst=5))
+    for _ in range(3):
+        assert admitted(lambda: small.take("p"), 9) >= 1
+        assert charged(large, 100)
+        clock(6)
+
+
+def charged(shared: Limiter, units: int) -> bool:
+    try:
+        shared.charge("p", units)
+    except Throttled:
+        return False
+    return True
+
+
+def test_what_costs_little_more_costs_no_write(clock) -> None:
+    shared = limiter(Limit(rate=100, burst=400), FREE)
+    with counted() as counts:
+        for _ in range(10):
+            shared.take("p")
+            shared.charge("p", 4)
+            clock(5)
+    assert not counts
+    with counted() as counts:
+        for _ in range(10):
+            shared.take("p")
+            shared.owe("p", 7)
+            clock(5)
+    assert counts == {"UpdateItem": 10}, "else one write"
+
+
 def test_a_refusal_says_when_to_come_back_and_then_lets_pass(clock) -> None:
     shared = limiter(Limit(rate=0.25, burst=1))
     shared.take("p")
@@ -148,12 +225,22 @@ def test_a_limit_is_no_reason_to_fail(monkeypatch) -> None:
     )
     unreachable = Limiter(nowhere, "t", "test", Limit(rate=1, burst=1), FREE)
     assert admitted(lambda: unreachable.take("p"), 9) == 9
+    for shared in (lost, unreachable):
+        shared.charge("p", 100)
+        shared.owe("p", 100)
 
 
 def test_a_password_is_not_tried_where_the_tries_cannot_be_counted() -> None:
     lost = Limiter(clients.dynamodb(), "no-such-table", "test", Limit(rate=1, burst=1), None)
     with pytest.raises(Busy):
         lost.take("u")
+
+
+def test_a_password_is_not_tried_if_too_many_others_are_tried_at_once(monkeypatch) -> None:
+    busy = limiter(Limit(rate=1, burst=1))
+    monkeypatch.setattr(busy, "_move", lambda *_: False)
+    with pytest.raises(Busy):
+        busy.take("u")
 
 
 @pytest.mark.parametrize("key", ["x" * 255, "😀" * 255, "a\0b", "../..", "user/x/1", "2001:db8::1", " ", '"; DROP'])

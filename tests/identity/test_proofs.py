@@ -18,6 +18,7 @@ from tests.calls import (
     SUB_JOBS,
     TOKENS,
     Answer,
+    a_build,
     append,
     binary,
     call,
@@ -98,7 +99,7 @@ def test_an_order_of_the_query_is_not_signed(gateway) -> None:
     [({}, 202), ({"isBase64Encoded": True, "body": base64.b64encode(TEXT).decode()}, 202)],
 )
 def test_a_body_is_signed_as_text_and_in_base64(gateway, changes, status) -> None:
-    asked = event("append_log", rawPath=f"/v1/{PROJECT}/logs/build/new/stage1", rawQueryString="offset=0", **changes)
+    asked = event("append_log", rawPath=f"/v1/{PROJECT}/logs/{a_build('new')}", rawQueryString="offset=0", **changes)
     asked["headers"]["content-type"] = "application/json"
     asked = signed(asked, gateway=gateway)
     if "body" in changes:
@@ -202,7 +203,7 @@ def test_json_must_be_signed_and_a_file_need_not(gateway) -> None:
     assert told(call("put_service_events", asked)) == "verify aksk signature fail, the body must be signed"
     asked = signed(event("put_service_events"), gateway=gateway, headers={**unsigned, "Content-Type": "text/plain"})
     assert told(call("put_service_events", asked)) == "verify aksk signature fail, the body must be signed"
-    asked = event("append_log", rawPath=f"/v1/{PROJECT}/logs/build/file/stage1", rawQueryString="offset=0")
+    asked = event("append_log", rawPath=f"/v1/{PROJECT}/logs/{a_build('file')}", rawQueryString="offset=0")
     asked["headers"]["content-type"] = "application/octet-stream"
     asked = signed(asked, gateway=gateway)
     assert asked["headers"]["x-sdk-content-sha256"] == "UNSIGNED-PAYLOAD", "as the SDK does for files"

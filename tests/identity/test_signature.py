@@ -310,11 +310,9 @@ def test_a_told_hash_must_be_the_bodys(told) -> None:
 SIGNATURE = "0" * 64
 
 
-@pytest.mark.parametrize(
-    ("names", "missing"), [("x-sdk-date", "host"), ("host", "x-sdk-date"), ("Host;x_sdk_date", "x-sdk-date")]
-)
-def test_host_and_date_must_be_signed(names, missing) -> None:
-    with pytest.raises(SignatureRefused, match=f"{missing} must be signed"):
+@pytest.mark.parametrize("names", ["host", "Host;x_sdk_date"])
+def test_the_date_must_be_signed(names) -> None:
+    with pytest.raises(SignatureRefused, match="x-sdk-date must be signed"):
         Authorization.parse(f"SDK-HMAC-SHA256 Access=A, SignedHeaders={names}, Signature={SIGNATURE}")
 
 

@@ -87,13 +87,14 @@ class Service:
 
 
 def free_ports() -> int:
-    """The first of two free ports that are neighbours."""
+    """The first of three free ports that are neighbours."""
     while True:
-        with socket.socket() as first, socket.socket() as second:
+        with socket.socket() as first, socket.socket() as second, socket.socket() as third:
             first.bind(("127.0.0.1", 0))
             port: int = first.getsockname()[1]
             with suppress(OSError, OverflowError):
                 second.bind(("127.0.0.1", port + 1))
+                third.bind(("127.0.0.1", port + 2))
                 return port
 
 

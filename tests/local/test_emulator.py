@@ -5,11 +5,8 @@ import socket
 
 import pytest
 
-from local.emulator import Emulator, EmulatorRuns, PortTaken
-from local.queues import Queues
-from local.sandbox import FunctionFailed
+from local.emulator import Emulator, EmulatorRuns, PortTaken, values_of
 from local.template import Template
-from tests.local.service import eventually
 
 TEMPLATE = Template.load()
 
@@ -45,36 +42,8 @@ def test_the_resources_are_those_of_the_template(emulator, aws):
     assert [index["IndexName"] for index in described["GlobalSecondaryIndexes"]] == ["by_id"]
     lifetime = emulator.client("dynamodb").describe_time_to_live(TableName=environment["EVENTS_TABLE"])
     assert lifetime["TimeToLiveDescription"]["AttributeName"] == "ttl"
-    queue = emulator.client("sqs").get_queue_attributes(QueueUrl=environment["BUILD_QUEUE_URL"], AttributeNames=["All"])
-    assert queue["Attributes"]["VisibilityTimeout"] == "960"
-    assert "logkeep-BuildDeadLetters" in queue["Attributes"]["RedrivePolicy"]
+    url = values_of(TEMPLATE, emulator.endpoint)["DeadLetters"]
+    queue = emulator.client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=["All"])
+    assert queue["Attributes"]["MessageRetentionPeriod"] == "1209600"
     role = emulator.client("sts").assume_role(RoleArn=environment["DOWNLOAD_ROLE_ARN"], RoleSessionName="test")
     assert role["Credentials"]["SessionToken"]
-
-
-@pytest.mark.parametrize("fails", [False, True])
-def test_a_message_is_handed_over_and_deleted_only_if_that_succeeds(emulator, aws, fails):
-    events = []
-
-    class Functions:
-        def invoke(self, function, event, request_id, seconds):
-            events.append((function.name, event))
-            if fails:
-                raise FunctionFailed
-
-    sqs, url = emulator.client("sqs"), emulator.create(TEMPLATE)["BUILD_QUEUE_URL"]
-
-    def left() -> tuple[int, int]:
-        counts = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
-        return int(counts["ApproximateNumberOfMessages"]), int(counts["ApproximateNumberOfMessagesNotVisible"])
-
-    sqs.send_message(QueueUrl=url, MessageBody="order")
-    with Queues(TEMPLATE, Functions(), emulator):  # type: ignore[arg-type]  # a fake
-        assert eventually(lambda: events and left()[0] == 0 and (fails or left()[1] == 0))
-    assert left() == (0, int(fails))
-    ((name, event),) = events
-    (record,) = event["Records"]
-    assert name == "BuildRender"
-    assert (record["body"], record["eventSource"]) == ("order", "aws:sqs")
-    assert record["eventSourceARN"].endswith(":logkeep-BuildQueue")
-    assert record["attributes"]["ApproximateReceiveCount"] == "1"

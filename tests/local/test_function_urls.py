@@ -19,17 +19,20 @@ from local.function_urls import FunctionUrls, event_for_url
 from local.gateway import BODY_MAX
 from local.sandbox import Sandboxes
 from local.template import Template
+from tests.calls import a_build
 from tests.local.service import Service, eventually, running
 from tests.signing import sdk_sign, stamp
 
 PIECE = b"one and the same line of a log that is large\n" * 600_000
 PIECES = 4
-SMALL, LARGE, BROKEN = "build/small/stage1", "build/large/stage1", "build/broken/stage1"
+SMALL, LARGE, BROKEN = a_build("small"), a_build("large"), a_build("broken")
+EMPTY = a_build("empty")
 
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    with running(tmp_path_factory.mktemp("service")) as started, started.client() as client:
+    # At the speed that Lambda has, a stream of what one of these tests reads would take half a minute.
+    with running(tmp_path_factory.mktemp("service"), STREAM_RATE="0") as started, started.client() as client:
         append(started, client, SMALL, b"a line\n")
         for log_id in (LARGE, BROKEN):
             for number in range(PIECES):
@@ -108,11 +111,16 @@ def test_what_breaks_in_mid_stream_breaks_off_at_the_client(service: Service, cl
 
 
 def test_errors_and_empty_answers_are_those_of_the_api(service: Service, client: httpx.Client) -> None:
-    unknown = client.get(path(service, "build/unknown/stage1"))
+    unknown = client.get(path(service, a_build("unknown")))
     assert (unknown.status_code, unknown.json()["error_code"]) == (404, "LOGKEEP.0404")
     tag = client.get(path(service, SMALL)).headers["etag"]
     held = client.get(path(service, SMALL), headers={"If-None-Match": tag})
     assert (held.status_code, held.content) == (304, b"")
+    with service.client() as api:
+        append(service, api, EMPTY, b"")
+    empty = client.get(path(service, EMPTY))
+    assert (empty.status_code, empty.content, empty.headers["content-length"]) == (200, b"", "0")
+    assert "transfer-encoding" not in empty.headers
     assert client.get("/v3").status_code == 404, "what does not stream is not here"
     assert client.post("/api/v1/log/task/query", content=bytes(BODY_MAX + 1)).status_code == 413
 
@@ -133,7 +141,7 @@ def test_more_streams_than_are_bounded_are_refused(monkeypatch: pytest.MonkeyPat
         with Sandboxes({}) as sandboxes:
             urls: Any = FunctionUrls(Template.load(), sandboxes)
             transport = httpx.ASGITransport(app=urls)
-            async with httpx.AsyncClient(transport=transport, base_url="http://local") as asking:
+            async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as asking:
                 return (await asking.get("/v1/p/logs/build/x/stage1")).status_code
 
     assert asyncio.run(ask()) == 429
@@ -155,6 +163,25 @@ def test_many_that_come_at_once_start_no_more_than_are_bounded(monkeypatch: pyte
             return sum(each is not None for each in await asyncio.gather(*(urls._free(function) for _ in range(9))))
 
     assert asyncio.run(ask()) == 2
+
+
+def test_a_stream_is_fast_for_six_megabytes_and_slow_from_there_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As Lambda is. Without a rate it is never held up."""
+    waited: list[float] = []
+
+    async def wait(seconds: float) -> None:
+        waited.append(round(seconds, 1))
+
+    async def stream(rate: float) -> None:
+        pace = function_urls._Pace(rate)
+        for size in (1_000_000, 5_000_000, 1_000_000, 3_000_000):
+            await pace.sent(size)
+
+    monkeypatch.setattr(asyncio, "sleep", wait)
+    asyncio.run(stream(0))
+    assert waited == []
+    asyncio.run(stream(function_urls.RATE))
+    assert waited == [0.5, 2.0]
 
 
 def test_the_event_is_that_of_a_function_url() -> None:

@@ -144,8 +144,8 @@ def test_a_value_without_a_status_is_json(functions, client):
 @pytest.mark.parametrize(
     ("returns", "status", "message"),
     [
-        (FunctionTimedOut(), 503, "Service Unavailable"),
-        (FunctionFailed(), 500, "Internal Server Error"),
+        (FunctionTimedOut(29), 503, "Service Unavailable"),
+        (FunctionFailed("ValueError", "x"), 500, "Internal Server Error"),
         ({"statusCode": 200, "body": "?", "isBase64Encoded": True}, 500, "Internal Server Error"),
     ],
 )

@@ -79,6 +79,10 @@ def handler(event, context):
             "trace": os.environ["_X_AMZN_TRACE_ID"], "closed": closed,
         }}
     headers = {{"Content-Type": "text/plain", "content-length": "5", "Transfer-Encoding": "chunked"}}
+    if kind == "none":
+        return Streamed(200, {{"Content-Type": "text/plain", "Content-Length": "0"}}, iter(()))
+    if kind == "held":
+        return Streamed(304, {{"ETag": "x"}}, iter(()))
     made = {{each.__name__: each for each in (pauses, breaks, hears, waits, large)}} | {{"empty": lambda: iter(())}}
     kept.append(told(made[kind]()))
     return Streamed(201, headers, kept[-1])
@@ -210,6 +214,18 @@ def test_a_generator_is_left_at_an_empty_chunk_too(tmp_path: Path) -> None:
 def test_an_answer_without_a_byte_has_its_prelude(tmp_path: Path) -> None:
     async def scenario(runtime: Runtime) -> None:
         assert await runtime.answer("empty") == PRELUDE
+
+    with_runtime(scenario, tmp_path)
+
+
+def test_a_client_is_not_left_waiting_for_a_body_that_does_not_come(tmp_path: Path) -> None:
+    """Its length says that there is none; after a 304 nobody waits. No byte follows either prelude."""
+
+    async def scenario(runtime: Runtime) -> None:
+        head = b'{"statusCode": 200, "headers": {"Content-Type": "text/plain", "Content-Length": "0"}}'
+        assert await runtime.answer("none") == head + bytes(8)
+        assert await runtime.answer("held") == b'{"statusCode": 304, "headers": {"ETag": "x"}}' + bytes(8)
+        assert await runtime.answer("pauses") == PRELUDE + b"0\n1\n2\n3\n"
 
     with_runtime(scenario, tmp_path)
 

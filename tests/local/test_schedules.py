@@ -35,7 +35,7 @@ def often() -> Template:
     return template
 
 
-@pytest.mark.parametrize("failure", [None, FunctionFailed(), FunctionTimedOut("ScheduleBackups")])
+@pytest.mark.parametrize("failure", [None, FunctionFailed("ValueError", "x"), FunctionTimedOut(1)])
 def test_a_function_is_called_again_and_again_even_if_it_fails(failure: Exception | None) -> None:
     functions = Functions(failure)
     with Schedules(often(), functions):  # type: ignore[arg-type]  # a fake

@@ -15,7 +15,8 @@ import pytest
 from local import ROOT
 from local.emulator import Emulator, free_port, is_free
 from local.ingest import PIECE
-from tests.local.service import Service, eventually
+from tests.calls import a_build, a_check
+from tests.local.service import Service, eventually, running
 
 EXAMPLES = 6
 
@@ -64,7 +65,7 @@ def test_a_restart_keeps_the_data_and_leaves_nothing_running(tmp_path: Path) -> 
     service.start()
     demo = service.demo
     with service.client() as client:
-        url = f"/v1/{demo['project_id']}/logs/check/mine"
+        url = f"/v1/{demo['project_id']}/logs/{a_check('mine')}"
         client.patch(url, content=b"kept", headers={"Content-Type": "application/octet-stream"}).raise_for_status()
     assert service.stop(signal.SIGINT) == 0
     assert service.output.endswith("Stopped\n")
@@ -81,6 +82,15 @@ def test_a_restart_keeps_the_data_and_leaves_nothing_running(tmp_path: Path) -> 
         # Even without a chance to stop it, its emulator goes, its data saved.
         assert service.stop(signal.SIGKILL) == -signal.SIGKILL
     assert eventually(lambda: is_free(service.emulator_port))
+
+
+def test_it_ends_when_its_emulator_does(tmp_path: Path) -> None:
+    """Else it would answer everything with a 500."""
+    with running(tmp_path) as service:
+        os.kill(int((tmp_path / "emulator.pid").read_text().split()[0]), signal.SIGKILL)
+        service.output += service.process.communicate(timeout=30)[0]
+    assert service.process.returncode == 1
+    assert service.output.endswith("Stopped\n")
 
 
 @pytest.mark.parametrize("name", ["PORT", "EMULATOR_PORT"])
@@ -104,21 +114,21 @@ def test_an_emulator_that_was_left_over_is_named_and_not_ended(tmp_path: Path) -
 
 
 def test_a_file_comes_back_byte_for_byte_with_its_certificate(service: Service, tmp_path: Path, a_file: Path) -> None:
-    told = service.run("local.ingest", str(a_file), "build/round/trip")
+    told = service.run("local.ingest", str(a_file), a_build("round", "trip"))
     assert told.returncode == 0, told.stderr
     assert '"state": "sealed"' in told.stdout
     assert f'"crc32": "{zlib.crc32(a_file.read_bytes()):08x}"' in told.stdout
     command = told.stdout.splitlines()[-1]
     assert curl(command, tmp_path) == a_file.read_bytes()
 
-    assert service.run("local.ingest", str(a_file), "build/round/trip").stdout == told.stdout
+    assert service.run("local.ingest", str(a_file), a_build("round", "trip")).stdout == told.stdout
 
 
 def test_a_killed_ingest_goes_on_where_it_was(service: Service, tmp_path: Path, a_file: Path) -> None:
     large = tmp_path / "large.log"
     large.write_bytes(a_file.read_bytes() * 6)
     ingest = subprocess.Popen(  # noqa: S603 - our own command
-        [sys.executable, "-m", "local.ingest", str(large), "build/killed/once"],
+        [sys.executable, "-m", "local.ingest", str(large), a_build("killed", "once")],
         cwd=ROOT,
         env=service.environment,
         stderr=subprocess.DEVNULL,
@@ -126,31 +136,31 @@ def test_a_killed_ingest_goes_on_where_it_was(service: Service, tmp_path: Path, 
     with service.client() as client:
 
         def held() -> int:
-            page = client.get(f"/v1/{service.demo['project_id']}/logs?prefix=build/killed/").json()
+            page = client.get(f"/v1/{service.demo['project_id']}/logs?prefix={a_build('killed', '')}").json()
             return page["logs"][0]["bytes"] if page["logs"] else 0
 
         assert eventually(lambda: held() > 0)
         ingest.kill()
         ingest.wait()
         assert held() < large.stat().st_size
-    assert service.run("local.ingest", str(large), "build/killed/once").returncode == 0
-    assert read(service, "build/killed/once") == large.read_bytes()
+    assert service.run("local.ingest", str(large), a_build("killed", "once")).returncode == 0
+    assert read(service, a_build("killed", "once")) == large.read_bytes()
 
 
 def test_a_log_that_holds_something_else_is_left_as_it_is(service: Service, tmp_path: Path) -> None:
     for name, text in (("first.log", b"one\n"), ("second.log", b"two\nthree\n")):
         (tmp_path / name).write_bytes(text)
-    assert service.run("local.ingest", str(tmp_path / "first.log"), "check/other").returncode == 0
-    told = service.run("local.ingest", str(tmp_path / "second.log"), "check/other")
+    assert service.run("local.ingest", str(tmp_path / "first.log"), a_check("other")).returncode == 0
+    told = service.run("local.ingest", str(tmp_path / "second.log"), a_check("other"))
     assert told.returncode == 1
-    assert told.stderr.endswith("check/other already holds 4 bytes, and this file does not begin with them\n")
-    assert read(service, "check/other") == b"one\n"
+    assert told.stderr.endswith(f"{a_check('other')} already holds 4 bytes, and this file does not begin with them\n")
+    assert read(service, a_check("other")) == b"one\n"
 
 
 @pytest.mark.parametrize(
     ("file", "log_id", "message"),
     [
-        ("nowhere.log", "check/a", "nowhere.log: No such file or directory"),
+        ("nowhere.log", a_check("a"), "nowhere.log: No such file or directory"),
         (os.devnull, "nothing/a", "nothing/a is not a log id"),
     ],
 )
@@ -162,10 +172,10 @@ def test_a_wrong_argument_is_told_in_one_line(service: Service, file: str, log_i
 
 
 def test_a_refused_token_is_told(service: Service) -> None:
-    told = service.run("local.ingest", os.devnull, "check/a", LOGKEEP_TOKEN="nobody's")  # noqa: S106 - opens nothing
+    told = service.run("local.ingest", os.devnull, a_check("a"), LOGKEEP_TOKEN="nobody's")  # noqa: S106 - opens nothing
     assert told.stderr.startswith("the service refused with 401")
 
 
 def test_a_service_that_does_not_run_is_told(service: Service) -> None:
-    told = service.run("local.ingest", os.devnull, "check/a", LOGKEEP_ENDPOINT=f"http://127.0.0.1:{free_port()}")
+    told = service.run("local.ingest", os.devnull, a_check("a"), LOGKEEP_ENDPOINT=f"http://127.0.0.1:{free_port()}")
     assert told.stderr.startswith("no service answers at http://127.0.0.1")

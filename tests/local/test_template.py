@@ -2,7 +2,7 @@
 
 import pytest
 
-from local.template import Route, Template, chosen, resolve
+from local.template import Failures, Route, Template, chosen, resolve
 
 pytestmark = pytest.mark.unit
 
@@ -56,8 +56,11 @@ def test_a_reference_to_something_unknown_is_an_error():
         resolve({"Ref": "Nothing"}, {})
 
 
-def test_a_queue_names_the_function_that_it_calls():
-    assert TEMPLATE.functions["BuildRender"].queues == ("BuildQueue",)
+def test_a_worker_says_what_becomes_of_orders_that_fail():
+    assert TEMPLATE.functions["BuildRender"].failures == Failures(2, 3600, "DeadLetters")
+    assert TEMPLATE.functions["BuildRender"].may_loop
+    assert TEMPLATE.functions["ScheduleBackups"].failures == Failures(0, 60)
+    assert TEMPLATE.functions["ReadLog"].failures == Failures()
     assert TEMPLATE.functions["BuildRender"].timeout == 900
     assert TEMPLATE.functions["ReadLog"].timeout == 29
 

@@ -1,15 +1,18 @@
 """The log store against the emulator: races, kills between two steps, and what lies in the bucket."""
 
 import gzip
+import json
 import random
 import zlib
+from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
+from local.faults import answer_with
 from logkeep.aws import clients
 from logkeep.aws.dynamo import encode
-from logkeep.errors import Conflict, Corrupt, LogNotFound, OffsetBeyondEnd
+from logkeep.errors import Conflict, Corrupt, LogNotFound, OffsetBeyondEnd, Unavailable
 from logkeep.limits import INLINE_MAX
 from logkeep.logid import LogId
 from logkeep.logs.head import Certificate, Totals
@@ -293,6 +296,7 @@ def test_a_log_that_is_not_there_does_not_begin_with_its_follower(store) -> None
         store.head(LOG)
 
 
+@pytest.mark.no_faults("a race near the ten attempts that each writer has")
 def test_followers_and_writers_at_once_lose_neither_bytes_nor_notes(store) -> None:
     put(store, b"begin\n")
 
@@ -363,3 +367,24 @@ def test_an_append_that_read_a_head_which_was_deleted_since_goes_to_the_log_of_n
     after, _ = store.append(LOG, body, None)
     assert after.birth != before.birth
     assert text(store) == b"ONE\nTWO\nthree\n"
+
+
+@pytest.mark.no_faults("puts its own")
+def test_heads_that_a_busy_table_leaves_out_are_asked_for_again(store, monkeypatch) -> None:
+    put(store, b"a line\n")
+    pauses: list[float] = []
+    monkeypatch.setattr("logkeep.aws.dynamo.time.sleep", pauses.append)
+    left = [3]
+
+    def leave_all(request: Any, **_: Any) -> Any:
+        left[0] -= 1
+        body = {"Responses": {}, "UnprocessedKeys": json.loads(request.body)["RequestItems"]}
+        answer = answer_with(200, request.url, json.dumps(body).encode(), "application/x-amz-json-1.0")
+        return answer if left[0] >= 0 else None
+
+    clients.dynamodb().meta.events.register("before-send.dynamodb.BatchGetItem", leave_all)
+    (head,) = store.page("", "", 10)
+    assert (head.log_id, len(pauses)) == (LOG, 2), "not at once, but after growing pauses"
+    left[0] = 1000
+    with pytest.raises(Unavailable):
+        store.page("", "", 10)

@@ -4,13 +4,9 @@ import asyncio
 import importlib.util
 import json
 import os
-import platform
-import shutil
 import struct
-import subprocess
 import sys
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import boto3
@@ -20,50 +16,14 @@ import yaml
 from local.emulator import Emulator, variables_of
 from local.runtime_api import RuntimeApi
 from local.template import Template
+from tests.packaging.building import ARCHITECTURES, OURS, Build, sam
 
-ARCHITECTURES = {"arm64": "aarch64", "x86_64": "x86_64"}
-OURS = {machine: name for name, machine in ARCHITECTURES.items()}[platform.machine()]
 EM_AARCH64, EM_X86_64 = 183, 62  # e_machine of an ELF file
 
 
-@pytest.fixture(scope="module")
-def environment(emulator: Emulator, root: Path) -> dict[str, str]:
-    """Of sam: our interpreter first in PATH, the emulator as its AWS, and the real time.
-
-    On another day the certificates of the registry that it fetches from are not valid.
-    """
-    left_out = ("AWS_", "FAKETIME", "LD_PRELOAD")
-    return {
-        **{name: value for name, value in os.environ.items() if not name.startswith(left_out)},
-        **variables_of(emulator.endpoint),
-        "PATH": f"{root / '.venv' / 'bin'}:{os.environ['PATH']}",
-        "SAM_CLI_TELEMETRY": "0",
-    }
-
-
-@pytest.fixture(scope="module", params=ARCHITECTURES)
-def built(request, root: Path, environment: dict[str, str], tmp_path_factory) -> Iterator[tuple[str, Path]]:
-    architecture = request.param
-    target = tmp_path_factory.mktemp(architecture)
-    sam(
-        root, environment | {"ARCH": ARCHITECTURES[architecture]},
-        "build", "--no-cached", "--build-dir", str(target), "--parameter-overrides", f"Architecture={architecture}",
-    )  # fmt: skip
-    yield architecture, target
-    shutil.rmtree(target)
-
-
-def sam(root: Path, environment: dict[str, str], *arguments: str) -> str:
-    done = subprocess.run(  # noqa: S603 - our own tool
-        [root / ".venv-sam" / "bin" / "sam", *arguments],
-        cwd=root, env=environment, capture_output=True, text=True, timeout=300, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-3000:]
-    return done.stdout
-
-
-def test_the_template_is_valid(root: Path, environment: dict[str, str]) -> None:
-    assert "is a valid SAM Template" in sam(root, environment, "validate", "--lint")
+@pytest.fixture(params=ARCHITECTURES)
+def built(request, build: Build) -> tuple[str, Path]:
+    return request.param, build(request.param)
 
 
 def test_every_function_is_built_with_its_handler(built: tuple[str, Path]) -> None:
@@ -114,15 +74,15 @@ async def answer_of(code: Path, layer: Path, runtime: Path, root: Path) -> bytes
 
 
 def test_the_layer_that_sam_uploads_holds_valid_bytecode_and_no_boto3(
-    built: tuple[str, Path], root: Path, environment: dict[str, str], tmp_path: Path
+    built: tuple[str, Path], root: Path, emulator: Emulator, tmp_path: Path
 ) -> None:
     architecture, target = built
     bucket = f"packages-{architecture.replace('_', '-')}"
-    s3 = boto3.client("s3", endpoint_url=environment["AWS_ENDPOINT_URL"], region_name="us-east-1")
+    s3 = boto3.client("s3", endpoint_url=emulator.endpoint, region_name="us-east-1")
     s3.create_bucket(Bucket=bucket)
     packaged = tmp_path / "packaged.yaml"
     sam(
-        root, environment,
+        root, variables_of(emulator.endpoint),
         "package", "--template-file", str(target / "template.yaml"), "--s3-bucket", bucket,
         "--output-template-file", str(packaged),
     )  # fmt: skip

@@ -11,6 +11,7 @@ from typing import Any, Final
 import httpx
 import pytest
 
+from tests.calls import a_build
 from tests.conformance.kuscia_messages import QueryLogResponse, parse
 from tests.examples import LONG
 from tests.local.service import Service, eventually
@@ -94,7 +95,7 @@ def write(send: Callable[[bytes, int], None], until: threading.Event, seed: int)
 
 @pytest.mark.soak
 def test_a_reader_cut_at_random_again_and_again_has_the_log_byte_for_byte(service, client) -> None:
-    log, chance = "build/cut/stage1", random.Random(11)
+    log, chance = a_build("cut"), random.Random(11)
     append(client, service, log, b"", 0)
     enough, written = threading.Event(), []
     with service.client() as producer:
@@ -122,7 +123,7 @@ def test_a_reader_cut_at_random_again_and_again_has_the_log_byte_for_byte(servic
 
 
 def test_a_line_is_with_its_follower_within_a_second(service, client) -> None:
-    log = "build/latency/stage1"
+    log = a_build("latency")
     append(client, service, log, b"begin\n", 0)
     seen: list[float] = []
 

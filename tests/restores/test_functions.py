@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from logkeep.aws import clients
 from logkeep.backups.jobs import STALLED_AFTER
 from logkeep.backups.lease_store import Leases
 from logkeep.backups.records import BackupRecord
@@ -20,8 +19,8 @@ from logkeep.identity.credential_store import credential_store
 from logkeep.identity.credentials import Kind, Scope, token_place
 from logkeep.logs.store import log_store
 from logkeep.restores.plan import RestoreReport
-from logkeep.settings import settings
 from tests.calls import BACKUP, CLUSTER, PROJECT, Answer, Context, append, call, credential, event, read, send
+from tests.orders import ordered
 
 pytestmark = pytest.mark.usefixtures("aws")
 LOG = f"cluster/{CLUSTER}/node-1/instance"
@@ -61,12 +60,12 @@ def asked(name: str, body: Any = None, record: str = BACKUP, **headers: str) -> 
 
 
 def run_what_was_ordered() -> int:
-    """Call the worker until its queue is empty; how often."""
-    handler, sqs, calls = importlib.import_module("functions.run_restore.app").lambda_handler, clients.sqs(), 0
-    while messages := sqs.receive_message(QueueUrl=settings().restore_queue_url).get("Messages"):
-        handler({"Records": [{"body": messages[0]["Body"]}]}, Context(900))
-        sqs.delete_message(QueueUrl=settings().restore_queue_url, ReceiptHandle=messages[0]["ReceiptHandle"])
-        calls += 1
+    """Call the worker until nothing is ordered any more; how often."""
+    handler, calls = importlib.import_module("functions.run_restore.app").lambda_handler, 0
+    while orders := ordered("RunRestore"):
+        for order in orders:
+            handler(order, Context(900))
+        calls += len(orders)
     return calls
 
 
@@ -157,7 +156,7 @@ def test_what_was_verified_is_answered_and_shown(backup) -> None:
     assert answer.json["bytes"] > 0
 
 
-def test_in_full_it_is_done_by_the_queue(backup) -> None:
+def test_in_full_it_is_done_by_a_worker(backup) -> None:
     answer = asked("verify_backup", {"mode": "full"})
     assert (answer.status, answer.json["state"], answer.json["total"]) == (202, "running", backup.size)
     assert asked("verify_backup", {"mode": "full"}).json == answer.json
@@ -215,10 +214,11 @@ def test_while_one_restore_runs_another_prefix_is_a_409(backup) -> None:
 
 
 def test_a_restore_that_nobody_goes_on_with_is_shown_as_failed(store, backup) -> None:
-    old = RestoreReport.begin("lost", "", now_ms() - STALLED_AFTER - 1000)
+    begun = now_ms() - STALLED_AFTER - 2000
+    old = RestoreReport.begin("lost", "", begun).model_copy(update={"updated_at": begun + 1000})
     store.amend(backup, {"restore": old.model_dump()})
     shown = asked("show_backup_record").json["restore"]
-    assert (shown["state"], shown["finished_at"]) == ("failed", old.started_at)
+    assert (shown["state"], shown["finished_at"]) == ("failed", old.updated_at)
     assert asked("restore_backup").status == 202
 
 

@@ -8,13 +8,14 @@ from typing import Any
 import pytest
 
 from logkeep.backups.jobs import STALLED_AFTER
+from logkeep.backups.store import backup_store
 from logkeep.clock import now_ms
 from logkeep.errors import Busy, Conflict
 from logkeep.logs.head import Totals
 from logkeep.logs.store import LogStore
 from logkeep.restores import store as module
-from logkeep.restores.plan import RestoreRequest
-from tests.calls import CLUSTER
+from logkeep.restores.plan import RestoreReport, RestoreRequest
+from tests.calls import CLUSTER, PROJECT
 from tests.faults import SIDES, STEP, Killed, at_once, killed_at
 from tests.restores.test_store import (
     ASIDE,
@@ -162,6 +163,13 @@ def test_a_worker_without_time_for_anything_says_so_and_leaves_the_restore_to_th
     assert held(logs) == before
 
 
+def worked_on(job: RestoreReport, now: int) -> RestoreReport:
+    """The job, of which a worker has noted something."""
+    store, noted = backup_store(PROJECT, CLUSTER), job.model_copy(update={"updated_at": now})
+    assert store.amend(store.record("more"), {"restore": noted.model_dump()})
+    return noted
+
+
 def test_one_restore_runs_and_one_that_stands_still_is_followed_by_another(logs, store, restoring) -> None:
     filled(logs, store)
     now = now_ms()
@@ -169,9 +177,12 @@ def test_one_restore_runs_and_one_that_stands_still_is_followed_by_another(logs,
     assert restoring.begin("more", HERE, now) == (first, True), "nobody took it yet"
     with pytest.raises(Conflict, match="is running"):
         restoring.begin("more", ASIDE, now)
-    later = now + STALLED_AFTER + 1
+    later = now + STALLED_AFTER + 2
+    assert first.seen_at(later).state == "running", "it waits for a worker, however long"
+    first = worked_on(first, now + 1)
+    assert restoring.begin("more", HERE, now + 2) == (first, False)
     shown = first.seen_at(later)
-    assert (shown.state, shown.finished_at) == ("failed", now)
+    assert (shown.state, shown.finished_at) == ("failed", now + 1)
     assert "ask for it again" in (shown.failed_msg or "")
     second, is_new = restoring.begin("more", ASIDE, later)
     assert is_new

@@ -259,7 +259,12 @@ def test_one_that_stands_still_is_followed_by_another(verifying, chain) -> None:
     assert verifying.begin("more", now) == (first, True), "nobody took it yet"
     with pytest.raises(Conflict, match="is running"):
         verifying.at_once("more", "sample", now, NEVER)
-    later = now + STALLED_AFTER + 1
+    later = now + STALLED_AFTER + 2
+    assert first.seen_at(later).state == "running", "it waits for a worker, however long"
+    first = first.model_copy(update={"updated_at": now + 1})  # a worker came
+    assert verifying._archives.store.amend(
+        verifying._archives.store.record("more"), {"verification": first.model_dump()}
+    )
     assert (first.seen_at(later).state, first.seen_at(later).failures) == ("failed", [NOBODY])
     second, is_new = verifying.begin("more", later)
     assert is_new

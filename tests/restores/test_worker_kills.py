@@ -10,16 +10,21 @@ from signal import SIGSTOP
 
 import pytest
 
+from functions.schedule_backups.app import lambda_handler as schedule_backups
+from logkeep.backups import work_store
+from tests.calls import Context
 from tests.conftest import Objects
 from tests.soak.clusters import Cluster
-from tests.soak.crews import WORKERS, employ, put_back, sums
+from tests.soak.crews import WORKERS, employ, sums
 from tests.soak.processes import LONG, Boundary, Life, live
-from tests.soak.workers import Pace, serve
+from tests.soak.workers import ORDERED_FOR, Pace, serve
 
 KILLS = 100 if LONG else 2
 STEP = 1 if LONG else 8  # test_kills.py stops a worker at every other call, in its own process
 BACKUPS, LOGS = (2, 4) if LONG else (1, 1)
-HURRIED = Pace(restores=True, small=True, time=1.2, reserve=0.2, visibility=2, idle=60, serves=4)
+HURRIED = Pace(
+    restores=True, small=True, time=1.2, reserve=0.2, lease_over=0.3, visibility=2, idle=60, serves=4, tries=1000
+)
 WAYS = {"in several invocations": Pace(restores=True, small=True, part=300)} | (
     {"at once": Pace(restores=True)} if LONG else {}
 )
@@ -40,7 +45,7 @@ def backed_up(name: str, objects: Objects, backups: int, logs: int = 4) -> Clust
 
 @pytest.mark.parametrize("way", WAYS)
 def test_a_worker_killed_at_any_call_has_a_successor_that_ends_its_restore(way, objects) -> None:
-    """A restore after the other, each with two messages, its worker killed a call later, until one gets through."""
+    """A restore after the other, each with two orders, its worker killed a call later, until one gets through."""
     cluster, pace = backed_up("c", objects, BACKUPS, LOGS), WAYS[way]
     counts: Counter[str] = Counter()
     steps = []
@@ -79,7 +84,8 @@ def test_a_worker_that_was_passed_over_writes_nothing_twice(way, objects) -> Non
     print(f"\n{dict(counts)}")
 
 
-def test_workers_killed_at_random_restore_everything(objects) -> None:
+def test_workers_killed_at_random_restore_everything(objects, monkeypatch) -> None:
+    monkeypatch.setattr(work_store, "ORDERED_FOR", ORDERED_FOR)
     clusters = [backed_up(f"c{number}", objects, 3) for number in range(2 if LONG else 1)]
     lives: list[Life] = []
     over = threading.Event()
@@ -94,7 +100,7 @@ def test_workers_killed_at_random_restore_everything(objects) -> None:
                 until = time.monotonic() + 120
                 while any(cluster.restore_state() == "running" for cluster in clusters):
                     assert time.monotonic() < until
-                    counts["dead letters"] += put_back("Restore")
+                    schedule_backups({}, Context())  # type: ignore[arg-type]
                     time.sleep(0.2)
                 for cluster in clusters:
                     counts += cluster.check_restored(prefix)

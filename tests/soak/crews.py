@@ -1,14 +1,12 @@
 """Several workers at once, each followed by another, and what they did."""
 
-import os
 import random
 import threading
 import time
 from collections import Counter
 from signal import SIGSTOP
-from typing import Final, Literal
+from typing import Final
 
-from logkeep.aws import clients
 from tests.soak.processes import Boundary, Life, Moment, live
 from tests.soak.workers import Pace, serve
 
@@ -27,17 +25,6 @@ def employ(pace: Pace, chance: random.Random, lives: list[Life], over: threading
         elif fate < 0.9:
             until = Boundary(chance.randrange(30), chance.random() < 0.5, SIGSTOP)
         lives.append(live(serve, pace, until=until, meanwhile=lambda: time.sleep(3)))
-
-
-def put_back(queue: Literal["Backup", "Restore"]) -> int:
-    """Put the dead letters back, as people do."""
-    sqs, url = clients.sqs(), os.environ[f"{queue.upper()}_QUEUE_URL"]
-    dead = url.replace(f"{queue}Queue", f"{queue}DeadLetters")
-    letters = sqs.receive_message(QueueUrl=dead, MaxNumberOfMessages=10).get("Messages", [])
-    for letter in letters:
-        sqs.send_message(QueueUrl=url, MessageBody=letter["Body"])
-        sqs.delete_message(QueueUrl=dead, ReceiptHandle=letter["ReceiptHandle"])
-    return len(letters)
 
 
 def sums(lives: list[Life]) -> Counter[str]:

@@ -48,10 +48,7 @@ class Moment:
 
 @dataclass(frozen=True)
 class Boundary:
-    """Where a process sends itself a signal: before its call of AWS of that number, counted from 0, or behind it.
-
-    Messages are taken by the queue, not by the function: taking them is not counted.
-    """
+    """Where a process sends itself a signal: before its call of AWS of that number, counted from 0, or behind it."""
 
     call: int
     after: bool = True
@@ -149,15 +146,13 @@ def _begin(
     begun, ended = itertools.count(), itertools.count()
 
     def step(name: str, numbers: Iterator[int], *, after: bool) -> None:
-        if name == "ReceiveMessage":
-            return
         tell("step", f"{name} {'ended' if after else 'begins'}")
         if boundary and boundary.after == after and next(numbers) == boundary.call:
             if boundary.signal is SIGSTOP:
                 tell("stops", 1)
             os.kill(os.getpid(), boundary.signal)
 
-    for client in (clients.s3(), clients.dynamodb(), clients.sqs()):
+    for client in (clients.s3(), clients.dynamodb(), clients.functions()):
         events = client.meta.events
         events.register_first("before-call.*.*", lambda model, **_: step(model.name, begun, after=False))
         events.register_first("after-call.*.*", lambda model, **_: step(model.name, ended, after=True))

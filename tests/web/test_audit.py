@@ -6,6 +6,7 @@ import logging
 import os
 import re
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -13,17 +14,21 @@ import pytest
 from local.emulator import Emulator, values_of
 from local.sample import AK, KUSCIA_TOKEN, PASSWORD, SK, TOKEN, write_credentials
 from local.template import Template
-from logkeep.aws import usage
+from logkeep.aws import triggers, usage
 from logkeep.identity.credential_store import credential_store
 from logkeep.identity.credentials import Kind, token_place
 from logkeep.identity.limiter_store import Limiter
+from logkeep.identity.throttle import Limit
 from logkeep.logid import LogId
 from logkeep.logs.store import log_store
-from tests.calls import EVENTS, PROJECT, RECORD, TASK, append, call, credential, event, forget_aws, read, send
+from logkeep.web.audit import UNPROVED, forget_unproved
+from logkeep_runtime import loop
+from tests.calls import EVENTS, PROJECT, RECORD, TASK, a_build, append, call, credential, event, forget_aws, read, send
 from tests.signing import send_signed, signed
 
 pytestmark = pytest.mark.usefixtures("aws")
 NAMES = sorted(path.stem for path in EVENTS.glob("*.json") if '"requestContext"' in path.read_text())
+_RFC3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+(Z|[+-]\d\d:\d\d)")
 
 type Lines = Callable[[], list[dict[str, Any]]]
 
@@ -32,6 +37,7 @@ type Lines = Callable[[], list[dict[str, Any]]]
 def sample(aws, emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
     write_credentials(values_of(Template.load(), emulator.endpoint)["CredentialsKey"])
     monkeypatch.setattr(Limiter, "take", lambda *_: None)
+    monkeypatch.setattr("logkeep.web.audit.UNPROVED", Limit(rate=1, burst=1000))
     append(f"build/{RECORD}/stage1", b"a line\n")
     append(f"task/{TASK}/0/c/0", b"a line\n")
 
@@ -170,6 +176,39 @@ def test_metrics_are_told_by_function_and_project(lines: Lines) -> None:
     assert isinstance(line["_aws"]["Timestamp"], int)
 
 
+def test_who_scans_the_api_leaves_a_bounded_number_of_lines(lines: Lines, monkeypatch) -> None:
+    now = [10**9]
+    monkeypatch.setattr("logkeep.web.audit.UNPROVED", UNPROVED)
+    monkeypatch.setattr("logkeep.web.audit.time.monotonic_ns", lambda: now[0])
+    forget_unproved()
+    scans = [("reject_unknown", {}), ("list_projects", {"x-auth-token": "guess"}), ("read_log", {"x-auth-token": None})]
+    for number in range(60):
+        name, headers = scans[number % 3]
+        assert call(name, event(name, headers=headers)).status in {401, 404}
+    assert call("list_projects", event("list_projects")).status == 200
+    *unproved, proved = lines()
+    assert (len(unproved), proved["project"]) == (10, PROJECT), "who has a caller is not left out"
+    assert {each["left_out"] for each in unproved} == {0}
+    now[0] += 10 * 10**9
+    for _ in range(9):
+        call("reject_unknown", event("reject_unknown"))
+    (line,) = lines()
+    assert (line["left_out"], line["Requests"]) == (50, [51.0]), "none is missing from the metrics"
+    assert line["_aws"]["CloudWatchMetrics"][0]["Dimensions"] == [["project"]], "and they are not of each function"
+    assert line["project"] == "-"
+
+
+def test_a_failure_before_the_proof_always_leaves_its_line(lines: Lines, monkeypatch) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError
+
+    monkeypatch.setattr("logkeep.web.audit.UNPROVED", Limit(rate=0.001, burst=1))
+    monkeypatch.setattr("logkeep.identity.credential_store.CredentialStore.at", fail)
+    for _ in range(4):
+        assert send("list_projects").status == 500
+    assert [each["status"] for each in lines() if each["message"] == "request"] == [500] * 4
+
+
 def test_metrics_can_leave_projects_out(lines: Lines, monkeypatch) -> None:
     monkeypatch.setenv("PROJECT_METRICS", "false")
     forget_aws()
@@ -213,3 +252,16 @@ def test_a_signed_request_is_told_by_its_access_key(lines: Lines) -> None:
         "SignatureRefused",
         "verify aksk signature fail",
     )
+
+
+def test_the_time_of_a_line_is_one_that_lambda_takes(lines: Lines) -> None:
+    """RFC 3339. Lambda gives a line with any other time the level INFO, so that a filter by level loses errors."""
+    before = datetime.now(UTC) - timedelta(milliseconds=1)
+    append(a_build("x"), b"a line\n")
+    triggers.logger.error("a worker's")
+    loop._log(ValueError("the runtime's"), "some-id")
+    found = lines()
+    assert [each["level"] for each in found] == ["INFO", "ERROR", "ERROR"]
+    for line in found:
+        assert _RFC3339.fullmatch(line["timestamp"])
+        assert before <= datetime.fromisoformat(line["timestamp"]) <= datetime.now(UTC)

@@ -5,7 +5,7 @@ import pytest
 from logkeep.apis.css.codes import CSS
 from logkeep.apis.keystone.codes import IAM
 from logkeep.apis.modelarts.codes import MODELARTS
-from logkeep.errors import LogkeepError, LogNotFound, TokenMissing
+from logkeep.errors import LogkeepError, LogNotFound, OtherProject, TokenMissing
 
 pytestmark = pytest.mark.unit
 
@@ -19,7 +19,10 @@ def test_the_code_is_that_of_the_nearest_class_and_the_text_holds_the_detail():
     assert CSS.error_body(LogNotFound("no log x")) == {
         "error_code": "CSS.0016",
         "error_msg": "Resource not found. no log x",
+        "errCode": "CSS.0016",
+        "externalMessage": "CSS.0016 : Resource not found. no log x",
     }
+    assert "errCode" not in CSS.error_body(OtherProject("")), "Terraform's provider would forget the cluster"
     assert CSS.error_body(LogkeepError("secret"))["error_msg"] == "Server error."
 
 

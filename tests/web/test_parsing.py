@@ -1,5 +1,6 @@
 """Parsing of requests: an error names what the client wrote, and nothing of how it is validated."""
 
+import gzip
 import json
 from typing import Annotated, Any, Literal
 
@@ -10,11 +11,12 @@ from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field,
 
 from logkeep.apis.css.search import SearchRequest
 from logkeep.apis.css.settings import SettingsRequest
-from logkeep.errors import Invalid, UnsupportedBody
+from logkeep.errors import Invalid, TooLarge, UnsupportedBody, UnsupportedCoding
 from logkeep.events.segments import EventBatch
 from logkeep.identity.keystone import Login
 from logkeep.params import Decimal, Segment
-from logkeep.web.parsing import check_text, json_model, query_model, query_values
+from logkeep.restores.verification import VerifyRequest
+from logkeep.web.parsing import Nothing, check_text, inflated, is_gzipped, json_model, query_model, query_values
 
 pytestmark = pytest.mark.unit
 
@@ -111,7 +113,9 @@ def test_an_error_names_the_field_as_the_client_does(body: Any, field: str):
         (EventBatch, {"events": [{"occur_time": 1, "event_type": "normal"}]}, "events.0.event_info: is required"),
         (SettingsRequest, {"services": ["a", "b c"]}, "services.1: must be 1 to 128 of A-Z a-z 0-9 . _ -"),
         (SettingsRequest, {"services": ["a", "a"]}, "services: names a service twice"),
-        (SettingsRequest, {"log_Bucket": ""}, "log_Bucket: String should have at least 1 character"),
+        (SettingsRequest, {"log_Bucket": [""]}, "log_Bucket: Input should be a valid string"),
+        (SettingsRequest, {"logBucket": "x" * 256}, "logBucket: String should have at most 255 characters"),
+        (VerifyRequest, {"mode": "sample", "depth": 1}, "depth: is not a field of this request"),
         (SearchRequest, {"logType": "instance"}, "instance_name: is required"),
         (SearchRequest, {"instanceName": "a b"}, "instanceName: must be 1 to 128 of A-Z a-z 0-9 . _ -"),
         (Login, {"auth": {"identity": {"methods": ["password"]}}}, "auth.identity.password: is required"),
@@ -143,6 +147,29 @@ class Query(BaseModel):
     name: Segment = "n"
 
 
+@pytest.mark.parametrize(
+    ("model", "body"),
+    [
+        (SettingsRequest, {"auto_enable": 0}),
+        (SettingsRequest, {"auto_enable": "true"}),
+        (SettingsRequest, {"keep_days": "7"}),
+        (SearchRequest, {"instance_name": "node-1", "log_type": "instance", "limit": "5"}),
+        (SearchRequest, {"instance_name": "node-1", "log_type": "instance", "limit": True}),
+    ],
+)
+def test_a_value_of_another_json_type_is_refused(model: type[BaseModel], body: Any):
+    """Found by schemathesis: 0 switched backups off."""
+    with pytest.raises(Invalid):
+        json_model(model, json.dumps(body).encode())
+
+
+def test_a_name_of_a_list_takes_every_value():
+    class Query(BaseModel):
+        ids: list[str]
+
+    assert query_model(Query, {"ids": ["a", "b"]}, {}).ids == ["a", "b"]
+
+
 def test_a_query_is_refused_with_the_first_name_that_does_not_fit():
     assert query_model(Query, {"limit": ["2"], "other": ["x", "y"]}, {"name": "m"}) == Query(limit=2, name="m")
     for values, text in [
@@ -167,13 +194,14 @@ def test_a_value_of_the_path_counts_before_one_of_the_query():
         ("&&", {}),
         ("a=1&b=2&a=3", {"a": ["1", "3"], "b": ["2"]}),
         ("a=1,2", {"a": ["1,2"]}),
-        ("a", {"a": [""]}),
+        ("a", {}),
+        ("a=&b=1&a=2&c=", {"a": ["2"], "b": ["1"]}),
         ("a=b=c", {"a": ["b=c"]}),
         ("%61=%2B%20", {"a": ["+ "]}),
         ("=x", {"": ["x"]}),
     ],
 )
-def test_a_query_string_keeps_every_value_of_a_name(raw: str, values: dict[str, list[str]]):
+def test_a_query_string_keeps_every_value_of_a_name_but_no_empty_one(raw: str, values: dict[str, list[str]]):
     assert query_values(raw, plus_is_blank=True) == query_values(raw, plus_is_blank=False) == values
 
 
@@ -207,3 +235,47 @@ def test_text_that_may_not_be_what_the_client_sent_is_refused(
         return
     with pytest.raises(UnsupportedBody):
         check_text(body, length, exact=exact)
+
+
+@pytest.mark.parametrize("name", ["limt", "", "x" * 200])
+def test_a_parameter_that_a_request_does_not_have_is_named(name: str):
+    with pytest.raises(Invalid, match="is not a parameter of this request") as caught:
+        query_model(Nothing, {name: ["1"]}, {})
+    assert caught.value.field == (name or "request")
+
+
+@pytest.mark.parametrize("coding", ["gzip", "GZIP", "Gzip", "x-gzip", " X-GZip ", "gzip,", "identity, gzip"])
+def test_gzip_is_known_in_any_spelling(coding: str):
+    assert is_gzipped(coding)
+
+
+@pytest.mark.parametrize("coding", ["", " ", ",", "identity", "Identity"])
+def test_no_coding_is_none(coding: str):
+    assert not is_gzipped(coding)
+
+
+@pytest.mark.parametrize(
+    "coding", ["br", "zstd", "deflate", "compress", "gzip, gzip", "gzip, br", "gz", "UTF-8", "x" * 9]
+)
+def test_any_other_coding_is_refused(coding: str):
+    with pytest.raises(UnsupportedCoding, match=f"^Content-Encoding {coding}"):
+        is_gzipped(coding)
+
+
+def test_a_gzip_body_is_inflated_up_to_its_limit():
+    assert inflated(gzip.compress(b"x" * 100), 100) == b"x" * 100
+    assert inflated(b"", 100) == b"", "some clients send the header with every request"
+    with pytest.raises(TooLarge, match="more than 100 bytes"):
+        inflated(gzip.compress(b"x" * (64 << 20)), 100)
+
+
+PACKED = gzip.compress(b"{}", mtime=0)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"{}", PACKED[:-1], PACKED[:5], PACKED * 2, PACKED + b" "],
+)
+def test_a_body_that_is_not_one_gzip_member_is_refused(body: bytes):
+    with pytest.raises(Invalid, match=r"^body: "):
+        inflated(body, 100)

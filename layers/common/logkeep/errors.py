@@ -8,6 +8,7 @@ LogkeepError
 ├── Unauthenticated
 │   ├── TokenMissing
 │   ├── TokenInvalid
+│   ├── TokenDisabled
 │   ├── TokenExpired
 │   ├── SignatureRefused
 │   └── LoginRefused
@@ -23,12 +24,15 @@ LogkeepError
 ├── Conflict
 │   └── BackupInProgress
 ├── NotEnabled
+│   └── AlreadyClosed
 ├── TooLarge
 ├── UnsupportedBody
+│   └── UnsupportedCoding
 ├── OffsetBeyondEnd
 ├── Busy                    the same request succeeds later; says after how many seconds
 │   ├── LogChanged          the log was packed, or deleted, while it was read
-│   └── Throttled           the project or the user is over its limit
+│   ├── Throttled           the project or the user is over its limit
+│   └── Unavailable         AWS is busy, or does not answer
 ├── WrongFormat             the table was written by another version
 └── Corrupt                 stored bytes are missing or do not match their checksum
 """
@@ -60,6 +64,10 @@ class TokenMissing(Unauthenticated):
 
 class TokenInvalid(Unauthenticated):
     pass
+
+
+class TokenDisabled(Unauthenticated):
+    """The token is good, but somebody disabled its credential. Only who holds the token can learn that."""
 
 
 class TokenExpired(Unauthenticated):
@@ -122,12 +130,20 @@ class NotEnabled(LogkeepError):
     pass
 
 
+class AlreadyClosed(NotEnabled):
+    pass
+
+
 class TooLarge(LogkeepError):
     pass
 
 
 class UnsupportedBody(LogkeepError):
     pass
+
+
+class UnsupportedCoding(UnsupportedBody):
+    """The Content-Encoding of the request is not gzip. Nothing was written."""
 
 
 class OffsetBeyondEnd(LogkeepError):
@@ -155,6 +171,10 @@ class LogChanged(Busy):
 
 class Throttled(Busy):
     """More requests than the limit allows."""
+
+
+class Unavailable(Busy):
+    """AWS refused for now, or did not answer. What the request was to write may be written: it is safe to repeat."""
 
 
 class WrongFormat(LogkeepError):

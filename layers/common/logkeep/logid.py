@@ -8,7 +8,13 @@ from logkeep.errors import Invalid
 
 LOG_ID_MAX: Final = 512
 SEGMENT_RULE: Final = "must be 1 to 128 of A-Z a-z 0-9 . _ -"
+# The same as is_segment(), without a lookahead, which some readers of the API's document do not know.
+SEGMENT_PATTERN: Final = (
+    r"(?:[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}|\.[A-Za-z0-9_-][A-Za-z0-9._-]{0,126}|\.\.[A-Za-z0-9._-]{1,126})"
+)
 _SEGMENT: Final = re.compile(r"[A-Za-z0-9._-]{1,128}")
+RECORD_ID: Final = re.compile(r"[0-9a-z-]{36}")  # of CodeArts Build
+SUB_JOB_ID_LENGTH: Final = 32  # of CodeArts Check
 _NUMBER: Final = re.compile(r"0|[1-9][0-9]{0,8}")
 
 # The path segments after the kind. "?" at the end: may be left out. "#" at the beginning: a decimal number.
@@ -23,6 +29,16 @@ _SHAPES: Final = {
 def is_segment(text: str) -> bool:
     """Whether text can be one path segment of a log id."""
     return _SEGMENT.fullmatch(text) is not None and text not in {".", ".."}
+
+
+def pattern() -> str:
+    """A regular expression of all log ids, apart from LOG_ID_MAX; for the API's document."""
+    shapes = []
+    for kind, names in _SHAPES.items():
+        parts = (f"/(?:{_NUMBER.pattern})" if name.startswith("#") else f"/{SEGMENT_PATTERN}" for name in names)
+        optional = (f"(?:{part})?" if name.endswith("?") else part for name, part in zip(names, parts, strict=True))
+        shapes.append(kind + "".join(optional))
+    return f"^(?:{'|'.join(shapes)})$"
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -51,6 +67,19 @@ class LogId:
         if len(text) > LOG_ID_MAX:
             raise Invalid("log_id", f"longer than {LOG_ID_MAX} characters")
         return cls(kind, tuple(segments))
+
+    @property
+    def why_unreadable(self) -> str | None:
+        """Why no published API can ask for the log by its id; None if one can.
+
+        Every id of the other kinds can be asked for: Kuscia takes any names, and a backup of CSS holds all logs of its
+        cluster.
+        """
+        if self.kind == "build" and not RECORD_ID.fullmatch(self.segments[0]):
+            return "CodeArts Build finds only logs whose record_id is 36 characters of 0-9 a-z -"
+        if self.kind == "check" and len(self.segments[0]) != SUB_JOB_ID_LENGTH:
+            return f"CodeArts Check finds only logs whose sub_job_id is {SUB_JOB_ID_LENGTH} characters"
+        return None
 
     def __str__(self) -> str:
         return "/".join((self.kind, *self.segments))

@@ -24,14 +24,20 @@ def line(**values: Any) -> bytes:
 
 
 def with_heartbeats(chunks: Iterator[bytes], clock: Clock) -> Iterator[bytes]:
-    """The chunks, with a blank line (white space in JSON) whenever none had content for HEARTBEAT seconds."""
-    sent = clock.now()
+    """The chunks, with a blank line (white space in JSON) whenever none had content for HEARTBEAT seconds.
+
+    A stream that waited and ends without content has one, too: a client may wait for the first byte of an open answer.
+    """
+    sent, begun, has_content = clock.now(), False, False
     for chunk in chunks:
         if not chunk and clock.now() - sent >= HEARTBEAT:
             chunk = b"\n"
         if chunk:
             sent = clock.now()
+        begun, has_content = True, has_content or bool(chunk)
         yield chunk
+    if begun and not has_content:
+        yield b"\n"
 
 
 def within(chunks: Iterator[bytes], room: int, last: bytes) -> Iterator[bytes]:

@@ -1,28 +1,49 @@
 """Types of request parameters that several APIs share."""
 
 import re
+from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 
-from pydantic import AfterValidator, BeforeValidator
+from pydantic import AfterValidator, BeforeValidator, Field
 
-from logkeep.logid import SEGMENT_RULE, is_segment
+from logkeep.logid import SEGMENT_PATTERN, SEGMENT_RULE, is_segment
 
 _DECIMAL: Final = re.compile(r"-?[0-9]{1,18}")
+_EXACT: Final = 2**53  # up to here, a float is exactly its integer
+_SECONDS: Final = 10**8  # from here up to its thousandfold, a time is of 1973 or later in seconds, before it in ms
 
 
-def _decimal(value: Any) -> Any:
-    """Only digits: pydantic alone would also accept 1_000 and 1.0."""
-    if isinstance(value, str) and not _DECIMAL.fullmatch(value):
+def _integer(value: Any) -> int:
+    """pydantic alone would also accept true, "7" and "7_0"."""
+    if isinstance(value, float) and value.is_integer() and abs(value) <= _EXACT:
+        return int(value)
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ValueError("must be a whole number")
+    return value
+
+
+def _decimal(value: Any) -> int:
+    if not isinstance(value, str):
+        return _integer(value)
+    if not _DECIMAL.fullmatch(value):
         raise ValueError("must be a decimal number")
-    return value
+    return int(value)
 
 
-def _boolean(value: Any) -> Any:
-    if isinstance(value, str):
-        if value.lower() not in {"true", "false"}:
-            raise ValueError("must be true or false")
-        return value.lower() == "true"
-    return value
+def _boolean(value: Any) -> bool:
+    """pydantic alone would also accept 1, "1", "on" and "yes"."""
+    if isinstance(value, bool):
+        return value
+    if not isinstance(value, str) or value.lower() not in {"true", "false"}:
+        raise ValueError("must be true or false")
+    return value.lower() == "true"
+
+
+def _not_seconds(time: int) -> int:
+    if _SECONDS <= time < _SECONDS * 1000:
+        read = datetime.fromtimestamp(time / 1000, UTC)
+        raise ValueError(f"milliseconds? read as such, {time} is a time of {read:%Y-%m-%d}")
+    return time
 
 
 def _segment(text: str) -> str:
@@ -31,6 +52,14 @@ def _segment(text: str) -> str:
     return text
 
 
-type Decimal = Annotated[int, BeforeValidator(_decimal)]
+type Integer = Annotated[int, BeforeValidator(_integer)]  # a JSON number; 7.0 is 7
+type Decimal = Annotated[  # the same, or its digits as a text
+    int, BeforeValidator(_decimal), Field(json_schema_extra={"minimum": 1 - 10**18, "maximum": 10**18 - 1})
+]
 type Boolean = Annotated[bool, BeforeValidator(_boolean)]
-type Segment = Annotated[str, AfterValidator(_segment)]  # a path segment of a log id
+NotSeconds: Final = AfterValidator(_not_seconds)  # of an epoch time in milliseconds
+type Segment = Annotated[  # a path segment of a log id
+    str,
+    AfterValidator(_segment),
+    Field(json_schema_extra={"pattern": f"^{SEGMENT_PATTERN}$"}),
+]

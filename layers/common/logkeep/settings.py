@@ -15,10 +15,11 @@ class Settings:
     credentials_table: str
     limits_table: str
     token_keys: str  # name or ARN of the secret
-    backup_queue_url: str
-    build_queue_url: str
-    restore_queue_url: str
-    download_role_arn: str
+    build_render: str  # names of the workers; a worker knows only its own
+    run_backup: str
+    run_restore: str
+    download_role_arn: str  # signs links to renders
+    archive_role_arn: str  # signs links to archives of backups
     event_retention_days: int
     build_seconds: float  # for which a request waits for a render to be built
     follow_seconds: float  # for which a streamed answer may last
@@ -27,14 +28,16 @@ class Settings:
     backup_lock_days: int  # 0: no Object Lock
     backup_lock_mode: Literal["GOVERNANCE", "COMPLIANCE"]
     backup_alerts: str  # ARN of the SNS topic
-    project_rate: float  # requests a second that a project may send in the long run
-    project_burst: int  # requests that a project may send at once
+    project_rate: float  # units a second that a project may use in the long run
+    project_burst: int  # units that a project may use at once
     project_metrics: bool  # whether metrics have the project as a dimension
     metrics_namespace: str
 
     @classmethod
     def from_env(cls) -> "Settings":
         env = os.environ
+        # CloudFormation cannot give a function its own name: each would have to be made before the other.
+        itself = env.get("AWS_LAMBDA_FUNCTION_NAME", "")
         return cls(
             bucket=env["BUCKET"],
             logs_table=env["LOGS_TABLE"],
@@ -43,10 +46,11 @@ class Settings:
             credentials_table=env["CREDENTIALS_TABLE"],
             limits_table=env["LIMITS_TABLE"],
             token_keys=env["TOKEN_KEYS"],
-            backup_queue_url=env["BACKUP_QUEUE_URL"],
-            build_queue_url=env["BUILD_QUEUE_URL"],
-            restore_queue_url=env["RESTORE_QUEUE_URL"],
+            build_render=env.get("BUILD_RENDER", itself),
+            run_backup=env.get("RUN_BACKUP", itself),
+            run_restore=env.get("RUN_RESTORE", itself),
             download_role_arn=env["DOWNLOAD_ROLE_ARN"],
+            archive_role_arn=env["ARCHIVE_ROLE_ARN"],
             event_retention_days=int(env["EVENT_RETENTION_DAYS"]),
             build_seconds=float(env["BUILD_SECONDS"]),
             follow_seconds=float(env["FOLLOW_SECONDS"]),

@@ -25,7 +25,9 @@ _API: Final = "/2018-06-01/runtime"
 _PRELUDE_END: Final = bytes(8)
 _ERROR_TYPE: Final = "Lambda-Runtime-Function-Error-Type"
 _ERROR_BODY: Final = "Lambda-Runtime-Function-Error-Body"
-_FRAMING: Final = {"content-length", "transfer-encoding"}  # Lambda sets them itself
+# Lambda sets them itself. It is only said that nothing follows: else clients were seen to wait for minutes after an
+# empty stream (aws/aws-lambda-nodejs-runtime-interface-client#95).
+_FRAMING: Final = {"content-length", "transfer-encoding"}
 _TRACE_MAX: Final = 20  # calls in a reported stack trace: trailers must be small
 _TEXT_MAX: Final = 1000  # characters of a reported message
 
@@ -168,7 +170,7 @@ def _send(connection: http.client.HTTPConnection, data: bytes) -> None:
 
 
 def _prelude(answer: Streamed) -> bytes:
-    headers = {name: value for name, value in answer.headers.items() if name.lower() not in _FRAMING}
+    headers = {name: value for name, value in answer.headers.items() if name.lower() not in _FRAMING or value == "0"}
     return json.dumps({"statusCode": answer.status, "headers": headers}).encode() + _PRELUDE_END
 
 

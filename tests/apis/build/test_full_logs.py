@@ -14,7 +14,7 @@ from logkeep.apis.build.files import BuildFile, FullLogQuery, full_log_file
 from logkeep.apis.build.pages import strip_of
 from logkeep.apis.build.stages import stages
 from logkeep.apis.worker import AnyFile
-from logkeep.downloads.files import FileOrder
+from logkeep.downloads.orders import FileOrder
 from logkeep.downloads.rendition import log_file
 from logkeep.errors import Invalid, LogNotFound, TooLarge
 from logkeep.extents import Facts, size_of
@@ -154,6 +154,6 @@ def test_a_bad_record_id_is_named():
     assert caught.value.field == "record_id"
 
 
-def test_an_order_of_a_whole_build_survives_the_queue():
+def test_an_order_of_a_whole_build_survives_its_way_to_the_worker():
     order = FileOrder[AnyFile](project="p", gzip=True, file=full_log_file(RECORD, FullLogQuery()))
     assert FileOrder[AnyFile].model_validate_json(order.model_dump_json()) == order

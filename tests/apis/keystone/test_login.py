@@ -17,7 +17,7 @@ from logkeep.identity.passwords import hash_password
 from logkeep.identity.token_key_store import token_keys
 from logkeep.identity.tokens import LIFETIME, claims_for, issue
 from tests.calls import OTHER_PROJECT, PROJECT, RECORD, Answer, append, call, credential, event, forget_aws, send
-from tests.faults import counted
+from tests.faults import answering, counted
 
 pytestmark = pytest.mark.usefixtures("aws")
 TEXT = b"a line\n"
@@ -269,6 +269,7 @@ def test_a_hostile_body_is_refused_before_anything_is_counted(body, status) -> N
 # How many can be tried
 
 
+@pytest.mark.no_faults("counts tries; one whose answer is lost counts twice")
 def test_passwords_of_a_user_can_be_tried_only_so_often(monkeypatch) -> None:
     """From one address, and then the right one too; from another address the user still logs in."""
     now = time.time_ns()
@@ -285,6 +286,7 @@ def test_passwords_of_a_user_can_be_tried_only_so_often(monkeypatch) -> None:
     assert log_in().status == 201, "a user that is tried is not locked out for long"
 
 
+@pytest.mark.no_faults("counts tries; one whose answer is lost counts twice")
 def test_a_user_is_one_user_by_name_and_by_id(monkeypatch) -> None:
     now = time.time_ns()
     monkeypatch.setattr("logkeep.identity.limiter_store.time.time_ns", lambda: now)
@@ -292,12 +294,23 @@ def test_a_user_is_one_user_by_name_and_by_id(monkeypatch) -> None:
     assert [log_in(**GUESS, **names[n % 2]).status for n in range(22)] == [401] * 20 + [429] * 2
 
 
+@pytest.mark.no_faults("counts tries; one whose answer is lost counts twice")
 def test_an_address_can_try_only_so_often(monkeypatch) -> None:
     """Whatever names it makes up."""
     now = time.time_ns()
     monkeypatch.setattr("logkeep.identity.limiter_store.time.time_ns", lambda: now)
     assert [log_in(name=f"user-{n}").status for n in range(55)] == [401] * 50 + [429] * 5
     assert log_in(address="2001:db8::1").status == 201
+
+
+@pytest.mark.parametrize("code", ["ProvisionedThroughputExceededException", "ResourceNotFoundException"])
+def test_no_password_is_tried_while_the_tries_cannot_be_counted(monkeypatch, code: str) -> None:
+    tried: list[object] = []
+    monkeypatch.setattr("logkeep.apis.keystone.http.matches", lambda *given: tried.append(given))
+    with answering(clients.dynamodb(), "UpdateItem", code, times=9):
+        answer = log_in()
+    assert (answer.status, answer.headers["Retry-After"], answer.json["error_code"]) == (503, "1", "IAM.0503")
+    assert not tried
 
 
 def test_a_throttled_request_has_the_shape_of_its_service(monkeypatch) -> None:

@@ -30,7 +30,7 @@ def test_lines_come_in_messages_of_a_hundred_without_a_trailing_newline() -> Non
     answer = query(task_id=TASK)
     assert answer.status == 200
     assert answer.headers["Content-Type"] == "application/json; charset=utf-8"
-    assert answer.headers["Cache-Control"] == "no-cache"
+    assert answer.headers["Cache-Control"] == "private, no-store"
     assert [len(log.split("\n")) for log in logs(answer)] == [100, 100, 50]
     assert "\n".join(logs(answer)) == "\n".join(f"line {n}" for n in range(250))
     assert answer.body.startswith(b'{"status":{"message":"success"},"log":"line 0\\n')

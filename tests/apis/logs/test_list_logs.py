@@ -2,10 +2,12 @@ from urllib.parse import urlencode
 
 import pytest
 
-from tests.calls import append, call, event, send
+from tests.calls import a_build, a_check, append, call, event, send
 
 pytestmark = pytest.mark.usefixtures("aws")
-IDS = sorted([f"build/{r}/stage{n}" for r in ("a", "b") for n in (1, 2, 10)] + ["check/a", "check/a/x.log", "check/ab"])
+CHECK = a_check("a")
+CHECKS = [CHECK, f"{CHECK}/x.log", a_check("ab")]
+IDS = sorted([*(a_build(r, f"stage{n}") for r in ("a", "b") for n in (1, 2, 10)), *CHECKS])
 
 
 def listed(**query):
@@ -29,12 +31,12 @@ def test_certificates_come_in_order_of_their_ids() -> None:
     assert answer.json["logs"][0]["levels"] == {"INFO": 1}
 
 
-@pytest.mark.parametrize("prefix", ["", "build/", "build/a", "build/a/stage1", "check/a", "check/a/", "x", "zzz"])
+@pytest.mark.parametrize("prefix", ["", "build/", "build/a", a_build("a"), CHECK, f"{CHECK}/", "x", "zzz"])
 def test_a_prefix_selects(prefix) -> None:
     assert ids(listed(prefix=prefix)) == [each for each in IDS if each.startswith(prefix)]
 
 
-@pytest.mark.parametrize("prefix", ["", "build/", "check/a"])
+@pytest.mark.parametrize("prefix", ["", "build/", CHECK])
 @pytest.mark.parametrize("limit", [1, 2, 3, 100])
 def test_pages_give_every_log_once(prefix, limit) -> None:
     found, marker = [], ""
@@ -51,8 +53,8 @@ def test_a_page_that_is_exactly_full_is_known_to_be_the_last() -> None:
 
 
 def test_a_marker_outside_the_prefix_is_harmless() -> None:
-    assert ids(listed(prefix="build/", marker="check/a")) == []
-    assert ids(listed(prefix="check/", marker="build/a/stage1")) == [each for each in IDS if each.startswith("check/")]
+    assert ids(listed(prefix="build/", marker=CHECK)) == []
+    assert ids(listed(prefix="check/", marker=a_build("a"))) == [each for each in IDS if each.startswith("check/")]
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
-"""The queue worker that builds renders. It is in this room because it must know the files of every API."""
+"""The worker that builds renders. It is in this room because it must know the files of every API."""
 
 import time
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -9,8 +9,8 @@ from logkeep.apis.build.files import BuildFile
 from logkeep.apis.check.files import CheckFile
 from logkeep.aws.multipart import Unfinished
 from logkeep.aws.triggers import RESERVE_SECONDS, logger
-from logkeep.downloads.files import FileOrder, LogFile
-from logkeep.downloads.queue import order_file
+from logkeep.downloads.files import LogFile
+from logkeep.downloads.orders import FileOrder, order_file
 from logkeep.downloads.render_store import renders
 from logkeep.errors import Busy, NotFound
 from logkeep.logs.store import log_store
@@ -18,18 +18,18 @@ from logkeep.logs.store import log_store
 type AnyFile = Annotated[LogFile | BuildFile | CheckFile, Field(discriminator="kind")]
 
 
-def build_ordered_file(body: str, seconds_left: float) -> None:
-    """Build the file that the JSON of a FileOrder names. If the time ends first, order it again: that call continues.
+def build_ordered_file(event: Any, seconds_left: float, _: str) -> None:
+    """Build the file that a FileOrder names. If the time ends first, order it again: that call continues.
 
     Raises Busy if not one new part was finished, because another call would fare no better.
     """
     deadline = time.monotonic() + seconds_left - RESERVE_SECONDS
-    order = FileOrder[AnyFile].model_validate_json(body)
+    order = FileOrder[AnyFile].model_validate(event)
     store = renders(order.project)
     try:
         rendition = order.file.rendition(log_store(order.project), gzip=order.gzip)
     except NotFound:
-        logger.info("the logs of the file no longer exist", extra={"order": body})
+        logger.info("the logs of the file no longer exist", extra={"order": event})
         return
     if store.find(rendition):
         return

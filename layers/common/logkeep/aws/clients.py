@@ -8,20 +8,26 @@ from typing import TYPE_CHECKING, Final
 
 import boto3
 from botocore.config import Config
+from botocore.httpsession import URLLib3Session
+from botocore.utils import get_environ_proxies
 
 from logkeep.aws import usage
 
 if TYPE_CHECKING:
+    from botocore.awsrequest import AWSPreparedRequest, AWSResponse
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_kms import KMSClient
+    from mypy_boto3_lambda import LambdaClient
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_secretsmanager import SecretsManagerClient
     from mypy_boto3_sns import SNSClient
-    from mypy_boto3_sqs import SQSClient
     from mypy_boto3_sts import STSClient
 
 # An HTTP function has 29 s: an attempt that hangs must leave time for another.
 _CONFIG: Final = Config(connect_timeout=3, read_timeout=10, retries={"mode": "standard", "max_attempts": 4})
+# S3 answers these when it is done, which takes minutes for a copy of up to 5 GiB.
+_LONG: Final = ("UploadPartCopy", "CompleteMultipartUpload")
+_LONG_TIMEOUT: Final = (3, 600)  # seconds to connect, and to read
 
 
 def s3_config() -> Config:
@@ -42,7 +48,16 @@ def _counted[C](client: C) -> C:
 
 @cache
 def s3() -> S3Client:
-    return _counted(boto3.client("s3", config=s3_config()))
+    client = _counted(boto3.client("s3", config=s3_config()))
+    for operation in _LONG:
+        # The time-outs of a client are those of all its requests. What a handler returns is taken for the answer.
+        client.meta.events.register(f"before-send.s3.{operation}", _send_patiently)  # type: ignore[arg-type]  # as above
+    return client
+
+
+def _send_patiently(request: AWSPreparedRequest, **_: object) -> AWSResponse:
+    proxies = get_environ_proxies(request.url)
+    return URLLib3Session(timeout=_LONG_TIMEOUT, proxies=proxies).send(request)  # type: ignore[arg-type]  # takes a pair
 
 
 @cache
@@ -51,8 +66,8 @@ def dynamodb() -> DynamoDBClient:
 
 
 @cache
-def sqs() -> SQSClient:
-    return _counted(boto3.client("sqs", config=_CONFIG))
+def functions() -> LambdaClient:
+    return _counted(boto3.client("lambda", config=_CONFIG))
 
 
 @cache

@@ -1,4 +1,4 @@
-"""The S3 client that signs links. It uses a session of its own role, since the expiry of a Lambda's keys is unknown."""
+"""The S3 clients that sign links. They use sessions of roles, since the expiry of a Lambda's own keys is unknown."""
 
 from __future__ import annotations
 
@@ -15,14 +15,15 @@ if TYPE_CHECKING:
 
 SESSION: Final = timedelta(hours=1)
 _RENEWED_BELOW: Final = timedelta(minutes=20)  # a link is valid for 15
-_sessions: Final[list[tuple[datetime, S3Client]]] = []  # at most one, with its expiry
+_sessions: Final[dict[str, tuple[datetime, S3Client]]] = {}  # by role, with their expiry
 
 
-def download_signer() -> S3Client:
-    """A client whose session outlives every link that it signs."""
-    if not _sessions or _sessions[-1][0] - datetime.now(UTC) < _RENEWED_BELOW:
+def download_signer(key: str) -> S3Client:
+    """A client whose session may read the object and outlives every link that it signs."""
+    role = settings().archive_role_arn if key.startswith("backups/") else settings().download_role_arn
+    if role not in _sessions or _sessions[role][0] - datetime.now(UTC) < _RENEWED_BELOW:
         answer = clients.sts().assume_role(
-            RoleArn=settings().download_role_arn,
+            RoleArn=role,
             RoleSessionName="logkeep-download",
             DurationSeconds=int(SESSION.total_seconds()),
         )
@@ -34,8 +35,8 @@ def download_signer() -> S3Client:
             aws_session_token=keys["SessionToken"],
             config=clients.s3_config(),
         )
-        _sessions[:] = [(keys["Expiration"], signer)]
-    return _sessions[-1][1]
+        _sessions[role] = (keys["Expiration"], signer)
+    return _sessions[role][1]
 
 
 def forget() -> None:

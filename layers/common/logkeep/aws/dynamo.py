@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from boto3.dynamodb.types import Binary, TypeDeserializer, TypeSerializer
 from botocore.exceptions import ClientError
 
+from logkeep.aws.refusals import TRANSIENT, codes_of
 from logkeep.errors import Busy
 
 if TYPE_CHECKING:
@@ -20,24 +21,21 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import QueryInputTypeDef, TransactWriteItemTypeDef
 
 _ATTEMPTS: Final = 10
-# Another transaction held an item, or the table was out of capacity: the same call may succeed a moment later.
-_TRANSIENT: Final = {
-    "TransactionConflict",
-    "TransactionConflictException",
-    "TransactionInProgressException",
-    "ThrottlingError",
-    "ProvisionedThroughputExceeded",
-    "ProvisionedThroughputExceededException",
-    "ThrottlingException",
-}
+_SECONDS: Final = 8.0  # after which none begins: one that AWS throttles takes up to 7 s, and an HTTP API gives up at 30
 _serialize: Final = TypeSerializer().serialize
 _deserialize: Final = TypeDeserializer().deserialize
 
 
 def attempts() -> Iterator[int]:
-    """The numbers of ten attempts against other writers, with a growing random pause before each but the first."""
+    """The numbers of ten attempts against other writers, or of those that begin within 8 s.
+
+    There is a growing random pause before each but the first.
+    """
+    until = time.monotonic() + _SECONDS
     for number in range(_ATTEMPTS):
         if number:
+            if time.monotonic() > until:
+                return
             time.sleep(random.uniform(0, min(0.8, 0.02 * 2**number)))  # noqa: S311 - jitter, no secret
         yield number
 
@@ -63,28 +61,35 @@ def query(client: DynamoDBClient, **request: Any) -> Iterator[dict[str, Any]]:
         arguments["ExclusiveStartKey"] = page["LastEvaluatedKey"]
 
 
-def update(client: DynamoDBClient, **request: Any) -> bool:
-    """Update an item if its condition holds; returns whether it did. Raises Busy if other writers stay in the way."""
-    return _write(client, client.update_item, request)
+def put(client: DynamoDBClient, **request: Any) -> None:
+    """Put an item. Raises Busy if other writers stay in the way, ConditionalCheckFailedException as boto3 does."""
+    _write(client.put_item, request)
 
 
-def delete(client: DynamoDBClient, **request: Any) -> bool:
-    """Delete an item if its condition holds; returns whether it did. Raises Busy if other writers stay in the way."""
-    return _write(client, client.delete_item, request)
+def update(client: DynamoDBClient, **request: Any) -> None:
+    """Update an item, with the errors of put()."""
+    _write(client.update_item, request)
 
 
-def _write(client: DynamoDBClient, call: Callable[..., object], request: Mapping[str, Any]) -> bool:
-    """Call until no transaction is in the way, which a write of a single item meets, too: botocore does not retry."""
+def delete(client: DynamoDBClient, **request: Any) -> None:
+    """Delete an item, with the errors of put()."""
+    _write(client.delete_item, request)
+
+
+def _write(call: Callable[..., object], request: Mapping[str, Any]) -> None:
+    """Call until no transaction is in the way, which a write of a single item meets, too: botocore does not retry.
+
+    A write whose answer was lost is sent again, too. If it has a condition, that may fail then by what the write itself
+    has changed. Where it matters whether the condition held, use transact(), which AWS recognises by its token.
+    """
     for _ in attempts():
         try:
             call(**request)
-        except client.exceptions.ConditionalCheckFailedException:
-            return False
         except ClientError as error:
-            if error.response["Error"]["Code"] not in _TRANSIENT:
+            if not codes_of(error) & TRANSIENT:
                 raise
         else:
-            return True
+            return
     raise Busy("too many writers at once", retry_after=1)
 
 
@@ -109,7 +114,7 @@ def transact(client: DynamoDBClient, items: Sequence[TransactWriteItemTypeDef]) 
             refused = frozenset(i for i, code in enumerate(codes) if code == "ConditionalCheckFailed")
             if refused:
                 return Transaction(refused)
-            if not ({*codes, error.response["Error"]["Code"]} & _TRANSIENT):
+            if not codes_of(error) & TRANSIENT:
                 raise
             # A cancelled transaction is over. One in progress is ours: only the same token gives its result.
             if codes:

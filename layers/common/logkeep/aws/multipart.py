@@ -84,6 +84,9 @@ def assemble(bucket: Bucket, key: str, making: Making, estimate: int) -> Facts |
     except ClientError as error:
         if error.response["Error"]["Code"] != _UPLOAD_GONE:
             raise
+        # Another builder completed it. Or we did: its answer was lost, and the repeated request finds the upload gone.
+        if making.facts.size and bucket.size(key) == making.facts.size:
+            return making.facts
         raise UploadGone(len(uploaded)) from error
     return making.facts
 

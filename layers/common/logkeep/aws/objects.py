@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import closing, suppress
-from typing import TYPE_CHECKING, Final
+from datetime import datetime
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from botocore.exceptions import ClientError, IncompleteReadError, ReadTimeoutError, ResponseStreamingError
 from isal import isal_zlib
@@ -25,6 +26,13 @@ _ABSENT: Final = {"NoSuchKey", "404"}
 def is_absent(error: ClientError) -> bool:
     """Whether S3 says that there is no such object."""
     return error.response["Error"]["Code"] in _ABSENT
+
+
+class Whole(NamedTuple):
+    """A small object."""
+
+    content: bytes
+    modified: datetime
 
 
 class Bucket:
@@ -65,6 +73,23 @@ class Bucket:
             except _BROKEN_OFF:
                 # botocore retries requests, but not a body that breaks off: continue from there.
                 if attempt == _ATTEMPTS - 1:
+                    raise
+
+    def whole(self, key: str) -> Whole | None:
+        """A small object in one piece; None if there is none."""
+        attempt = 0
+        while True:
+            attempt += 1
+            try:
+                answer = self.s3.get_object(Bucket=self.name, Key=key)
+                with closing(answer["Body"]) as body:
+                    return Whole(body.read(), answer["LastModified"])
+            except ClientError as error:
+                if is_absent(error):
+                    return None
+                raise
+            except _BROKEN_OFF:
+                if attempt == _ATTEMPTS:
                     raise
 
     def crc32(self, source: ObjectRange, before: int = 0) -> int:

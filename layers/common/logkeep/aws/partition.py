@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from logkeep.aws.dynamo import decode, delete, encode, query, update
+from logkeep.aws.dynamo import decode, delete, encode, query, transact, update
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -35,8 +35,12 @@ class Partition:
         update(self.dynamodb, **self.update_of(name, fields))
 
     def try_update(self, name: str, fields: Mapping[str, Any], seen: Mapping[str, Any]) -> bool:
-        """Update an item if it still has the values `seen`; returns whether it had."""
-        return update(self.dynamodb, **self.update_of(name, fields, seen))
+        """Update an item if it still has the values `seen`; returns whether it had.
+
+        It is a transaction of one item, at twice the price: if an answer is lost, AWS knows the repeated request by its
+        token. A conditional update would be refused by its own first try, and its writer take itself for the loser.
+        """
+        return not transact(self.dynamodb, [{"Update": self.update_of(name, fields, seen)}]).refused
 
     def update_of(self, name: str, fields: Mapping[str, Any], seen: Mapping[str, Any] | None = None) -> Any:
         """The arguments of an update: SET fields that have a value, REMOVE those that are None."""

@@ -1,4 +1,4 @@
-"""Makes the Lambda handlers of queues and schedules."""
+"""Makes the Lambda handlers of workers and schedules."""
 
 from collections.abc import Callable
 from typing import Any, Final
@@ -13,16 +13,16 @@ RESERVE_SECONDS: Final = 45  # the longest step of a worker: with less time left
 logger = Logger(use_rfc3339=True)  # Lambda takes no other time of a line
 
 
-def queue_entrypoint(work: Callable[[str, float], None]) -> Callable[[dict[str, Any], LambdaContext], None]:
-    """The Lambda handler of a queue: calls `work` with the body of each message and the seconds left.
+def worker_entrypoint(work: Callable[[Any, float, str], None]) -> Callable[[Any, LambdaContext], None]:
+    """The Lambda handler of a worker: calls `work` with the order, the seconds left and the id of the request.
 
-    An exception returns the message to the queue; after the last attempt it moves to the dead-letter queue.
+    After an exception, or when the worker was killed, Lambda calls it again with the same order and the same id. After
+    the last attempt the order goes to the dead letters.
     """
 
     @logger.inject_lambda_context(clear_state=True)
-    def lambda_handler(event: dict[str, Any], context: LambdaContext) -> None:
-        for record in event["Records"]:
-            work(record["body"], context.get_remaining_time_in_millis() / 1000)
+    def lambda_handler(event: Any, context: LambdaContext) -> None:
+        work(event, context.get_remaining_time_in_millis() / 1000, context.aws_request_id)
 
     return lambda_handler
 

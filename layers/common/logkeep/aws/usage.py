@@ -27,9 +27,14 @@ def count(client: Any) -> None:
     client.meta.events.register("after-call", _add)
 
 
-def drain() -> dict[str, Any]:
+def so_far() -> dict[str, Any]:
     """The counts since the last drain(): `{"calls": {operation: n}, "read_units", "write_units"}`."""
-    found = {"calls": dict(_calls), "read_units": _units["read"] / 2, "write_units": _units["write"] / 2}
+    return {"calls": dict(_calls), "read_units": _units["read"] / 2, "write_units": _units["write"] / 2}
+
+
+def drain() -> dict[str, Any]:
+    """The same, and begin to count anew."""
+    found = so_far()
     _calls.clear()
     _units.clear()
     return found

@@ -11,11 +11,10 @@ import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
-from botocore.exceptions import ClientError
 from pydantic import BaseModel, Field
 
 from logkeep.aws.multipart import Unfinished
-from logkeep.aws.objects import Bucket, is_absent
+from logkeep.aws.objects import Bucket
 from logkeep.backups.cuts import Cut
 from logkeep.backups.event_files import OVERLAP, PIECES_MAX, EventFile, Piece, in_order, pack_lines
 from logkeep.clock import now_ms
@@ -107,13 +106,8 @@ class EventFileStore:
         self._bucket.s3.put_object(Bucket=self._bucket.name, Key=key, Body=body)
 
     def _noted(self, record_id: str) -> Collected | None:
-        try:
-            answer = self._bucket.s3.get_object(Bucket=self._bucket.name, Key=f"{self._folder}/{record_id}/{_NOTE}")
-        except ClientError as error:
-            if is_absent(error):
-                return None
-            raise
-        return Collected.model_validate_json(answer["Body"].read())
+        stored = self._bucket.whole(f"{self._folder}/{record_id}/{_NOTE}")
+        return Collected.model_validate_json(stored.content) if stored else None
 
 
 class _Reading:

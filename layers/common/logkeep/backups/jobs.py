@@ -1,25 +1,34 @@
 """Jobs: restores and verifications, which run over several invocations and note their progress on a backup record."""
 
-from typing import Final, Self
+from typing import Final, Literal, Self
 
 from pydantic import BaseModel
 
-STALLED_AFTER: Final = 1_200_000  # ms without progress; the message of a dead worker comes again after 960 s
+type JobKind = Literal["restore", "verification"]
+
+# ms since a worker noted something of the job. A dead worker keeps its lease for up to 15 minutes; then the schedule
+# orders another one, which notes that it came. The rest is for hours in which Lambda has no worker free.
+STALLED_AFTER: Final = 3_600_000
 NOBODY: Final = "no worker continues it; ask for it again"
 
 
-class Job(BaseModel):
-    """A restore or verification and its progress. Times are in epoch milliseconds."""
+class Shown(BaseModel):
+    """What clients see of a job. Times are in epoch milliseconds."""
 
     state: str  # "running" until it has ended
-    run: str  # its id: a later job takes its place on the backup record
     started_at: int
     updated_at: int
     finished_at: int | None = None
 
+
+class Job(Shown):
+    """A restore or verification and its progress."""
+
+    run: str  # its id: a later job takes its place on the backup record
+
     def is_running(self, now: int) -> bool:
-        """Whether it runs and has made progress within STALLED_AFTER."""
-        return self.state == "running" and now - self.updated_at <= STALLED_AFTER
+        """Whether it waits for its first worker, or runs and a worker has noted something within STALLED_AFTER."""
+        return self.state == "running" and (self.is_untouched or now - self.updated_at <= STALLED_AFTER)
 
     @property
     def is_untouched(self) -> bool:

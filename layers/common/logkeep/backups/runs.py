@@ -17,7 +17,7 @@ from botocore.exceptions import ClientError
 
 from logkeep.aws import clients
 from logkeep.aws.multipart import Making, Unfinished, UploadGone, assemble, discard
-from logkeep.aws.objects import Bucket, is_absent
+from logkeep.aws.objects import Bucket
 from logkeep.backups.archive import Archive
 from logkeep.backups.cuts import LOGS_MAX, Cut
 from logkeep.backups.event_file_store import EventFileStore
@@ -25,6 +25,7 @@ from logkeep.backups.lease_store import Lease, Leases
 from logkeep.backups.lock_store import retain
 from logkeep.backups.records import BackupRecord, Cluster, Status, chain
 from logkeep.backups.store import BackupStore, backup_store
+from logkeep.backups.work_store import LEASE_OVER, TRIES_MAX
 from logkeep.clock import DAY, now_ms
 from logkeep.errors import Busy, Corrupt, TooLarge
 from logkeep.extents import ObjectRange
@@ -32,7 +33,6 @@ from logkeep.logs.store import LogStore, log_store
 from logkeep.settings import settings
 
 _RESERVE: Final = 45.0  # seconds of an invocation that one part of an upload may take
-_LEASE_OVER: Final = 30.0  # seconds by which a lease outlives its invocation
 _EXISTS: Final = {"PreconditionFailed", "ConditionalRequestConflict"}  # S3's codes if IfNoneMatch fails
 _STEP: Final = 64 << 20  # bytes of an archive that are read back between two looks at the clock
 
@@ -68,15 +68,19 @@ class BackupRuns:
         self._files = BackupFiles(project, cluster)
         self._events = EventFileStore(bucket, project, cluster)
 
-    def resume(self, seconds_left: float) -> bool:
+    def resume(self, seconds_left: float, request: str = "") -> bool | None:
         """Continue the backup that was started, as far as the time allows. True if there is more to do.
 
-        Does nothing if no backup runs or another worker holds the lease. Raises Busy if the time was not enough for any
-        step.
+        Returns None if no backup runs or another request holds the lease. Raises Busy if the time was not enough for
+        any step.
         """
         deadline = time.monotonic() + seconds_left - _RESERVE
-        lease = self._leases.claim(now_ms(), seconds_left + _LEASE_OVER)
+        lease = self._leases.claim(now_ms(), seconds_left + LEASE_OVER, request)
         if lease is None:
+            return None
+        if lease.claim.tries > TRIES_MAX:
+            why = f"no worker could continue the backup: {TRIES_MAX} orders in a row brought no progress"
+            self._leases.finish(lease, lease.record.failed(why, now_ms()))
             return False
         cluster = self._store.cluster(self._logs)
         try:
@@ -126,13 +130,8 @@ class BackupRuns:
 
     def cut_of(self, record_id: str) -> Cut | None:
         """The stored cut of a backup; None if there is none."""
-        try:
-            answer = self.bucket.s3.get_object(Bucket=self.bucket.name, Key=self._files.cut(record_id))
-        except ClientError as error:
-            if is_absent(error):
-                return None
-            raise
-        return Cut.model_validate_json(answer["Body"].read())
+        stored = self.bucket.whole(self._files.cut(record_id))
+        return Cut.model_validate_json(stored.content) if stored else None
 
     def _cut(self, record: BackupRecord, cluster: Cluster, deadline: float) -> Cut | Unfinished:
         """The cut of a record, made if there is none yet; Unfinished if time ran out while events were read."""

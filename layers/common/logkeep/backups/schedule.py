@@ -8,7 +8,7 @@ from typing import Final, Self
 from logkeep.clock import DAY, MINUTE
 
 MISSED_AFTER: Final = DAY * 3 // 2  # ms without a success after which a notice is published
-_PERIOD: Final = re.compile(r"([01]\d|2[0-3]):([0-5]\d) GMT([+-])(0\d|1[0-4]):([0-5]\d)")
+PERIOD: Final = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9]) GMT([+-])(0[0-9]|1[0-4]):([0-5][0-9])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class Period:
     @classmethod
     def parse(cls, text: str) -> Self:
         """Raises ValueError unless the text has the published form."""
-        found = _PERIOD.fullmatch(text)
+        found = PERIOD.fullmatch(text)
         if not found:
             raise ValueError("must be of the form 00:00 GMT+08:00")
         hour, minute, sign, zone_hour, zone_minute = found.groups()
@@ -41,8 +41,3 @@ class Period:
 def run_id(project: str, cluster: str, due: int) -> str:
     """The id of the run that was due at a time (epoch ms), the same each time it is started."""
     return str(uuid.uuid5(uuid.NAMESPACE_URL, f"logkeep/{project}/{cluster}/{due}"))
-
-
-def spread(run: str, seconds: int) -> int:
-    """Seconds, 0 to `seconds`, that a run waits, so that runs due at the same minute do not all begin at once."""
-    return uuid.UUID(run).int % (seconds + 1)

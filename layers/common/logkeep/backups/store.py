@@ -5,13 +5,14 @@
 | cluster | the settings |
 | record/{created_at:013d}/{id} | a backup record |
 | id/{id} | where the record with this id is |
-| active | the lease of the backup that runs (lease_store.py) |
+| active | the backup that runs, and its lease (lease_store.py) |
+| restore/{id}, verification/{id} | a job on the record with this id, and its lease (work_store.py) |
 | policy | when the next daily backup is due |
 | watch | when a missing success is reported |
 | sweep | when expired backups are looked for |
 | alert/{id} | a failure that is not published yet |
 
-active, policy, watch, sweep and alert are due items (due_store.py).
+policy, watch, sweep and alert are due items (due_store.py), and so are active and the jobs, which are work.
 """
 
 from __future__ import annotations
@@ -25,9 +26,11 @@ from logkeep.aws import clients
 from logkeep.aws.dynamo import attempts, encode, transact
 from logkeep.aws.partition import Partition
 from logkeep.backups.due_store import due_put, due_shard
+from logkeep.backups.jobs import JobKind
 from logkeep.backups.records import BackupRecord, Cluster, Status
 from logkeep.backups.schedule import MISSED_AFTER, Period
 from logkeep.backups.settings import SettingsChange
+from logkeep.backups.work_store import Kind, WorkItem
 from logkeep.clock import DAY, now_ms
 from logkeep.errors import Busy, ClusterNotFound, Invalid, NotEnabled, RecordNotFound
 from logkeep.logs.reader import LogSource
@@ -38,7 +41,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
 
 NEW: Final = "attribute_not_exists(pk)"  # the condition that an item does not exist yet
-# ms after the time at which the schedule should have looked at a running backup: if it did not, readers see a failure.
+# ms after a lease ended at which readers see a failure, if the schedule has not noticed it until then.
 GIVEN_UP_AFTER: Final = 120_000
 ALERT_AFTER: Final = 60_000  # ms in which the writer of a failure publishes it; after that the schedule does
 SWEPT_AFTER: Final = DAY // 2  # ms after a cluster's first record, so that the sweep and the daily backup are apart
@@ -158,6 +161,22 @@ class BackupStore:
         seen = {"id": record.id, "expiring": None} | {name: values[name] for name in changes}
         return self.items.try_update(sort_key(record), changes, seen)
 
+    def begin_job(
+        self, record: BackupRecord, kind: JobKind, job: Mapping[str, Any], now: int, *, ordered: bool
+    ) -> bool:
+        """Note a new job on a backup record, in the place of the one in `record`, and make its work item.
+
+        Say with `ordered` whether a worker is ordered next. False if the record was changed meanwhile.
+        """
+        seen = {"id": record.id, "expiring": None, kind: getattr(record, kind)}
+        item = self.job(kind, record.id).put_of(Kind.JOBS, job["run"], now, ordered=ordered)
+        update = self.items.update_of(sort_key(record), {kind: job}, seen)
+        return not transact(self.items.dynamodb, [{"Update": update}, {"Put": item}]).refused
+
+    def job(self, kind: JobKind, id: str) -> WorkItem:
+        """The work item of a job on a backup record."""
+        return WorkItem(self.items, f"{kind}/{id}")
+
     def listed(self, logs: LogSource) -> Iterator[BackupRecord]:
         """All backup records, newest first; the running one with its lease.
 
@@ -175,6 +194,11 @@ class BackupStore:
     def records(self) -> Iterator[BackupRecord]:
         """Newest first, without those that are being deleted."""
         return (record_of(item) for item in self.items.newest("record/") if not item.get("expiring"))
+
+    def daily(self) -> Cluster | None:
+        """The cluster, if it is backed up every day."""
+        cluster = _cluster_of(self._cluster, self.items.get("cluster") or {})
+        return cluster if cluster.log_switch and cluster.auto_enable else None
 
     def keep_days(self) -> int:
         """How many days the cluster's backups are kept."""
@@ -251,7 +275,7 @@ def _fields(item: Mapping[str, Any], of: type[BackupRecord | Cluster]) -> dict[s
 
 
 def _with_lease(record: BackupRecord, active: Mapping[str, Any]) -> BackupRecord:
-    """A running record with the time at which readers give its worker up."""
-    if record.status is Status.RUNNING and sort_key(record) == active.get("record"):
-        return replace(record, lease_until=active["due_at"] + GIVEN_UP_AFTER)
+    """A running record with the time at which readers give its worker up; None while it waits for one."""
+    if record.status is Status.RUNNING and sort_key(record) == active.get("of") and active["lease_until"]:
+        return replace(record, lease_until=active["lease_until"] + GIVEN_UP_AFTER)
     return record

@@ -43,8 +43,9 @@ class StoredFile:
         }
         if self.content_encoding:
             parameters["ResponseContentEncoding"] = self.content_encoding
+        signer = download_signer(self.key)
         return Link(
-            url=download_signer().generate_presigned_url("get_object", Params=parameters, ExpiresIn=LINK_SECONDS),
+            url=signer.generate_presigned_url("get_object", Params=parameters, ExpiresIn=LINK_SECONDS),
             expires_at=expires_at * 1000,
             size=self.facts.size,
             raw_size=self.facts.raw_size,

@@ -1,4 +1,4 @@
-"""The files that clients may request, as models that fit into the queue's messages."""
+"""The files that clients may request, as models that fit into an order."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -54,14 +54,6 @@ class LogFile(TextFile):
 
     def heads(self, logs: LogSource) -> Sequence[Head]:
         return [logs.head(LogId.parse(self.log_id))]
-
-
-class FileOrder[F](BaseModel):
-    """A queue message: build this file. F is the union of the kinds that the worker knows."""
-
-    project: str
-    gzip: bool
-    file: F
 
 
 def text_file(log_id: LogId) -> LogFile:

@@ -1,20 +1,22 @@
 """Answering requests for files: with the content, a redirect, a link, or a request to come back later."""
 
+import re
 import time
 from collections.abc import Iterable
 from contextlib import suppress
 from http import HTTPStatus
 from typing import Final
 
-from aws_lambda_powertools.event_handler import Response, content_types
+from aws_lambda_powertools.event_handler import content_types
 
 from logkeep.aws.multipart import Making, TimeUp, Unfinished
 from logkeep.downloads.file_store import StoredFile, disposition
-from logkeep.downloads.files import File, FileOrder
-from logkeep.downloads.queue import order_file
+from logkeep.downloads.files import File
+from logkeep.downloads.orders import FileOrder, order_file
 from logkeep.downloads.render_store import Renders, renders
 from logkeep.downloads.rendition import Rendition
-from logkeep.errors import Busy, LogChanged, TooLarge
+from logkeep.errors import Busy, LogChanged, Throttled, TooLarge
+from logkeep.identity.limiter_store import render_limiter
 from logkeep.limits import ANSWER_MAX, STREAM_MAX
 from logkeep.logs.store import log_store
 from logkeep.settings import settings
@@ -23,8 +25,8 @@ from logkeep.web.delivery import Link, Pending, Way, way
 
 _RETRY_AFTER: Final = 10  # seconds
 _TRIES: Final = 3  # for a file whose logs are packed while it is made
+_ENTITY_TAG: Final = re.compile(r'(?:W/)?("[^"]*")')
 _VARY: Final = {"Vary": "Accept, Accept-Encoding"}
-_WITH_URL: Final = {**_VARY, "Cache-Control": "no-store"}
 
 
 def deliver(app: App, file: File) -> Answer:
@@ -63,15 +65,20 @@ def _deliver(app: App, file: File, deadline: float) -> Answer:
     if facts is None and not store.is_ordered(rendition):
         built = store.build(rendition, deadline)
         if isinstance(built, Unfinished):
-            order_file(FileOrder(project=project, gzip=client.takes_gzip, file=file))
-            store.mark_ordered(rendition)
+            with suppress(Throttled):  # then only requests build it
+                render_limiter().take(project)
+                order_file(FileOrder(project=project, gzip=client.takes_gzip, file=file))
+                store.mark_ordered(rendition)
         else:
             facts = built
     return _pending(app) if facts is None else _hand_out(app, store.stored(rendition, facts), tag)
 
 
 def deliver_stored(app: App, file: StoredFile, identity: str) -> Answer:
-    """Answer a request for a file that is in the bucket already. `identity` is equal only for equal bytes."""
+    """Answer a request for a file that is in the bucket already. `identity` is equal only for equal bytes.
+
+    Raises TooLarge for a client that cannot follow a redirect.
+    """
     tag = _tag(identity)
     return _not_modified(tag) if _is_held(app, tag) else _hand_out(app, file, tag)
 
@@ -90,17 +97,19 @@ def _tag(identity: str) -> dict[str, str]:
 
 
 def _is_held(app: App, tag: dict[str, str]) -> bool:
-    return app.headers.get("if-none-match") == tag["ETag"]
+    """Whether If-None-Match names the file, whose tags are compared weakly (RFC 9110 13.1.2)."""
+    given = app.headers.get("if-none-match", "").strip()
+    return given == "*" or tag["ETag"] in _ENTITY_TAG.findall(given)
 
 
-def _not_modified(tag: dict[str, str]) -> Answer:
-    return Response(HTTPStatus.NOT_MODIFIED, None, "", {**_VARY, **tag})
+def _not_modified(tag: dict[str, str]) -> Answer[None]:
+    return Answer(HTTPStatus.NOT_MODIFIED, None, "", {**_VARY, **tag})
 
 
-def _pending(app: App) -> Answer:
+def _pending(app: App) -> Answer[Pending]:
     if not app.client.wants_json:
         raise Busy("the file is being built; ask again later", _RETRY_AFTER)
-    headers = {**_WITH_URL, "Retry-After": str(_RETRY_AFTER)}
+    headers = {**_VARY, "Retry-After": str(_RETRY_AFTER)}
     return app.answer_json(Pending(retry_after=_RETRY_AFTER), HTTPStatus.ACCEPTED, headers)
 
 
@@ -113,14 +122,13 @@ def _hand_out(app: App, file: StoredFile, tag: dict[str, str]) -> Answer:
             raise _too_large(size)
         case Way.LINK:
             app.outcome.linked = size
-            return _link(file.link(), HTTPStatus.OK, {})
+            return _linked(file.link())
         case Way.REDIRECT:
             app.outcome.linked = size
-            link = file.link()
-            return _link(link, HTTPStatus.SEE_OTHER, {"Location": link.url})
+            return _redirected(file.link())
 
 
-def _answer(file: Rendition | StoredFile, content: bytes, tag: dict[str, str]) -> Answer:
+def _answer(file: Rendition | StoredFile, content: bytes, tag: dict[str, str]) -> Answer[bytes]:
     headers = {
         **_VARY,
         **tag,
@@ -129,11 +137,16 @@ def _answer(file: Rendition | StoredFile, content: bytes, tag: dict[str, str]) -
     }
     if file.content_encoding:
         headers["Content-Encoding"] = file.content_encoding
-    return Response(HTTPStatus.OK, file.content_type, content, headers)
+    return Answer(HTTPStatus.OK, file.content_type, content, headers)
 
 
-def _link(link: Link, status: HTTPStatus, headers: dict[str, str]) -> Answer:
-    return Response(status, content_types.APPLICATION_JSON, link.model_dump(), {**_WITH_URL, **headers})
+def _linked(link: Link) -> Answer[Link]:
+    return Answer(HTTPStatus.OK, content_types.APPLICATION_JSON, link.model_dump(), dict(_VARY))
+
+
+def _redirected(link: Link) -> Answer[Link]:
+    headers = {**_VARY, "Location": link.url}
+    return Answer(HTTPStatus.SEE_OTHER, content_types.APPLICATION_JSON, link.model_dump(), headers)
 
 
 def _collect(chunks: Iterable[bytes]) -> bytes | None:

@@ -22,7 +22,8 @@ from logkeep.extents import Extent, Facts
 from logkeep.settings import settings
 
 KEPT_DAYS: Final = 2  # then the bucket's lifecycle deletes a render
-ORDER_LIVES: Final = timedelta(minutes=16)  # the visibility timeout of the queue
+# The time of a worker and the minute after which Lambda calls another one. Later, requests build and order again.
+ORDER_LIVES: Final = timedelta(minutes=16)
 
 
 class _Sidecar(BaseModel):
@@ -43,15 +44,12 @@ class Renders:
 
     def find(self, rendition: Rendition) -> Facts | None:
         """The facts of the render, None if it is not built or will soon be deleted."""
-        try:
-            answer = self._bucket.s3.get_object(Bucket=self._bucket.name, Key=self._key(rendition) + ".json")
-        except ClientError as error:
-            if is_absent(error):
-                return None
-            raise
-        if datetime.now(UTC) - answer["LastModified"] > timedelta(days=KEPT_DAYS - 1):
+        stored = self._bucket.whole(self._key(rendition) + ".json")
+        if stored is None:
+            return None
+        if datetime.now(UTC) - stored.modified > timedelta(days=KEPT_DAYS - 1):
             return None  # it may be deleted before a link to it expires
-        found = _Sidecar.model_validate_json(answer["Body"].read())
+        found = _Sidecar.model_validate_json(stored.content)
         return Facts(found.size, found.raw_size, found.crc32)
 
     def build(self, rendition: Rendition, deadline: float) -> Facts | Unfinished:
@@ -78,7 +76,7 @@ class Renders:
         return datetime.now(UTC) - marker["LastModified"] < ORDER_LIVES
 
     def mark_ordered(self, rendition: Rendition) -> None:
-        """Note that the render was ordered from the queue."""
+        """Note that a worker was ordered to build the render."""
         self._bucket.s3.put_object(Bucket=self._bucket.name, Key=f"{self._key(rendition)}.ordered", Body=b"")
 
     def stored(self, rendition: Rendition, facts: Facts) -> StoredFile:

@@ -16,6 +16,7 @@ from isal import isal_zlib
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from logkeep.clock import MINUTE
+from logkeep.params import Integer, NotSeconds
 
 BATCH_MAX: Final = 1000  # events of one request
 INFO_MAX: Final = 4096  # bytes of UTF-8
@@ -44,7 +45,7 @@ def _fits(info: str) -> str:
 class Event(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    occur_time: Annotated[int, Field(ge=0, le=TIME_MAX, strict=True)]
+    occur_time: Annotated[Integer, Field(ge=0, le=TIME_MAX), NotSeconds]
     event_type: EventType
     event_info: Annotated[str, AfterValidator(_fits)]
 

@@ -7,14 +7,14 @@ seg/{type}/{yyyymmddhhmm}/{id}, cards at hour/{yyyymmddhh}/{shard} and day/{yyyy
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import BaseModel
 
 from logkeep.aws import clients
-from logkeep.aws.dynamo import attempts, decode, encode, query, transact
+from logkeep.aws.dynamo import attempts, decode, encode, query, transact, update
 from logkeep.clock import DAY, now_ms
 from logkeep.errors import Busy, Invalid, ServiceNotFound
 from logkeep.events.segments import (
@@ -41,6 +41,7 @@ SHARDS: Final = 4
 FUTURE_MAX: Final = 366 * DAY  # how far ahead events may be dated: a page lists days, so their number needs a bound
 COLLECTED_AFTER: Final = 3 * DAY  # from when a day has left every answer until TTL may delete its items
 _TRANSACTION_ITEMS: Final = 95
+_ITEM_BYTES: Final = 200  # of a segment's item without its rows
 _DAY_SLOTS: Final = 24
 _HOUR_SLOTS: Final = 60
 
@@ -62,8 +63,10 @@ class EventStore:
         self.service = service
         self._pk = f"{project}/{service}"
 
-    def put(self, batch: EventBatch, salt: str) -> Written:
+    def put(self, batch: EventBatch, salt: str, admit: Callable[[float], None] = lambda _: None) -> Written:
         """Store a batch. If it is put again with the same salt, nothing is stored twice.
+
+        Before the first write `admit` is called with about how many write units all of them take, and may raise.
 
         Raises Invalid for events older than the retention or more than a year ahead, and Busy. After Busy a part of the
         batch may be stored.
@@ -74,9 +77,11 @@ class EventStore:
                 raise Invalid(f"events.{index}.occur_time", "older than the retention of events")
             if event.occur_time > now + FUTURE_MAX:
                 raise Invalid(f"events.{index}.occur_time", "more than a year ahead")
+        groups = list(_transactions(pack_segments(batch.events, salt)))
+        admit(_write_units(groups))
         self._register(batch.service_name)
         written = Counter[bool]()
-        for group in _transactions(pack_segments(batch.events, salt)):
+        for group in groups:
             new = self._write(group, now)
             written[True] += sum(each.count for each in new)
             written[False] += sum(each.count for each in group) - sum(each.count for each in new)
@@ -95,7 +100,8 @@ class EventStore:
 
     def _register(self, name: str | None) -> None:
         """Store the service's name. Without one, a new service is named by its id."""
-        self._dynamodb.update_item(
+        update(
+            self._dynamodb,
             TableName=self._table,
             Key=encode({"pk": self._pk, "sk": "service"}),
             UpdateExpression="SET service_name = " + (":name" if name else "if_not_exists(service_name, :name)"),
@@ -215,12 +221,23 @@ def _card(shards: Sequence[dict[str, Any]], slots: int) -> Card:
     }
 
 
+def _write_units(groups: Iterable[Sequence[Segment]]) -> int:
+    """About what writing the groups takes: two units for each KB of a segment, and as many for each small card."""
+    cards = sum(len(_cards(group)) for group in groups)
+    return 1 + 2 * cards + sum(2 * (1 + (len(each.packed) + _ITEM_BYTES) // 1024) for group in groups for each in group)
+
+
+def _cards(group: Iterable[Segment]) -> set[tuple[str, int]]:
+    """The cards, by sort key and shard, that count the segments of a group."""
+    return {(slot.card, int(each.id, 16) % SHARDS) for each in group for slot in slots_of(each)}
+
+
 def _transactions(segments: Sequence[Segment]) -> Iterator[list[Segment]]:
     """Groups of segments that each fit into one transaction, together with their cards."""
     group: list[Segment] = []
     cards: set[tuple[str, int]] = set()
     for segment in segments:
-        touched = {(slot.card, int(segment.id, 16) % SHARDS) for slot in slots_of(segment)}
+        touched = _cards([segment])
         if len(group) + 1 + len(cards | touched) > _TRANSACTION_ITEMS:
             yield group
             group, cards = [], set()

@@ -14,7 +14,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 from logkeep.aws import clients
-from logkeep.aws.dynamo import decode, encode, transact
+from logkeep.aws.dynamo import decode, encode, put, transact
 from logkeep.identity.credentials import USER_SLOTS, Credential, Kind, access_key_place, user_place
 from logkeep.settings import settings
 
@@ -72,7 +72,7 @@ class CredentialStore:
                 yield place, _credential_of(decode(item["Item"]))
 
     def put(self, place: str, credential: Credential) -> None:
-        self._dynamodb.put_item(TableName=self._table, Item=encode(_item_of(place, credential)))
+        put(self._dynamodb, TableName=self._table, Item=encode(_item_of(place, credential)))
 
     def put_access_key(self, credential: Credential, secret: str, kms_key: str) -> None:
         """Store an access key, whose id is the credential's, with its secret encrypted. kms_key: id, ARN or alias."""

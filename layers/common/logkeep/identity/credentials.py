@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Final
 
-from logkeep.errors import OtherProject, ScopeMissing, TokenExpired, TokenInvalid
+from logkeep.errors import OtherProject, ScopeMissing, TokenDisabled, TokenExpired, TokenInvalid
 
 
 class Scope(StrEnum):
@@ -90,9 +90,9 @@ class Credential:
     secret: bytes | None = None  # an access key's secret, encrypted, or a password's hash
 
     def check(self, now: float) -> None:
-        """Raises TokenInvalid if it is disabled, TokenExpired if it has expired; now in epoch seconds."""
-        if self.disabled:  # the text for unknown credentials: nobody can tell the two apart
-            raise TokenInvalid("the credential is not known")
+        """Raises TokenDisabled if it is disabled, TokenExpired if it has expired; now in epoch seconds."""
+        if self.disabled:
+            raise TokenDisabled("the credential is disabled")
         if self.expires_at is not None:
             check_expiry(self.expires_at, now)
 
@@ -119,7 +119,7 @@ class Caller:
 def prove(credential: Credential | None, now: float, scopes: Iterable[str] | None = None) -> Caller:
     """The caller with this credential, limited to `scopes` if they are given; now in epoch seconds.
 
-    Raises TokenInvalid if the credential is None or disabled, TokenExpired if it has expired.
+    Raises TokenInvalid if the credential is None, TokenDisabled or TokenExpired.
     """
     if credential is None:
         raise TokenInvalid("the credential is not known")

@@ -6,7 +6,7 @@ clouds name projects after regions. A project id must be the credential's own.
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Final, Literal, Self, TypedDict
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
@@ -22,10 +22,98 @@ _CATALOG: Final = {
     "modelartsv1": "{base}/v1/{project}",
     "modelartsv2": "{base}/v2/{project}",
 }
-_VERSION: Final = {"id": "v3.14", "status": "stable", "updated": "2020-04-07T00:00:00Z"}
-_MEDIA_TYPE: Final = {"base": "application/json", "type": "application/vnd.openstack.identity-v3+json"}
 
 type Name = Annotated[str, Field(min_length=1, max_length=255)]
+
+
+class Named(TypedDict):
+    id: str
+    name: str
+
+
+class _TokenUser(Named):
+    domain: Named
+
+
+class _Endpoint(TypedDict):
+    id: str
+    interface: str
+    region: str
+    region_id: str
+    url: str
+
+
+class _CatalogEntry(Named):
+    type: str
+    endpoints: list[_Endpoint]
+
+
+class _Token(TypedDict):
+    methods: list[str]
+    issued_at: str
+    expires_at: str
+    user: _TokenUser
+    project: _TokenUser
+    roles: list[Named]
+    catalog: list[_CatalogEntry]
+
+
+class TokenDocument(TypedDict):
+    """The body of a login's answer. The token itself is in the header X-Subject-Token."""
+
+    token: _Token
+
+
+class _SelfLink(TypedDict):
+    self: str
+
+
+class _ListLinks(_SelfLink):
+    previous: None
+    next: None
+
+
+class _ProjectShown(Named):
+    domain_id: str
+    parent_id: str
+    is_domain: bool
+    enabled: bool
+    description: str
+    links: _SelfLink
+
+
+class ProjectList(TypedDict):
+    """The caller's one project."""
+
+    projects: list[_ProjectShown]
+    links: _ListLinks
+
+
+class _VersionLink(TypedDict):
+    rel: str
+    href: str
+
+
+class _MediaType(TypedDict):
+    base: str
+    type: str
+
+
+_Version = TypedDict(
+    "_Version", {"id": str, "status": str, "updated": str, "media-types": list[_MediaType], "links": list[_VersionLink]}
+)
+
+
+class VersionDocument(TypedDict):
+    version: _Version
+
+
+class _Versions(TypedDict):
+    values: list[_Version]
+
+
+class VersionList(TypedDict):
+    versions: _Versions
 
 
 class _Request(BaseModel):
@@ -38,6 +126,13 @@ class _Domain(_Request):
 
 
 class _User(_Request):
+    model_config = ConfigDict(
+        frozen=True,
+        json_schema_extra={
+            "anyOf": [{"required": [name], "properties": {name: {"type": "string"}}} for name in ("id", "name")]
+        },
+    )
+
     id: Name | None = None
     name: Name | None = None
     domain: _Domain = _Domain()
@@ -107,7 +202,7 @@ class ProjectQuery(_Request):
     name: Name | None = None
 
 
-def token_document(login: Login, claims: Claims, user_name: str, base: str, region: str) -> dict[str, Any]:
+def token_document(login: Login, claims: Claims, user_name: str, base: str, region: str) -> TokenDocument:
     """The body of a login's answer. Its catalog places every service at `base`, a URL without a path."""
     user, project = login.auth.identity.password.user, login.project
     name = project.name or claims.project
@@ -126,9 +221,9 @@ def token_document(login: Login, claims: Claims, user_name: str, base: str, regi
     }
 
 
-def project_list(caller: Caller, query: ProjectQuery, base: str) -> dict[str, Any]:
+def project_list(caller: Caller, query: ProjectQuery, base: str) -> ProjectList:
     """The body of `GET /v3/projects`: the caller's one project, with the name in the query."""
-    project = {
+    project: _ProjectShown = {
         "id": caller.project,
         "name": query.name or caller.project,
         "domain_id": "default",
@@ -141,27 +236,35 @@ def project_list(caller: Caller, query: ProjectQuery, base: str) -> dict[str, An
     return {"projects": [project], "links": {"self": f"{base}/v3/projects", "previous": None, "next": None}}
 
 
-def version_document(base: str) -> dict[str, Any]:
+def version_document(base: str) -> VersionDocument:
     """The body of `GET /v3`."""
-    links = [{"rel": "self", "href": f"{base}/v3/"}]
-    return {"version": {**_VERSION, "media-types": [_MEDIA_TYPE], "links": links}}
+    media_type: _MediaType = {"base": "application/json", "type": "application/vnd.openstack.identity-v3+json"}
+    return {
+        "version": {
+            "id": "v3.14",
+            "status": "stable",
+            "updated": "2020-04-07T00:00:00Z",
+            "media-types": [media_type],
+            "links": [{"rel": "self", "href": f"{base}/v3/"}],
+        }
+    }
 
 
-def version_list(base: str) -> dict[str, Any]:
+def version_list(base: str) -> VersionList:
     """The body of `GET /`, sent with status 300."""
     return {"versions": {"values": [version_document(base)["version"]]}}
 
 
-def _service(kind: str, base: str, project: str, regions: Sequence[str]) -> dict[str, Any]:
+def _service(kind: str, base: str, project: str, regions: Sequence[str]) -> _CatalogEntry:
     url = _CATALOG[kind].format(base=base, project=project)
-    endpoints = [
+    endpoints: list[_Endpoint] = [
         {"id": f"{kind}-{region}", "interface": "public", "region": region, "region_id": region, "url": url}
         for region in regions
     ]
     return {"id": kind, "name": kind, "type": kind, "endpoints": endpoints}
 
 
-def _domain(domain: _Domain) -> dict[str, str]:
+def _domain(domain: _Domain) -> Named:
     return {"id": domain.id or "default", "name": domain.name or "Default"}
 
 

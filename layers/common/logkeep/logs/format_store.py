@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from logkeep.aws.dynamo import decode, encode
+from logkeep.aws.dynamo import decode, encode, put
 from logkeep.errors import WrongFormat
 
 if TYPE_CHECKING:
@@ -20,7 +20,8 @@ _KEY: Final = {"pk": "format", "sk": "format"}
 def claim_format(dynamodb: DynamoDBClient, table: str) -> None:
     """Write the item if there is none. Raises WrongFormat if it names another format."""
     try:
-        dynamodb.put_item(
+        put(
+            dynamodb,
             TableName=table,
             Item=encode(_KEY | {"format": FORMAT}),
             ConditionExpression="attribute_not_exists(pk) OR #format = :format",

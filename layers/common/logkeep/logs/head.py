@@ -17,6 +17,7 @@ from logkeep.logs.fragment import UNKNOWN, Fragment, combine_crc32, pack
 from logkeep.logs.levels import GRAMMAR, LEVELS, ScanState, TimeBasis, scan
 from logkeep.logs.registration import Registration
 from logkeep.logs.times import zone_of
+from logkeep.params import Integer
 
 _CRC32: Final = re.compile(r"[0-9A-Fa-f]{8}")
 
@@ -32,8 +33,8 @@ class Totals(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    bytes: Annotated[int, Field(ge=0, le=LOG_MAX)] | None = None
-    lines: Annotated[int, Field(ge=0, le=LOG_MAX)] | None = None
+    bytes: Annotated[Integer, Field(ge=0, le=LOG_MAX)] | None = None
+    lines: Annotated[Integer, Field(ge=0, le=LOG_MAX)] | None = None
     crc32: int | None = Field(default=None, description="Eight hex digits in JSON.")
 
     @field_validator("crc32", mode="before")

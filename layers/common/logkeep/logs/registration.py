@@ -2,7 +2,7 @@
 
 from typing import Annotated, Final, NamedTuple
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from logkeep.errors import Invalid
 from logkeep.logid import LogId
@@ -12,7 +12,7 @@ type JobId = Annotated[str, Field(pattern=r"^[0-9A-Za-z]{32}$")]
 type BuildNo = Annotated[Decimal, Field(ge=1)]
 
 # By kind of log: the parameters that name the group and the member of it.
-_PAIRS: Final = {"build": ("job_id", "build_no"), "check": ("task_id", "execute_id")}
+PAIRS: Final = {"build": ("job_id", "build_no"), "check": ("task_id", "execute_id")}
 
 
 class Registration(NamedTuple):
@@ -25,6 +25,8 @@ class Registration(NamedTuple):
 class RegistrationQuery(BaseModel):
     """The parameters that register a log: both of the pair for its kind, or none."""
 
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
     job_id: JobId | None = None
     build_no: BuildNo | None = None
     task_id: Segment | None = None
@@ -32,8 +34,8 @@ class RegistrationQuery(BaseModel):
 
     def registration(self, log_id: LogId) -> Registration | None:
         """The registration, None without parameters. Raises Invalid for half a pair, or the pair of another kind."""
-        given = {name: str(value) for name in sum(_PAIRS.values(), ()) if (value := getattr(self, name)) is not None}
-        pair = _PAIRS.get(log_id.kind, ())
+        given = {name: str(value) for name in sum(PAIRS.values(), ()) if (value := getattr(self, name)) is not None}
+        pair = PAIRS.get(log_id.kind, ())
         for name in given:
             if name not in pair:
                 raise Invalid(name, f"is not a parameter of a {log_id.kind} log")

@@ -11,10 +11,11 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from logkeep.aws import clients
-from logkeep.aws.dynamo import attempts, decode, encode, query, transact, update
+from logkeep.aws.dynamo import attempts, decode, encode, put, query, transact, update
 from logkeep.aws.objects import Bucket
+from logkeep.aws.refusals import RETRY_AFTER
 from logkeep.clock import now_ms
-from logkeep.errors import Busy, Conflict, Corrupt, LogChanged, LogNotFound, OffsetBeyondEnd
+from logkeep.errors import Busy, Conflict, Corrupt, LogChanged, LogNotFound, OffsetBeyondEnd, Unavailable
 from logkeep.extents import Extent
 from logkeep.limits import INLINE_MAX
 from logkeep.logid import LogId
@@ -92,14 +93,17 @@ class LogStore:
         )
         found: dict[str, Head] = {}
         wanted: list[Any] = [encode({"pk": item["pk"], "sk": item["sk"]}) for item in islice(keys, limit)]
+        pauses = attempts()
         while wanted:
             answer = self._dynamodb.batch_get_item(
                 RequestItems={self._table: {"Keys": wanted[:100], "ConsistentRead": True}}
             )
-            for item in answer["Responses"][self._table]:
+            for item in answer["Responses"].get(self._table, []):
                 head = head_of(decode(item))
                 found[str(head.log_id)] = head
             left = answer["UnprocessedKeys"].get(self._table)
+            if left and next(pauses, None) is None:
+                raise Unavailable("storage is busy", RETRY_AFTER)
             wanted = [*(left["Keys"] if left else []), *wanted[100:]]
         return [found[name] for name in sorted(found)]
 
@@ -165,7 +169,7 @@ class LogStore:
     def set_time_zone(self, name: str) -> None:
         """Set the time zone of the project's new logs. Raises ValueError if there is none of that name."""
         zone_of(name)
-        self._dynamodb.put_item(TableName=self._table, Item=encode(self._settings_key() | {"time_zone": name}))
+        put(self._dynamodb, TableName=self._table, Item=encode(self._settings_key() | {"time_zone": name}))
 
     def _default_zone(self) -> str:
         item = self._dynamodb.get_item(TableName=self._table, Key=encode(self._settings_key())).get("Item")
@@ -180,7 +184,8 @@ class LogStore:
         A later time that is noted already stays.
         """
         later = "(attribute_not_exists(followed_until) OR followed_until < :until)"
-        with suppress(Busy):  # without the note writers ship less often for a while; followers make another soon
+        # A later note is as good. Without any, writers ship less often for a while; followers make another soon.
+        with suppress(self._dynamodb.exceptions.ConditionalCheckFailedException, Busy):
             update(
                 self._dynamodb,
                 TableName=self._table,

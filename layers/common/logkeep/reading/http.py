@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Final, Self
 
-from pydantic import BaseModel, BeforeValidator, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from logkeep.clock import Clock, now_ms
 from logkeep.errors import Invalid
@@ -17,18 +17,19 @@ from logkeep.reading.follow import Follower, json_lines, offset_of, start_of_las
 from logkeep.web.app import Answer, App, logger
 
 CLOCK: Final = Clock()
+_CHARGED_SECONDS: Final = 25
 _NOTE_LASTS: Final = 45_000  # ms
 _NOTE_RENEWED: Final = 25_000  # ms: if less is left, one of the followers makes it again
-_HEADERS: Final = {"Cache-Control": "no-store"}
 
 
 def _refuse_tail(_: Any) -> None:
-    # Without this, an unknown name is ignored and the client gets the whole log.
     raise ValueError("is not a parameter of this request; use tail_bytes")
 
 
 class FollowQuery(BaseModel):
     """At most one of cursor and tail_bytes. Without either, a log is followed from its beginning."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     follow: Boolean = False
     cursor: Annotated[str, Field(max_length=64)] | None = None
@@ -51,6 +52,7 @@ def follow_log(app: App, log_id: LogId, query: FollowQuery) -> Answer:
     """
     logs = log_store(app.caller.project)
     head = logs.head(log_id)
+    charge_follow(app)
     position = 0
     if query.cursor is not None:
         position = offset_of(head, query.cursor)
@@ -59,7 +61,12 @@ def follow_log(app: App, log_id: LogId, query: FollowQuery) -> Answer:
     elif query.tail_bytes is not None:
         position = start_of_last(logs, head, query.tail_bytes)
     follower = follower_of(app, logs, head, position=position)
-    return stream(app, "application/x-ndjson", json_lines(follower, app.room), _HEADERS)
+    return stream(app, "application/x-ndjson", json_lines(follower, app.room))
+
+
+def charge_follow(app: App) -> None:
+    """Charge a follow for the time that one at the HTTP API lasts. Raises Throttled."""
+    app.charge(seconds=_CHARGED_SECONDS)
 
 
 def follower_of(app: App, logs: LogStore, head: Head, **options: Any) -> Follower:
@@ -67,7 +74,9 @@ def follower_of(app: App, logs: LogStore, head: Head, **options: Any) -> Followe
     return Follower(logs, head, app.seconds, CLOCK, seen=lambda seen: _note(logs, seen), **options)
 
 
-def stream(app: App, content_type: str, chunks: Iterator[bytes], headers: Mapping[str, str]) -> Answer:
+def stream(
+    app: App, content_type: str, chunks: Iterator[bytes], headers: Mapping[str, str] | None = None
+) -> Answer[bytes]:
     """An answer of JSON lines, with heartbeats."""
     return app.stream(content_type, with_heartbeats(chunks, CLOCK), headers)
 

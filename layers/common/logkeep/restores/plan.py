@@ -9,9 +9,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from logkeep.backups.archive import Archive
 from logkeep.backups.cuts import Cut, Mark, Slice
-from logkeep.backups.jobs import Job
+from logkeep.backups.jobs import Job, Shown
 from logkeep.errors import Corrupt, Invalid
-from logkeep.logid import LogId, is_segment
+from logkeep.logid import SEGMENT_PATTERN, LogId, is_segment
 from logkeep.logs.head import Head, State, Totals
 
 SHOWN_MAX: Final = 50  # logs that a report names under `differs`, and under `failures`
@@ -29,7 +29,9 @@ class RestoreRequest(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     dry_run: bool = False
-    prefix: Annotated[str, Field(max_length=64), AfterValidator(_prefix)] = ""
+    prefix: Annotated[
+        str, Field(max_length=64, json_schema_extra={"pattern": f"^({SEGMENT_PATTERN})?$"}), AfterValidator(_prefix)
+    ] = ""
 
     def check(self, cluster: str) -> None:
         """Raise Invalid if the prefix and the cluster's id together are no valid id."""
@@ -148,7 +150,7 @@ class Checked(BaseModel):
     crc32: int
 
 
-class RestoreReport(Job):
+class ShownRestore(Shown):
     """What a restore did, or would do."""
 
     state: Literal["planned", "running", "done", "failed"]
@@ -161,6 +163,11 @@ class RestoreReport(Job):
     differs: list[str] = Field(default_factory=list)  # ids, at most SHOWN_MAX
     failures: list[str] = Field(default_factory=list)
     failed_msg: str | None = None
+
+
+class RestoreReport(ShownRestore, Job):
+    """What a restore did, or would do, and what it is doing."""
+
     begun: Outcome | None = None  # the outcome for the next log, once writing to it has begun
     checked: Checked | None = None
 
@@ -193,6 +200,5 @@ class RestoreReport(Job):
         state = "failed" if why else "done"
         return self.model_copy(update={"state": state, "failed_msg": why, "finished_at": now, "checked": None})
 
-    def shown(self) -> dict[str, Any]:
-        """The report as clients see it."""
-        return self.model_dump(exclude={"run", "begun", "checked"})
+    def shown(self) -> ShownRestore:
+        return ShownRestore.model_validate(self.model_dump())

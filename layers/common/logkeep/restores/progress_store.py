@@ -6,18 +6,16 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from logkeep.aws.multipart import TimeUp
-from logkeep.backups.jobs import Job
+from logkeep.backups.jobs import Job, JobKind
 from logkeep.backups.records import BackupRecord
 from logkeep.backups.store import BackupStore
 from logkeep.clock import now_ms
 from logkeep.errors import Busy, Conflict, RecordNotFound, TooLarge
 
 _NOTED_EVERY: Final = 2.0  # seconds
-
-type Field = Literal["restore", "verification"]
 
 
 class Superseded(Exception):
@@ -43,10 +41,10 @@ class Progress[J: Job]:
     """
 
     def __init__(
-        self, store: BackupStore, field: Field, kind: type[J], record_id: str, run: str, deadline: float
+        self, store: BackupStore, field: JobKind, kind: type[J], record_id: str, run: str, deadline: float
     ) -> None:
         self._store = store
-        self._field: Field = field
+        self._field: JobKind = field
         self._kind = kind
         self._run = run
         self._deadline = deadline
@@ -60,6 +58,8 @@ class Progress[J: Job]:
         Work that was overtaken by another worker is called again. A Conflict ends the job. Raises Busy if the time was
         not enough for any step.
         """
+        with suppress(_Overtaken):
+            self.note()  # that a worker came
         while True:
             try:
                 self._to_end(work)
@@ -79,6 +79,10 @@ class Progress[J: Job]:
             work()
         except Conflict as error:
             why = str(error)
+        self.end(why)
+
+    def end(self, why: str | None = None) -> None:
+        """Note the end of the job; it has failed if `why` says so."""
         self.job = self.job.ended(now_ms(), why)
         self.note()
 
@@ -121,7 +125,7 @@ class Progress[J: Job]:
         return record, job
 
 
-def job_of[J: Job](record: BackupRecord, field: Field, kind: type[J]) -> J | None:
+def job_of[J: Job](record: BackupRecord, field: JobKind, kind: type[J]) -> J | None:
     """The job that is noted in a field of a backup record."""
     noted = getattr(record, field)
     return None if noted is None else kind.model_validate(noted)

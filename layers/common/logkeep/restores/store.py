@@ -49,8 +49,12 @@ class Restores:
         self._bucket = archives.bucket
         self._logs = logs
 
-    def begin(self, record_id: str, request: RestoreRequest, now: int) -> tuple[RestoreReport, bool]:
+    def begin(
+        self, record_id: str, request: RestoreRequest, now: int, *, ordered: bool = True
+    ) -> tuple[RestoreReport, bool]:
         """Begin a restore, or find the one that runs. Returns its report, and whether a worker must be ordered.
+
+        With `ordered` false it waits for its turn, and none must be.
 
         Raises RecordNotFound, Conflict if archives are missing or a restore with another prefix runs, or Busy.
         """
@@ -60,11 +64,11 @@ class Restores:
             if running and running.is_running(now):
                 if running.prefix != request.prefix:
                     raise Conflict(f"a restore with the prefix {running.prefix!r} is running; wait for its end")
-                return running, running.is_untouched
+                return running, running.is_untouched and ordered
             self._archives.check_exist(self._archives.chain(record))
             report = RestoreReport.begin(uuid.uuid4().hex, request.prefix, now)
-            if self._archives.store.amend(record, {"restore": report.model_dump()}):
-                return report, True
+            if self._archives.store.begin_job(record, "restore", report.model_dump(), now, ordered=ordered):
+                return report, ordered
         raise Busy("too many restores are requested at once", retry_after=1)
 
     def planned(self, record_id: str, request: RestoreRequest, now: int, deadline: float) -> RestoreReport:
@@ -107,6 +111,11 @@ class Restores:
             return progress.run(lambda: self._restore_all(progress))
         except Superseded:
             return False
+
+    def give_up(self, record_id: str, run: str, why: str) -> None:
+        """End the job as failed, if it still runs."""
+        with suppress(Superseded):
+            Progress(self._archives.store, "restore", RestoreReport, record_id, run, 0).end(why)
 
     def _restore_all(self, progress: _Running) -> None:
         chain = self._archives.chain(progress.record)

@@ -2,12 +2,12 @@
 
 import random
 from collections.abc import Iterable
-from typing import Any, Final, Literal, NamedTuple, Self
+from typing import Final, Literal, NamedTuple, Self
 
 from isal import isal_zlib
 from pydantic import BaseModel, ConfigDict, Field
 
-from logkeep.backups.jobs import Job
+from logkeep.backups.jobs import Job, Shown
 from logkeep.downloads.archive import Entry, ZipLayout
 from logkeep.logs.fragment import NotDeflate, inflated
 
@@ -27,7 +27,7 @@ class VerifyRequest(BaseModel):
     mode: Mode = "sample"
 
 
-class Verification(Job):
+class ShownVerification(Shown):
     """A result. `done` and `total` count bytes in mode full, else archives and files."""
 
     mode: Mode
@@ -36,7 +36,11 @@ class Verification(Job):
     done: int = 0
     bytes: int = 0  # that were read
     failures: list[str] = Field(default_factory=list)
-    # From where a full one continues:
+
+
+class Verification(ShownVerification, Job):
+    """A result, and from where a full one continues."""
+
     archive: int = 0  # in the chain, counted from the newest
     offset: int = 0  # in the archive
     crc32: int = 0  # of the archive up to `offset`
@@ -58,9 +62,8 @@ class Verification(Job):
         state = "failed" if result.failures else "passed"
         return result.model_copy(update={"state": state, "finished_at": now})
 
-    def shown(self) -> dict[str, Any]:
-        """The result as clients see it."""
-        return self.model_dump(exclude={"run", "archive", "offset", "crc32"})
+    def shown(self) -> ShownVerification:
+        return ShownVerification.model_validate(self.model_dump())
 
 
 class Sample(NamedTuple):

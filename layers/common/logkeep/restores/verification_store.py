@@ -7,6 +7,7 @@ import random
 import time
 import uuid
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Final
 
 from botocore.exceptions import ClientError
@@ -50,8 +51,10 @@ class Verifications:
                 return found
         raise Busy("too many verifications are requested at once", retry_after=1)
 
-    def begin(self, record_id: str, now: int) -> tuple[Verification, bool]:
+    def begin(self, record_id: str, now: int, *, ordered: bool = True) -> tuple[Verification, bool]:
         """Begin a full verification, or find the one that runs. Also says whether a worker must be ordered.
+
+        With `ordered` false it waits for its turn, and none must be.
 
         Raises RecordNotFound, Conflict if there is no archive, or Busy.
         """
@@ -59,12 +62,12 @@ class Verifications:
             record = self._archives.finished(record_id)
             running = job_of(record, "verification", Verification)
             if running and running.is_running(now):
-                return running, running.is_untouched
+                return running, running.is_untouched and ordered
             chain, _ = self._chain(record)
             started = Verification.begin("full", uuid.uuid4().hex, now)
             started = started.model_copy(update={"total": sum(each.size or 0 for each in chain)})
-            if self._archives.store.amend(record, {"verification": started.model_dump()}):
-                return started, True
+            if self._archives.store.begin_job(record, "verification", started.model_dump(), now, ordered=ordered):
+                return started, ordered
         raise Busy("too many verifications are requested at once", retry_after=1)
 
     def resume(self, record_id: str, run: str, deadline: float) -> bool:
@@ -77,6 +80,11 @@ class Verifications:
             return progress.run(lambda: self._read_all(progress))
         except Superseded:
             return False
+
+    def give_up(self, record_id: str, run: str, why: str) -> None:
+        """End the job as failed, if it still runs."""
+        with suppress(Superseded):
+            Progress(self._archives.store, "verification", Verification, record_id, run, 0).end(why)
 
     def _free(self, record_id: str, now: int) -> BackupRecord:
         """The record, if no verification of it runs. Raises RecordNotFound or Conflict."""
@@ -151,8 +159,7 @@ class Verifications:
 
     def _read_all(self, progress: _Running) -> None:
         chain, wrong = self._chain(progress.record)
-        if progress.job.is_untouched:
-            progress.job = progress.job.failed(*wrong)
+        progress.job = progress.job.failed(*(each for each in wrong if each not in progress.job.failures))
         while progress.job.archive < len(chain):
             if progress.is_late:
                 raise TimeUp

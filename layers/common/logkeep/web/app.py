@@ -13,7 +13,16 @@ from aws_lambda_powertools.event_handler.exceptions import NotFoundError
 from aws_lambda_powertools.event_handler.middlewares import NextMiddleware
 from pydantic import BaseModel
 
-from logkeep.errors import Busy, Invalid, LogkeepError, OffsetBeyondEnd, RouteNotFound, TooLarge
+from logkeep.aws.refusals import unavailable
+from logkeep.errors import (
+    Busy,
+    Invalid,
+    LogkeepError,
+    OffsetBeyondEnd,
+    RouteNotFound,
+    TooLarge,
+    UnsupportedCoding,
+)
 from logkeep.identity.credentials import NEEDED, Access, Caller, Kind
 from logkeep.identity.http import body_of, caller_of
 from logkeep.identity.limiter_store import project_limiter
@@ -21,7 +30,8 @@ from logkeep.limits import ANSWER_MAX, JSON_BODY_MAX, STREAM_MAX
 from logkeep.logid import SEGMENT_RULE, LogId, is_segment
 from logkeep.settings import settings
 from logkeep.web import parsing
-from logkeep.web.audit import Outcome
+from logkeep.web.audit import Outcome, use_of
+from logkeep.web.cost import Use
 from logkeep.web.delivery import Client
 from logkeep.web.error_bodies import Service, status_of
 
@@ -29,10 +39,13 @@ _COMPRESSED_FROM: Final = 1 << 20  # bytes of JSON
 _BUFFERED_SECONDS: Final = 25  # an HTTP API gives up at 30
 _HEARTBEATS_MAX: Final = 1000  # bytes of an answer, see logkeep.ndjson
 
-type Answer = Response[Any]
-type ErrorAnswer = Callable[[LogkeepError], Answer]
+type ErrorAnswer = Callable[[LogkeepError], "Answer"]
 
 logger = Logger(use_rfc3339=True)  # Lambda takes no other time of a line
+
+
+class Answer[Body = Any](Response[Any]):
+    """The answer to a request. `Body` is for openapi/: a model, None, bytes, or Content."""
 
 
 class App(APIGatewayHttpResolver):
@@ -79,13 +92,14 @@ class App(APIGatewayHttpResolver):
         """Who sent the request. Functions that are open to everyone have none."""
         return cast(Caller, self.outcome.caller)
 
-    def _authenticate(self, _: APIGatewayHttpResolver, next_middleware: NextMiddleware) -> Answer:
+    def _authenticate(self, _: APIGatewayHttpResolver, next_middleware: NextMiddleware) -> Response[Any]:
         # An unsigned body is accepted only with an offset: whoever replays such a request can append nothing.
         unsigned_body = self._takes_files and "offset" in self.query_values()
         caller = caller_of(self.raw, self.headers, self._token, unsigned_body=unsigned_body)
         self.outcome.caller = caller
         logger.append_keys(project=caller.project)
         project_limiter().take(caller.project)
+        self.outcome.charged = 1
         # A function URL has no routes: its only parameters are those that the resolver found.
         parameters = self.raw.get("pathParameters") or self.context.get("_route_args", {})
         project = parameters.get("project_id")
@@ -93,6 +107,33 @@ class App(APIGatewayHttpResolver):
             caller.need_project(self.segment("project_id", project))
         caller.need(self._needed)
         return next_middleware(self)
+
+    def charge(self, *, seconds: float = 0, write_units: float = 0, read_units: float = 0) -> None:
+        """Count what the request will cost, before its work. Raises Throttled if the project owes more than its limit.
+
+        What it costs beyond that is counted when it is answered.
+        """
+        use = Use(gb_seconds=seconds * self._memory / 1024, write_units=write_units, read_units=read_units)
+        self._count(use, project_limiter().charge)
+
+    def charge_writes(self, write_units: float) -> None:
+        """The same for what it will write."""
+        self.charge(write_units=write_units)
+
+    def settle(self, event: Mapping[str, Any], answer: Mapping[str, Any]) -> None:
+        """Count what the request has cost beyond what it was charged."""
+        if self.outcome.charged:
+            self._count(use_of(event, answer, self.outcome, self._memory), project_limiter().owe)
+
+    def _count(self, use: Use, add: Callable[[str, int], None]) -> None:
+        if (units := use.units - self.outcome.charged) > 0:
+            add(self.caller.project, units)
+            self.outcome.charged += units
+
+    @property
+    def _memory(self) -> int:
+        """The function's, in MiB."""
+        return int(self.lambda_context.memory_limit_in_mb)
 
     # The request.
 
@@ -159,9 +200,25 @@ class App(APIGatewayHttpResolver):
             raise TooLarge(f"the body is larger than {limit} bytes")
         return body
 
+    @property
+    def is_gzipped(self) -> bool:
+        """Whether the body is compressed. Raises UnsupportedCoding if it is, but not with gzip."""
+        return parsing.is_gzipped(self.headers.get("content-encoding", ""))
+
+    def inflated_body(self, limit: int) -> bytes:
+        """The body without its Content-Encoding.
+
+        Raises TooLarge and UnsupportedBody as body() does, UnsupportedCoding, and Invalid if the body is not gzip.
+        """
+        is_gzipped, body = self.is_gzipped, self.body(limit)
+        return parsing.inflated(body, limit) if is_gzipped else body
+
     def json_body[M: BaseModel](self, model: type[M], limit: int = JSON_BODY_MAX, *, optional: bool = False) -> M:
-        """The body as a model. If it is optional, no body is an empty object. Raises as body() does, and Invalid."""
-        return parsing.json_model(model, self.body(limit) or (b"{}" if optional else b""))
+        """The body as a model. If it is optional, no body is an empty object.
+
+        Raises Invalid, and TooLarge, UnsupportedBody and UnsupportedCoding as inflated_body() does.
+        """
+        return parsing.json_model(model, self.inflated_body(limit) or (b"{}" if optional else b""))
 
     # Answers.
 
@@ -177,7 +234,9 @@ class App(APIGatewayHttpResolver):
         """The most bytes that the body of an answer may have, without heartbeats."""
         return (STREAM_MAX if self.streams else ANSWER_MAX) - _HEARTBEATS_MAX
 
-    def answer_json(self, body: BaseModel, status: int = 200, headers: Mapping[str, str] | None = None) -> Answer:
+    def answer_json[M: BaseModel](
+        self, body: M, status: int = 200, headers: Mapping[str, str] | None = None
+    ) -> Answer[M]:
         """A model as JSON, compressed if it is large and the client takes gzip. Raises TooLarge above ANSWER_MAX."""
         text = body.model_dump_json().encode()
         sent = {"Vary": "Accept-Encoding", **(headers or {})}
@@ -186,21 +245,29 @@ class App(APIGatewayHttpResolver):
             sent["Content-Encoding"] = "gzip"
         if len(text) > ANSWER_MAX:
             raise TooLarge("the answer is too large; ask for a smaller limit, or accept gzip")
-        return Response(status, content_types.APPLICATION_JSON, text, sent)
+        return Answer(status, content_types.APPLICATION_JSON, text, sent)
 
-    def answer_document(
-        self, document: Mapping[str, Any], status: int = 200, headers: Mapping[str, str] | None = None
-    ) -> Answer:
+    def answer_document[D: Mapping[str, Any]](
+        self, document: D, status: int = 200, headers: Mapping[str, str] | None = None
+    ) -> Answer[D]:
         """A small document as JSON."""
-        return Response(status, content_types.APPLICATION_JSON, document, dict(headers or {}))
+        return Answer(status, content_types.APPLICATION_JSON, document, dict(headers or {}))
 
     def stream(self, content_type: str, chunks: Iterator[bytes], headers: Mapping[str, str] | None = None) -> Answer:
-        """An answer whose body is made chunk by chunk. Errors must be raised before: the status is sent first.
+        """An answer whose body is made chunk by chunk. The first is made here, so that its errors are answers.
 
+        If there is none, the answer says so by its length: a client that waited for a body would wait for minutes.
         Raises TooLarge if the answer is collected and has more than ANSWER_MAX bytes: see `room`.
         """
-        body = chunks if self.streams else _collect(chunks)
-        return Response(HTTPStatus.OK, content_type, body, dict(headers or {}))
+        sent = dict(headers or {})
+        if not self.streams:
+            return Answer(HTTPStatus.OK, content_type, _collect(chunks), sent)
+        first = next(chunks, None)
+        if first is None:
+            return Answer(HTTPStatus.OK, content_type, b"", sent | {"Content-Length": "0"})
+        body = _continued(first, chunks)
+        next(body)  # from here on its end releases the chunks, even if no byte is taken
+        return Answer(HTTPStatus.OK, content_type, body, sent)
 
     # Errors.
 
@@ -215,12 +282,17 @@ class App(APIGatewayHttpResolver):
         headers = {}
         if isinstance(error, Busy):
             headers["Retry-After"] = str(error.retry_after)
+        if isinstance(error, UnsupportedCoding):
+            headers["Accept-Encoding"] = "gzip"  # RFC 9110 15.5.16
         if isinstance(error, OffsetBeyondEnd):
             headers["Range"] = f"bytes=0-{error.end}"
-        return Response(int(status), content_types.APPLICATION_JSON, self.service.error_body(error), headers)
+        return Answer(int(status), content_types.APPLICATION_JSON, self.service.error_body(error), headers)
 
     def _answer_failure(self, error: Exception) -> Answer:
-        """Log an unexpected exception, and answer it without its text."""
+        """Log an unexpected exception, and answer it without its text. Refusals of AWS that pass ask to come back."""
+        if passing := unavailable(error):
+            logger.warning("AWS refuses or does not answer", exc_info=error)
+            return self._answer_refusal(passing)
         logger.exception("failed", exc_info=error)
         return self._answer_refusal(LogkeepError("internal error"))
 
@@ -229,6 +301,16 @@ def release(chunks: Iterator[bytes]) -> None:
     """Close chunks that are not consumed to their end."""
     if isinstance(chunks, Generator):
         chunks.close()
+
+
+def _continued(first: bytes, chunks: Iterator[bytes]) -> Generator[bytes]:
+    """An empty chunk, then the first chunk and those after it."""
+    try:
+        yield b""
+        yield first
+        yield from chunks
+    finally:
+        release(chunks)
 
 
 def _collect(chunks: Iterator[bytes]) -> bytes:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import Enum, auto
+from typing import Literal
 
 from pydantic import BaseModel
 
@@ -26,6 +27,13 @@ class Client:
             takes_gzip=codings.get("gzip", codings.get("*", 0.0)) > 0,
             is_signed=authorization.startswith("SDK-HMAC-SHA256"),
         )
+
+
+class Content[Media]:
+    """The type of a body that is no model: Answer[Content[Literal["text/plain"]]]. Media names its content types."""
+
+
+type ZipContent = Content[Literal["application/zip"]]
 
 
 class Way(Enum):

@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Callable, Generator, Iterator, Mapping
+from http import HTTPStatus
 from typing import Any, Final
 
 from aws_lambda_powertools.logging import correlation_paths
@@ -11,6 +12,7 @@ from logkeep.web.app import App, logger, release
 from logkeep.web.audit import Ending, Outcome, line_of
 from logkeep_runtime import Streamed
 
+_BODILESS: Final = {204, 304}  # RFC 9112 6.3: such an answer ends after its headers
 _REQUEST_ID: Final = ("X-Request-Id", "X-Openstack-Request-Id")  # read by Huawei's and OpenStack's clients
 
 type Handler = Callable[[dict[str, Any], LambdaContext], dict[str, Any]]
@@ -23,7 +25,8 @@ def entrypoint(app: App) -> Handler:
     @logger.inject_lambda_context(correlation_id_path=correlation_paths.API_GATEWAY_HTTP, clear_state=True)
     def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         answer = _resolve(app, event, context, streams=False)
-        logger.info("request", extra=line_of(app.function, event, answer, app.outcome))
+        app.settle(event, answer)
+        _audit(app, event, answer)
         return answer
 
     return lambda_handler
@@ -52,7 +55,17 @@ def _resolve(app: App, event: dict[str, Any], context: LambdaContext, *, streams
     answer = app.resolve({**event, "rawPath": path}, context)
     for name in _REQUEST_ID:
         answer["headers"][name] = event["requestContext"]["requestId"]
+    if app.outcome.caller or int(answer["statusCode"]) >= HTTPStatus.BAD_REQUEST:
+        # What one caller may read is not for others. A cache may keep what has an ETag, if it asks whether it is valid.
+        kept = "no-cache" if "ETag" in answer["headers"] else "no-store"
+        answer["headers"]["Cache-Control"] = f"private, {kept}"
     return answer
+
+
+def _audit(app: App, event: Mapping[str, Any], answer: Mapping[str, Any]) -> None:
+    """Write the line of a request, unless it is one of many without a caller."""
+    if line := line_of(app.function, event, answer, app.outcome):
+        logger.info("request", extra=line)
 
 
 def _audited(app: App, event: dict[str, Any], answer: dict[str, Any], chunks: Iterator[bytes]) -> Generator[bytes]:
@@ -70,10 +83,17 @@ def _audited(app: App, event: dict[str, Any], answer: dict[str, Any], chunks: It
         raise
     finally:
         release(chunks)
-        logger.info("request", extra=line_of(app.function, event, answer, app.outcome))
+        app.settle(event, answer)
+        _audit(app, event, answer)
 
 
 def _bytes_of(answer: Mapping[str, Any]) -> bytes:
-    """The body of an ordinary answer. An empty one becomes a newline, since streams without a byte are said to hang."""
+    """The body of an ordinary answer.
+
+    An empty one becomes a newline, since clients of streams without a byte are said to wait for one. Those of a 304 do
+    not, and those of an answer that gives its length need not.
+    """
     body = str(answer["body"] or "")
-    return (base64.b64decode(body) if answer["isBase64Encoded"] else body.encode()) or b"\n"
+    content = base64.b64decode(body) if answer["isBase64Encoded"] else body.encode()
+    is_exact = int(answer["statusCode"]) in _BODILESS or answer["headers"].get("Content-Length") == "0"
+    return content if content or is_exact else b"\n"

@@ -24,6 +24,8 @@ STATUS: Final[Mapping[type[LogkeepError], HTTPStatus]] = {
     errors.RouteNotFound: HTTPStatus.NOT_FOUND,
     errors.Conflict: HTTPStatus.CONFLICT,
     errors.NotEnabled: HTTPStatus.PRECONDITION_FAILED,
+    # As CSS has it: its Terraform provider takes 415 and no other status for a success of closing.
+    errors.AlreadyClosed: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     errors.TooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     errors.UnsupportedBody: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     errors.OffsetBeyondEnd: HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE,
@@ -36,6 +38,7 @@ STATUS: Final[Mapping[type[LogkeepError], HTTPStatus]] = {
 _GATEWAY: Final[Codes] = {
     errors.TokenMissing: ("APIGW.0301", "Incorrect IAM authentication information: x-auth-token not found"),
     errors.TokenInvalid: ("APIGW.0301", "Incorrect IAM authentication information: decrypt token fail"),
+    errors.TokenDisabled: ("APIGW.0301", "Incorrect IAM authentication information: {}"),
     errors.TokenExpired: ("APIGW.0301", "Incorrect IAM authentication information: token expires, {}"),
     errors.SignatureRefused: ("APIGW.0301", "Incorrect IAM authentication information: {}"),
     errors.Throttled: ("APIGW.0308", "The throttling threshold has been reached: policy user over ratelimit,{}"),
@@ -51,6 +54,7 @@ class Service:
     name: str
     codes: Codes
     keystone: bool = False  # also answer the `error` object that Keystone's clients read
+    css: bool = False  # also answer errCode and externalMessage, which CSS's Terraform provider reads
 
     def error_body(self, error: LogkeepError) -> dict[str, Any]:
         """`{"error_code", "error_msg"}`, by the nearest class of the error with a code of the API or the gateway."""
@@ -58,6 +62,9 @@ class Service:
         found = [codes[kind] for kind in kinds for codes in (self.codes, _GATEWAY) if kind in codes]
         code, text = found[0] if found else self.codes[LogkeepError]
         body: dict[str, Any] = {"error_code": code, "error_msg": text.format(error).strip()}
+        # The provider takes CSS.0015 in errCode for a cluster that is gone. It must not forget what it may not see.
+        if self.css and not isinstance(error, errors.Forbidden):
+            body |= {"errCode": code, "externalMessage": f"{code} : {body['error_msg']}"}
         if self.keystone:
             status = status_of(error)
             body["error"] = {"code": int(status), "title": status.phrase, "message": body["error_msg"]}

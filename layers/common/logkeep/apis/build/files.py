@@ -1,19 +1,21 @@
 """The files of CodeArts Build: the log of one action, or of a whole build."""
 
-import re
 from collections.abc import Sequence
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from logkeep.apis.build.stages import STAGE, stages
 from logkeep.downloads.files import LogFile, TextFile
 from logkeep.errors import Invalid
+from logkeep.logid import RECORD_ID
 from logkeep.logs.head import Head
 from logkeep.logs.reader import LogSource
 from logkeep.params import Boolean
+from logkeep.web.delivery import Content
 
-_RECORD_ID: Final = re.compile(r"[0-9a-z-]{36}")
+type RecordId = Annotated[str, Field(pattern=f"^{RECORD_ID.pattern}$")]
+type BuildContent = Content[Literal["application/octet-stream", "application/gzip"]]
 
 
 class BuildFile(TextFile):
@@ -54,7 +56,7 @@ class FullLogQuery(BaseModel):
 class BuildLogQuery(FullLogQuery):
     """The query of the log of one build action (docs/apis.md#codearts-build)."""
 
-    task_name: Annotated[str, AfterValidator(_stage)]
+    task_name: Annotated[str, AfterValidator(_stage), Field(json_schema_extra={"pattern": f"^{STAGE.pattern}$"})]
 
 
 def build_log_file(record_id: str, query: BuildLogQuery) -> LogFile:
@@ -68,6 +70,6 @@ def full_log_file(record_id: str, query: FullLogQuery) -> BuildFile:
 
 
 def _record(record_id: str) -> str:
-    if not _RECORD_ID.fullmatch(record_id):
+    if not RECORD_ID.fullmatch(record_id):
         raise Invalid("record_id", "must be 36 characters of 0-9 a-z -")
     return record_id

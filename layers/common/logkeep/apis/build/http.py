@@ -1,12 +1,25 @@
 """A page of a build's log, also while the build runs."""
 
-from logkeep.apis.build.pages import BuildPageQuery, BuildStretchQuery, strip_of
+from typing import Protocol
+
+from pydantic import BaseModel
+
+from logkeep.apis.build.pages import strip_of
+from logkeep.logs.reader import LogReader
+from logkeep.logs.registration import Registration
 from logkeep.logs.store import log_store
+from logkeep.reading.pages import Strip
 from logkeep.web.app import Answer, App
 
 
-def answer_page(app: App, query: BuildPageQuery | BuildStretchQuery) -> Answer:
-    """Raises LogNotFound for a build that is not registered, and if its record has no stage."""
+class _PageQuery[A: BaseModel](Protocol):
+    @property
+    def build(self) -> Registration: ...
+    def answer(self, reader: LogReader, strip: Strip) -> A: ...
+
+
+def answer_page[A: BaseModel](app: App, query: _PageQuery[A]) -> Answer[A]:
+    """Raises LogNotFound for an unregistered build and for one without a stage, TooLarge for one with too many."""
     logs = log_store(app.caller.project)
     record_id = logs.registrations.record(query.build)
     return app.answer_json(query.answer(logs, strip_of(logs.heads(f"build/{record_id}"))))

@@ -35,7 +35,7 @@ class BuildKey(BaseModel):
         return Registration(self.job_id, str(self.build_no))
 
 
-class _LogPage(BaseModel):
+class _LogPageResult(BaseModel):
     has_more: bool
     start_offset: str
     end_offset: str
@@ -49,7 +49,7 @@ class LogPageAnswer(BaseModel):
     Ascending, `end_offset` is the next `start_offset`. Descending, `start_offset` is the next `end_offset`.
     """
 
-    result: _LogPage
+    result: _LogPageResult
     error: None = None
     status: str = "success"
 
@@ -59,11 +59,11 @@ class BuildPageQuery(BuildKey, PageQuery):
 
     def answer(self, reader: LogReader, strip: Strip) -> LogPageAnswer:
         start, end, text, has_more = self.page(reader, strip)
-        page = _LogPage(has_more=has_more, start_offset=str(start), end_offset=str(end), log=shown(text))
+        page = _LogPageResult(has_more=has_more, start_offset=str(start), end_offset=str(end), log=shown(text))
         return LogPageAnswer(result=page)
 
 
-class _LogStretch(BaseModel):
+class _LogStretchResult(BaseModel):
     has_more_data: bool
     offset: int
     content: str
@@ -73,7 +73,7 @@ class _LogStretch(BaseModel):
 class LogStretchAnswer(BaseModel):
     """The published RealTimeLogResponseBodyResult: `offset` is for the next request, `current_offset` is this one's."""
 
-    result: _LogStretch
+    result: _LogStretchResult
     error: None = None
     status: str = "success"
 
@@ -83,5 +83,5 @@ class BuildStretchQuery(BuildKey, StretchQuery):
 
     def answer(self, reader: LogReader, strip: Strip) -> LogStretchAnswer:
         start, end, text, has_more = self.page(reader, strip)
-        stretch = _LogStretch(has_more_data=has_more, offset=end, content=shown(text), current_offset=start)
+        stretch = _LogStretchResult(has_more_data=has_more, offset=end, content=shown(text), current_offset=start)
         return LogStretchAnswer(result=stretch)

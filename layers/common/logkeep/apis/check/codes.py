@@ -16,6 +16,7 @@ CHECK: Final = Service(
         # The published text, to the letter.
         errors.TokenMissing: ("CC.00000003", "Authentication information expired."),
         errors.TokenInvalid: ("CC.00000003", "Authentication information expired."),
+        errors.TokenDisabled: ("CC.00000003", "Authentication information expired. {}"),
         errors.TokenExpired: ("CC.00000003", "Authentication information expired."),
         errors.Forbidden: ("CC.00070400.403", "{}"),
         errors.NotFound: ("CC.00070400.404", "{}"),

@@ -1,20 +1,19 @@
 """The file of CodeArts Check: the logs of sub-jobs as one ZIP."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Annotated, Final, Literal
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from logkeep.downloads.files import File
 from logkeep.downloads.rendition import Rendition, zip_file
-from logkeep.errors import Invalid, LogNotFound, TooLarge
+from logkeep.errors import LogNotFound, TooLarge
 from logkeep.limits import SUB_JOBS_MAX
-from logkeep.logid import LogId, is_segment
+from logkeep.logid import SUB_JOB_ID_LENGTH, LogId, is_segment
 from logkeep.logs.head import Head
 from logkeep.logs.reader import LogSource
 
 ZIP_ENTRIES_MAX: Final = 10_000
-_SUB_JOB_ID_LENGTH: Final = 32
 
 
 class CheckFile(File):
@@ -30,30 +29,34 @@ class CheckFile(File):
 
 
 def _sub_job_id(text: str) -> str:
-    if len(text) != _SUB_JOB_ID_LENGTH or not is_segment(text):
-        raise ValueError(f"must be {_SUB_JOB_ID_LENGTH} characters of A-Z a-z 0-9 . _ -")
+    if len(text) != SUB_JOB_ID_LENGTH or not is_segment(text):
+        raise ValueError(f"must be {SUB_JOB_ID_LENGTH} characters of A-Z a-z 0-9 . _ -")
     return text
 
 
-type SubJobId = Annotated[str, AfterValidator(_sub_job_id)]
+type SubJobId = Annotated[
+    str,
+    AfterValidator(_sub_job_id),
+    Field(json_schema_extra={"pattern": f"^[A-Za-z0-9._-]{{{SUB_JOB_ID_LENGTH}}}$"}),
+]
 
 
-def sub_job_ids(values: Iterable[str]) -> list[str]:
-    """The ids of a request, which may be repeated or joined by commas: each once, in the order of the request.
-
-    Raises Invalid if there are none, a malformed one, or more than SUB_JOBS_MAX.
-    """
+def _ids(values: Sequence[str]) -> list[str]:
+    """The ids of a request, which may be repeated or joined by commas: each once, in the order of the request."""
     ids = list(dict.fromkeys(each for value in values for each in value.split(",")))
-    if not ids:
-        raise Invalid("sub_job_id", "is required")
     for each in ids:
-        try:
-            _sub_job_id(each)
-        except ValueError as error:
-            raise Invalid("sub_job_id", str(error)) from error
+        _sub_job_id(each)
     if len(ids) > SUB_JOBS_MAX:
-        raise Invalid("sub_job_id", f"must be at most {SUB_JOBS_MAX} ids")
+        raise ValueError(f"must be at most {SUB_JOBS_MAX} ids")
     return ids
+
+
+class CheckLogsQuery(BaseModel):
+    """The query of DownloadLog. The ids may be repeated or joined by commas; each counts once."""
+
+    model_config = ConfigDict(frozen=True)
+
+    sub_job_id: Annotated[list[SubJobId], BeforeValidator(_ids), Field(min_length=1, max_length=SUB_JOBS_MAX)]
 
 
 def check_heads(logs: LogSource, ids: Iterable[str]) -> list[Head]:

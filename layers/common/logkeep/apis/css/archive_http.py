@@ -4,12 +4,14 @@ import time
 from http import HTTPStatus
 from typing import Any
 
-from pydantic import BaseModel, RootModel
+from pydantic import BaseModel
 
 from logkeep.apis.css.records import ClusterLogRecord
+from logkeep.backups.orders import JobOrder, order_job
 from logkeep.backups.records import BackupRecord
 from logkeep.backups.retention import expires_at
 from logkeep.backups.store import backup_store
+from logkeep.backups.work_store import Kind, has_room
 from logkeep.clock import now_ms
 from logkeep.downloads.file_store import StoredFile
 from logkeep.downloads.http import deliver_stored
@@ -18,13 +20,13 @@ from logkeep.extents import Facts
 from logkeep.identity.credentials import Scope
 from logkeep.logid import is_segment
 from logkeep.restores.archive_store import archives
-from logkeep.restores.plan import RestoreReport, RestoreRequest
-from logkeep.restores.queue import RestoreOrder, VerifyOrder, order_restore
+from logkeep.restores.plan import RestoreReport, RestoreRequest, ShownRestore
 from logkeep.restores.store import restores
-from logkeep.restores.verification import Verification, VerifyRequest
+from logkeep.restores.verification import ShownVerification, Verification, VerifyRequest
 from logkeep.restores.verification_store import verifications
 from logkeep.settings import settings
 from logkeep.web.app import Answer, App
+from logkeep.web.parsing import Nothing
 
 
 class ArchiveFacts(BaseModel):
@@ -44,17 +46,13 @@ class BackupDetail(ClusterLogRecord):
     locked_until: int | None  # by S3 Object Lock, epoch ms
     expires_at: int | None  # epoch ms; it stays longer if a younger backup continues it
     archive: ArchiveFacts | None
-    verification: dict[str, Any] | None
-    restore: dict[str, Any] | None
+    verification: ShownVerification | None
+    restore: ShownRestore | None
 
 
-class _Report(RootModel[dict[str, Any]]):
-    pass
-
-
-def show_record(app: App, cluster_id: str, record_id: str) -> Answer:
+def show_record(app: App, cluster_id: str, record_id: str) -> Answer[BackupDetail]:
     """Everything known of a backup. Raises RecordNotFound."""
-    _check(cluster_id, record_id)
+    _check(app, cluster_id, record_id)
     project, now = app.caller.project, now_ms()
     store = backup_store(project, cluster_id)
     record = store.shown(record_id)
@@ -67,7 +65,7 @@ def show_record(app: App, cluster_id: str, record_id: str) -> Answer:
         verification=_shown(Verification, record.verification, now),
         restore=_shown(RestoreReport, record.restore, now),
     )
-    return app.answer_json(detail, headers={"Cache-Control": "no-store"})
+    return app.answer_json(detail)
 
 
 def download_archive(app: App, cluster_id: str, record_id: str) -> Answer:
@@ -75,7 +73,7 @@ def download_archive(app: App, cluster_id: str, record_id: str) -> Answer:
 
     Raises RecordNotFound, or Conflict if the backup has no archive.
     """
-    _check(cluster_id, record_id)
+    _check(app, cluster_id, record_id)
     store = archives(app.caller.project, cluster_id)
     record = store.finished(record_id)
     store.check_exist([record])
@@ -90,43 +88,44 @@ def download_archive(app: App, cluster_id: str, record_id: str) -> Answer:
     return deliver_stored(app, file, f"{record.id}-{crc32:08x}")
 
 
-def verify(app: App, cluster_id: str, record_id: str) -> Answer:
+def verify(app: App, cluster_id: str, record_id: str) -> Answer[ShownVerification]:
     """Verify a backup and answer 200 with the result. A full verification is a job: 202 with its progress so far.
 
     Raises RecordNotFound, or Conflict if the backup cannot be verified.
     """
-    _check(cluster_id, record_id)
+    _check(app, cluster_id, record_id)
     request, project, now = app.json_body(VerifyRequest, optional=True), app.caller.project, now_ms()
     store = verifications(project, cluster_id)
     if request.mode != "full":
         result = store.at_once(record_id, request.mode, now, _deadline())
-        return app.answer_json(_Report(result.shown()))
-    running, is_new = store.begin(record_id, now)
-    if is_new:
-        order_restore(VerifyOrder(project=project, cluster=cluster_id, record=record_id, run=running.run))
-    return app.answer_json(_Report(running.shown()), HTTPStatus.ACCEPTED)
+        return app.answer_json(result.shown())
+    running, order = store.begin(record_id, now, ordered=has_room(Kind.JOBS, project, now))
+    if order:
+        order_job(JobOrder(project=project, cluster=cluster_id, kind="verification", record=record_id))
+    return app.answer_json(running.shown(), HTTPStatus.ACCEPTED)
 
 
-def restore(app: App, cluster_id: str, record_id: str) -> Answer:
+def restore(app: App, cluster_id: str, record_id: str) -> Answer[ShownRestore]:
     """Start the restore of a backup and answer 202 with its report, which the record shows from then on.
 
     A dry run answers 200 with what a restore would do. Raises RecordNotFound, or Conflict if it cannot be restored.
     """
     app.caller.need(Scope.LOGS_WRITE)
-    _check(cluster_id, record_id)
+    _check(app, cluster_id, record_id)
     request, project, now = app.json_body(RestoreRequest, optional=True), app.caller.project, now_ms()
     request.check(cluster_id)
     store = restores(project, cluster_id)
     if request.dry_run:
-        return app.answer_json(_Report(store.planned(record_id, request, now, _deadline()).shown()))
-    running, is_new = store.begin(record_id, request, now)
-    if is_new:
-        order_restore(RestoreOrder(project=project, cluster=cluster_id, record=record_id, run=running.run))
-    return app.answer_json(_Report(running.shown()), HTTPStatus.ACCEPTED)
+        return app.answer_json(store.planned(record_id, request, now, _deadline()).shown())
+    running, order = store.begin(record_id, request, now, ordered=has_room(Kind.JOBS, project, now))
+    if order:
+        order_job(JobOrder(project=project, cluster=cluster_id, kind="restore", record=record_id))
+    return app.answer_json(running.shown(), HTTPStatus.ACCEPTED)
 
 
-def _check(cluster_id: str, record_id: str) -> None:
-    """Raise RecordNotFound if one of the two is not a possible id."""
+def _check(app: App, cluster_id: str, record_id: str) -> None:
+    """Raise Invalid if there is a parameter, RecordNotFound if one of the two is not a possible id."""
+    app.query(Nothing)
     if not (is_segment(cluster_id) and is_segment(record_id)):
         raise RecordNotFound(f"no backup record {record_id}")
 

@@ -4,8 +4,6 @@ import uuid
 from http import HTTPStatus
 from typing import Final
 
-from aws_lambda_powertools.event_handler import Response
-
 from logkeep.apis.css.records import HeldRecord
 from logkeep.apis.css.settings import (
     ActionQuery,
@@ -17,19 +15,23 @@ from logkeep.apis.css.settings import (
     TargetRequest,
 )
 from logkeep.backups.lease_store import Leases
-from logkeep.backups.queue import RunOrder, order_backup
+from logkeep.backups.orders import RunOrder, order_backup
 from logkeep.backups.retention_store import retention
 from logkeep.backups.settings import SettingsChange
 from logkeep.backups.store import BackupStore, backup_store
+from logkeep.backups.work_store import Kind, has_room
 from logkeep.clock import now_ms
-from logkeep.errors import ClusterNotFound, NotEnabled, RecordNotFound
+from logkeep.errors import AlreadyClosed, ClusterNotFound, NotEnabled, RecordNotFound
 from logkeep.logid import is_segment
 from logkeep.logs.store import LogStore, log_store
 from logkeep.settings import settings
 from logkeep.web.app import Answer, App
+from logkeep.web.parsing import Nothing
 
 # The status of a collection that works. Ours always does: a log is in Logkeep as soon as it is appended.
 _REAL_TIME_WORKS: Final = "200"
+# Seconds. The answer names no backup: Terraform's provider lists the records next, and looks for the one that runs.
+BEGINS_AFTER: Final = 3
 
 
 def cluster_of(app: App, cluster_id: str) -> tuple[BackupStore, LogStore]:
@@ -40,7 +42,7 @@ def cluster_of(app: App, cluster_id: str) -> tuple[BackupStore, LogStore]:
     return backup_store(project, cluster_id), log_store(project)
 
 
-def open_collection(app: App, cluster_id: str) -> Answer:
+def open_collection(app: App, cluster_id: str) -> Answer[None]:
     """Switch on the collection named by `action`: backups, or the real-time collection. Creates the cluster if needed.
 
     Raises Invalid if a field is missing, ForeignBucket for another bucket than ours.
@@ -56,21 +58,21 @@ def open_collection(app: App, cluster_id: str) -> Answer:
     return _empty()
 
 
-def close_collection(app: App, cluster_id: str) -> Answer:
-    """Switch off the collection named by `action`. Raises ClusterNotFound, or NotEnabled if it is not switched on."""
+def close_collection(app: App, cluster_id: str) -> Answer[None]:
+    """Switch off the collection named by `action`. Raises ClusterNotFound, or AlreadyClosed if it is off."""
     action = app.query(ActionQuery)
     store, logs = cluster_of(app, cluster_id)
-    if not action.real_time:
-        store.enabled(logs)
+    cluster = store.cluster(logs)
+    if not (cluster.real_time if action.real_time else cluster.log_switch):
+        raise AlreadyClosed(f"{action.action} is not switched on for the cluster")
+    if action.real_time:
+        store.collect_in_real_time(None)
+    else:
         store.close(now_ms())
-        return _empty()
-    if store.cluster(logs).real_time is None:
-        raise _real_time_not_enabled()
-    store.collect_in_real_time(None)
     return _empty()
 
 
-def show_settings(app: App, cluster_id: str) -> Answer:
+def show_settings(app: App, cluster_id: str) -> Answer[SettingsAnswer]:
     """The settings of both collections; null for one that was never switched on. Raises ClusterNotFound."""
     app.query(ActionQuery)
     store, logs = cluster_of(app, cluster_id)
@@ -85,7 +87,7 @@ def show_settings(app: App, cluster_id: str) -> Answer:
     )
 
 
-def change_settings(app: App, cluster_id: str) -> Answer:
+def change_settings(app: App, cluster_id: str) -> Answer[None]:
     """Change the collection named by `action`.
 
     A body with only real-time fields changes the real-time collection, because the published client sends no `action`.
@@ -106,7 +108,7 @@ def change_settings(app: App, cluster_id: str) -> Answer:
     return _empty()
 
 
-def update_policy(app: App, cluster_id: str) -> Answer:
+def update_policy(app: App, cluster_id: str) -> Answer[None]:
     """Back up every day at a time. Raises ClusterNotFound, or NotEnabled if backups are not switched on."""
     request = app.json_body(PolicyRequest)
     store, logs = cluster_of(app, cluster_id)
@@ -115,7 +117,7 @@ def update_policy(app: App, cluster_id: str) -> Answer:
     return _empty()
 
 
-def close_policy(app: App, cluster_id: str) -> Answer:
+def close_policy(app: App, cluster_id: str) -> Answer[None]:
     """Stop backing up every day. Raises ClusterNotFound, or NotEnabled if backups are not switched on."""
     store, logs = cluster_of(app, cluster_id)
     store.enabled(logs)
@@ -123,17 +125,24 @@ def close_policy(app: App, cluster_id: str) -> Answer:
     return _empty()
 
 
-def start_backup(app: App, cluster_id: str) -> Answer:
-    """Start a backup now. Raises ClusterNotFound, NotEnabled, or BackupInProgress while another one runs."""
+def start_backup(app: App, cluster_id: str) -> Answer[None]:
+    """Start a backup, which runs from BEGINS_AFTER seconds on, or when it is its turn.
+
+    Raises ClusterNotFound, NotEnabled, or BackupInProgress while another one runs.
+    """
     store, logs = cluster_of(app, cluster_id)
-    cluster, now = store.enabled(logs), now_ms()
-    Leases(store).start(cluster.new_record(str(uuid.uuid4()), now, "Manual"), now)
-    order_backup(RunOrder(project=app.caller.project, cluster=cluster_id))
+    project, cluster, now = app.caller.project, store.enabled(logs), now_ms()
+    room = has_room(Kind.BACKUPS, project, now)
+    Leases(store).start(cluster.new_record(str(uuid.uuid4()), now, "Manual"), now, ordered=room)
+    if room:
+        order_backup(RunOrder(project=project, cluster=cluster_id, not_before=now + BEGINS_AFTER * 1000))
     return _empty()
 
 
-def hold_record(app: App, cluster_id: str, record_id: str, *, held: bool) -> Answer:
+def hold_record(app: App, cluster_id: str, record_id: str, *, held: bool) -> Answer[HeldRecord]:
     """Place a hold on a backup, or lift it. Raises RecordNotFound, or Conflict while the backup runs."""
+    app.query(Nothing)
+    app.json_body(Nothing, optional=True)
     if not is_segment(cluster_id):
         raise ClusterNotFound(cluster_id)
     if not is_segment(record_id):
@@ -143,7 +152,7 @@ def hold_record(app: App, cluster_id: str, record_id: str, *, held: bool) -> Ans
     return app.answer_json(HeldRecord(id=record_id, hold=held))
 
 
-def check_connectivity(app: App, cluster_id: str) -> Answer:
+def check_connectivity(app: App, cluster_id: str) -> Answer[None]:
     """Whether logs can be collected into the target cluster: it must exist. Raises ClusterNotFound."""
     request = app.json_body(TargetRequest)
     store, logs = cluster_of(app, cluster_id)
@@ -185,5 +194,5 @@ def _real_time_not_enabled() -> NotEnabled:
     return NotEnabled("real-time collection is not enabled for the cluster")
 
 
-def _empty() -> Answer:
-    return Response(HTTPStatus.OK, "application/json", "")
+def _empty() -> Answer[None]:
+    return Answer(HTTPStatus.OK, "application/json", "")

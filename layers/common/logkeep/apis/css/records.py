@@ -14,6 +14,7 @@ type RecordNumber = Annotated[Decimal, Field(ge=1, le=1000)]
 class RecordQuery(BaseModel):
     """The query of a list of records. `offset` is the number of the first record, counted from 1, newest first.
 
+    `start` is what Terraform's provider sends in place of `offset`, without its limit, because it knows no marker.
     `marker` is ours and comes from the previous answer. Records are counted after it, so that a client can get beyond
     record 1000.
     """
@@ -21,9 +22,15 @@ class RecordQuery(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     offset: RecordNumber = 1
+    start: Annotated[Decimal, Field(ge=0, le=10**9)] | None = None
     limit: RecordNumber = 10
     status: Literal["FAIL", "NOT_FAIL", ""] = ""
-    marker: Annotated[str, Field(pattern=r"^(\d{13}/[A-Za-z0-9._-]{1,128})?$")] = ""
+    marker: Annotated[str, Field(pattern=r"^([0-9]{13}/[A-Za-z0-9._-]{1,128})?$")] = ""
+
+    @property
+    def first(self) -> int:
+        """The number of the first record."""
+        return self.offset if self.start is None else max(1, self.start)
 
 
 class ClusterLogRecord(BaseModel):
@@ -78,9 +85,9 @@ def page_of(records: Iterable[BackupRecord], query: RecordQuery, now: int) -> Re
             continue
         total += 1
         number += not query.marker or record.place < query.marker
-        if number >= query.offset + query.limit:
+        if number >= query.first + query.limit:
             has_more = True
-        elif number >= query.offset:
+        elif number >= query.first:
             page.append(ClusterLogRecord.of(seen))
             marker = record.place
     return RecordPage(clusterLogRecord=page, totalSize=total, marker=marker if has_more else None)

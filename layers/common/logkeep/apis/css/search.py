@@ -13,7 +13,16 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final, Literal, NamedTuple, Self
 
-from pydantic import AfterValidator, AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    WithJsonSchema,
+    field_validator,
+)
 
 from logkeep.errors import Invalid
 from logkeep.limits import PAGE_MAX
@@ -21,7 +30,7 @@ from logkeep.logid import LogId
 from logkeep.logs.head import Head
 from logkeep.logs.levels import LEVELS
 from logkeep.logs.reader import LogReader
-from logkeep.params import Segment
+from logkeep.params import Decimal, Segment
 from logkeep.reading import backwards
 from logkeep.reading.backwards import Backwards, Wanted
 
@@ -30,6 +39,13 @@ AHEAD_MAX: Final = 16 << 20  # bytes read after a full page, to find newer recor
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _TIME_INDEX: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d,\d{3}", re.ASCII)
 _MARKER: Final = re.compile(r"(\d{1,19})(k?)(?:\.(-?\d{1,19})\.(\d{1,19}))?@([0-9a-f]{12})", re.ASCII)
+_LEVELS: Final = r"^(ALL|({0})(\|({0}))*)$".format("|".join(LEVELS))
+
+
+def _or_empty(schema: dict[str, Any]) -> None:
+    """Document that an empty value stands for the default."""
+    own = {name: schema.pop(name) for name in list(schema) if name not in {"title", "default"}}
+    schema["anyOf"] = [own, {"enum": ["", None]}]
 
 
 def _level(text: str) -> str:
@@ -77,11 +93,17 @@ class SearchRequest(BaseModel):
     log_type: Literal["deprecation", "indexingSlow", "searchSlow", "instance"] = Field(
         validation_alias=AliasChoices("log_type", "logType")
     )
-    level: Annotated[str, AfterValidator(_level)] = "ALL"
-    limit: Annotated[int, Field(ge=1, le=10_000)] = 100
-    time_index: Annotated[str, AfterValidator(_time_index)] | None = None
-    keyword: Annotated[str, Field(max_length=64, pattern=r"^[A-Za-z0-9_\-. \[\]]*$")] = ""
-    marker: Annotated[Marker, BeforeValidator(Marker.parse)] | None = None
+    level: Annotated[str, AfterValidator(_level), WithJsonSchema({"type": "string", "pattern": _LEVELS})] = Field(
+        default="ALL", json_schema_extra=_or_empty
+    )
+    limit: Annotated[Decimal, Field(ge=1, le=10_000)] = Field(default=100, json_schema_extra=_or_empty)
+    time_index: Annotated[str, AfterValidator(_time_index)] | None = Field(
+        default=None, examples=["2026-01-31T08:00:00,000"], json_schema_extra=_or_empty
+    )
+    keyword: Annotated[str, Field(max_length=64, pattern=r"^[A-Za-z0-9_\-. \[\]]*$")] = Field(
+        default="", json_schema_extra=_or_empty
+    )
+    marker: Annotated[Marker, BeforeValidator(Marker.parse), WithJsonSchema({"type": "string"})] | None = None
 
     @field_validator("level", "limit", "time_index", "keyword", mode="before")
     @classmethod

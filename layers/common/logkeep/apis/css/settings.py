@@ -1,18 +1,19 @@
 """The settings of backups and of the real-time collection: requests and answers of CSS (docs/apis.md#css)."""
 
 import re
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, model_validator
 
 from logkeep.backups.records import Cluster
-from logkeep.backups.schedule import Period
+from logkeep.backups.schedule import PERIOD, Period
 from logkeep.backups.settings import CHAIN_MAX, SERVICES_MAX, SettingsChange
 from logkeep.errors import ForeignBucket, Invalid
-from logkeep.params import Segment
+from logkeep.params import Boolean, Decimal, Integer, Segment
 
 _BASE_PATH_MAX: Final = 512  # bytes; it is one part of an object's key, and S3 allows 1024 bytes for that
-_BASE_PATH_FORBIDDEN: Final = re.compile(r"[\\:*?\"<>|'{}.\x00-\x1f]")
+_FORBIDDEN: Final = r"\\:*?\"<>|'{}.\x00-\x1f"  # in a base path
+_BASE_PATH_FORBIDDEN: Final = re.compile(f"[{_FORBIDDEN}]")
 _NEEDED: Final = ("agency", "log_base_path", "log_bucket")  # to switch backups on
 _BACKUP_FIELDS: Final = (*_NEEDED, "auto_enable", "period", "full_every", "services", "backup_keep_days")
 _REAL_TIME_FIELDS: Final = ("index_prefix", "keep_days", "target_cluster_id")
@@ -38,11 +39,15 @@ def _unique(services: list[str]) -> list[str]:
 
 
 type Agency = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9_-]+$")]
-type BasePath = Annotated[str, Field(min_length=1), AfterValidator(_base_path)]
+type BasePath = Annotated[
+    str,
+    Field(min_length=1, json_schema_extra={"pattern": rf"^[^/{_FORBIDDEN}][^{_FORBIDDEN}]*$"}),
+    AfterValidator(_base_path),
+]
 type BucketName = Annotated[str, Field(min_length=1, max_length=255)]
-type KeepDays = Annotated[int, Field(ge=1, le=3650)]
+type KeepDays = Annotated[Decimal, Field(ge=1, le=3650)]
 type IndexPrefix = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[a-z0-9][a-z0-9._-]*$")]
-type PeriodText = Annotated[str, AfterValidator(_period)]
+type PeriodText = Annotated[str, AfterValidator(_period), Field(json_schema_extra={"pattern": f"^{PERIOD.pattern}$"})]
 type Services = Annotated[list[Segment], Field(max_length=SERVICES_MAX), AfterValidator(_unique)]
 
 
@@ -61,24 +66,31 @@ class ActionQuery(_Request):
 
 
 class SettingsRequest(_Request):
-    """The body of logs/open and logs/settings (docs/apis.md#css): a field without a value changes nothing.
+    """The body of logs/open and logs/settings (docs/apis.md#css): a field that is empty or null changes nothing.
 
     `full_every`, `services` and `backup_keep_days` are ours. `keep_days` is a field of the real-time collection only.
     The published client sends it without an action, so it must not set how long archives are kept.
     """
 
     agency: Agency | None = None
-    log_base_path: BasePath | None = None
-    # The published example spells it log_Bucket.
-    log_bucket: BucketName | None = Field(default=None, validation_alias=AliasChoices("log_bucket", "log_Bucket"))
-    auto_enable: bool | None = None
+    # Terraform's provider spells these two in camel case, and the published example one of them log_Bucket.
+    log_base_path: BasePath | None = Field(default=None, validation_alias=AliasChoices("log_base_path", "logBasePath"))
+    log_bucket: BucketName | None = Field(
+        default=None, validation_alias=AliasChoices("log_bucket", "logBucket", "log_Bucket")
+    )
+    auto_enable: Boolean | None = None
     period: PeriodText | None = None
     index_prefix: IndexPrefix | None = None
     keep_days: KeepDays | None = None
     target_cluster_id: Segment | None = None
-    full_every: Annotated[int, Field(ge=1, le=CHAIN_MAX)] | None = None
+    full_every: Annotated[Integer, Field(ge=1, le=CHAIN_MAX)] | None = None
     services: Services | None = None
-    backup_keep_days: KeepDays | None = None
+    backup_keep_days: Annotated[Integer, Field(ge=1, le=3650)] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _leave_out_empty(cls, value: Any) -> Any:
+        return {name: each for name, each in value.items() if each != ""} if isinstance(value, dict) else value
 
     @property
     def change(self) -> SettingsChange:

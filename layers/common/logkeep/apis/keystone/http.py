@@ -4,10 +4,10 @@ import time
 from http import HTTPStatus
 
 from logkeep.aws import clients
-from logkeep.errors import LoginRefused, TokenExpired, TokenInvalid
+from logkeep.errors import LoginRefused, TokenDisabled, TokenExpired
 from logkeep.identity.credential_store import credential_store
 from logkeep.identity.credentials import USER_SLOTS, Caller, Credential
-from logkeep.identity.keystone import Login, token_document
+from logkeep.identity.keystone import Login, TokenDocument, token_document
 from logkeep.identity.limiter_store import address_limiter, guess_limiter, user_limiter
 from logkeep.identity.passwords import match_nobody, matches
 from logkeep.identity.token_key_store import token_keys
@@ -15,7 +15,7 @@ from logkeep.identity.tokens import claims_for, issue
 from logkeep.web.app import Answer, App
 
 
-def answer_login(app: App) -> Answer:
+def answer_login(app: App) -> Answer[TokenDocument]:
     """Issue a token for a user's password: its document in the body, the token itself in the header X-Subject-Token.
 
     Raises LoginRefused, or Throttled after too many tries.
@@ -49,6 +49,6 @@ def _prove_password(login: Login, now: float) -> tuple[str, Credential]:
 def _is_active(credential: Credential, now: float) -> bool:
     try:
         credential.check(now)
-    except (TokenInvalid, TokenExpired):
+    except (TokenDisabled, TokenExpired):
         return False
     return True

@@ -8,24 +8,22 @@ from collections.abc import Iterable, Iterator
 from http import HTTPStatus
 from typing import Final
 
-from aws_lambda_powertools.event_handler import Response
-
 from logkeep.apis.kuscia.codes import EMPTY, UNEXPECTED, QueryRefused, refusal
 from logkeep.apis.kuscia.messages import messages
 from logkeep.apis.kuscia.query import LogQuery, find, from_restart, restarts_of, task_heads
-from logkeep.errors import LogkeepError, Throttled, TooLarge
+from logkeep.errors import Busy, LogkeepError, Throttled, TooLarge
 from logkeep.limits import ANSWER_MAX
 from logkeep.logid import LogId
 from logkeep.logs.head import Head
 from logkeep.logs.store import LogStore
 from logkeep.ndjson import within
-from logkeep.reading.http import follower_of, stream
+from logkeep.reading.http import charge_follow, follower_of, stream
 from logkeep.web.app import Answer, App
 
 BODY_MAX: Final = 1 << 20
 COLLECTED_MAX: Final = 64 << 20  # bytes of the largest log whose messages can be made in the time of one answer
 _TOO_LARGE: Final = "the log is too large for one answer: read it under its own id, GET /v1/{project_id}/logs/{log_id}"
-_HEADERS: Final = {"Cache-Control": "no-cache", "Vary": "Accept-Encoding"}
+_HEADERS: Final = {"Vary": "Accept-Encoding"}
 _JSON: Final = "application/json; charset=utf-8"
 
 
@@ -35,7 +33,7 @@ def query_of(app: App) -> LogQuery:
     Raises Invalid for a malformed body.
     """
     content_type = app.headers.get("content-type", "").partition(";")[0].strip().lower()
-    return LogQuery.from_json(app.body(BODY_MAX)) if content_type == "application/json" else LogQuery()
+    return LogQuery.from_json(app.inflated_body(BODY_MAX)) if content_type == "application/json" else LogQuery()
 
 
 def answer_log(app: App, query: LogQuery, logs: LogStore) -> Answer:
@@ -45,6 +43,7 @@ def answer_log(app: App, query: LogQuery, logs: LogStore) -> Answer:
     """
     head = find(query, task_heads(query, logs.heads), namespace=app.caller.project)
     if query.follow:
+        charge_follow(app)
         return stream(app, _JSON, _within(app, _followed(app, logs, head)), _HEADERS)
     if app.streams:
         return app.stream(_JSON, _within(app, messages(logs.texts(head))), _HEADERS)
@@ -80,17 +79,18 @@ def _answer_whole(app: App, head: Head, texts: Iterable[bytes]) -> Answer:
             raise TooLarge(_TOO_LARGE)
     if packer and not empty:
         body += packer.flush()
-        return Response(HTTPStatus.OK, _JSON, bytes(body), {**_HEADERS, "Content-Encoding": "gzip"})
-    return Response(HTTPStatus.OK, _JSON, bytes(body), _HEADERS)
+        return Answer(HTTPStatus.OK, _JSON, bytes(body), {**_HEADERS, "Content-Encoding": "gzip"})
+    return Answer(HTTPStatus.OK, _JSON, bytes(body), _HEADERS)
 
 
 def answer_error(error: LogkeepError) -> Answer:
     """An empty answer for the errors of EMPTY, else a message with Kuscia's code."""
     for kind, status in EMPTY.items():
         if isinstance(error, kind):
-            return Response(status, None, "")
+            return Answer(status, None, "")
     refused = error if isinstance(error, QueryRefused) else QueryRefused(UNEXPECTED, str(error))
-    if isinstance(error, Throttled):
+    if isinstance(error, Busy):
+        status = HTTPStatus.TOO_MANY_REQUESTS if isinstance(error, Throttled) else HTTPStatus.SERVICE_UNAVAILABLE
         headers = {**_HEADERS, "Retry-After": str(error.retry_after)}
-        return Response(HTTPStatus.TOO_MANY_REQUESTS, _JSON, refusal(refused), headers)
-    return Response(HTTPStatus.OK, _JSON, refusal(refused), _HEADERS)
+        return Answer(status, _JSON, refusal(refused), headers)
+    return Answer(HTTPStatus.OK, _JSON, refusal(refused), _HEADERS)

@@ -12,6 +12,7 @@ MODELARTS: Final = Service(
         errors.Invalid: ("ModelArts.0104", "Parameter error. {}"),
         errors.TokenMissing: ("ModelArts.0201", "Token doesn't exist."),
         errors.TokenExpired: ("ModelArts.0202", "Token expired. {}"),
+        errors.TokenDisabled: ("ModelArts.0203", "Invalid token. {}"),
         errors.TokenInvalid: ("ModelArts.0203", "Invalid token. {}"),
         errors.OtherProject: ("ModelArts.0210", "The project id in the request URL does not match the token."),
         errors.Forbidden: ("ModelArts.0108", "You are not authorized to perform the operation: {}"),

@@ -6,9 +6,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInf
 
 from logkeep.events.segments import EVERY_TYPE, TIME_MAX, Event, EventType
 from logkeep.events.timeline import EventReader, Selection, read_page
-from logkeep.params import Decimal
+from logkeep.params import Decimal, NotSeconds
 
-type EpochMs = Annotated[Decimal, Field(ge=0, le=TIME_MAX)]
+type EpochMs = Annotated[Decimal, Field(ge=0, le=TIME_MAX), NotSeconds]
 
 
 def is_forward(end: int | None, info: ValidationInfo) -> int | None:

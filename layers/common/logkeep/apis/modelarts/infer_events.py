@@ -1,5 +1,6 @@
 """Events of a service as ModelArts v2 shows them: ListInferServiceEvents (docs/apis.md#modelarts)."""
 
+import re
 from collections.abc import Iterable
 from typing import Annotated, Final, Literal, Self
 
@@ -8,12 +9,13 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInf
 from logkeep.apis.modelarts.events import ServiceEvents, is_forward
 from logkeep.events.segments import EVERY_TYPE, TIME_MAX
 from logkeep.events.timeline import Selection, StoredEvent, read_page, search_page
-from logkeep.params import Decimal
+from logkeep.params import Decimal, NotSeconds
 
 FORBIDDEN: Final = frozenset("'\";%_*!@#$&\\")  # in event_info_key, according to the published table
 
-# Epoch ms. Exactly 13 digits, because a time in seconds would be read as a time in 1970.
-type Digits13 = Annotated[Decimal, Field(ge=10**12, lt=10**13)]
+_SEARCHABLE: Final = f"^[^{re.escape(''.join(sorted(FORBIDDEN)))}]*$"
+
+type Digits13 = Annotated[Decimal, NotSeconds, Field(ge=10**12, lt=10**13)]  # epoch ms
 
 
 def _is_searchable(keyword: str) -> str:
@@ -40,7 +42,9 @@ class InferEventQuery(BaseModel):
     event_type: Literal["NORMAL", "ABNORMAL", "WARNING"] | None = None
     start_time: Digits13 | None = None
     end_time: Annotated[Digits13 | None, AfterValidator(is_forward)] = None
-    event_info_key: Annotated[str, Field(max_length=256), AfterValidator(_is_searchable)] = ""
+    event_info_key: Annotated[
+        str, Field(max_length=256, json_schema_extra={"pattern": _SEARCHABLE}), AfterValidator(_is_searchable)
+    ] = ""
     limit: Annotated[Decimal, Field(ge=1, le=500)] = 10
     offset: Annotated[Decimal, Field(ge=0, le=10**12), AfterValidator(_is_page)] = 0
     sort_key: Literal["update_at", "create_at", "create_at,update_at", "update_at,create_at"] = "update_at"

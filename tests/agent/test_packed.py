@@ -1,0 +1,124 @@
+"""The agent and rotated files that are compressed or moved elsewhere."""
+
+import bz2
+import gzip
+import lzma
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.unit
+
+
+def zstd(text: bytes) -> bytes:
+    """A frame of raw blocks (RFC 8878), since not every machine has zstd."""
+    head = (len(text) << 3 | 1).to_bytes(3, "little")
+    return bytes.fromhex("28b52ffd 00 58") + head + text
+
+
+PACKERS: dict[str, Callable[[bytes], bytes]] = {
+    "gz": gzip.compress, "xz": lzma.compress, "bz2": bz2.compress, "zst": zstd,
+}  # fmt: skip
+
+
+@pytest.fixture
+def zstd_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program that unpacks what `zstd` above makes, as `zstd -dcq` does."""
+    program = tmp_path / "bin" / "zstd"
+    program.parent.mkdir()
+    program.write_text('#!/bin/sh\n[ "$1" = -dcq ] && exec tail -c +10\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:/usr/bin:/bin")
+
+
+def pack(path: Path, kind: str) -> None:
+    packed = path.with_name(f"{path.name}.{kind}")
+    packed.write_bytes(PACKERS[kind](path.read_bytes()))
+    shutil.copystat(path, packed)
+    path.unlink()
+
+
+@pytest.mark.parametrize("kind", PACKERS)
+def test_files_that_were_compressed_in_any_way_while_it_was_down_are_shipped(bench, zstd_program, kind) -> None:
+    bench.write(b"0\n")
+    bench.ship()
+    bench.write(b"0 more\n")
+    for number in (1, 2, 3):
+        bench.rotate()
+        bench.write(b"%d\n" % number)
+    for number in (2, 3):
+        pack(bench.path.with_name(f"app.log.{number}"), kind)
+    assert bench.ship(once=True)
+    assert bytes(bench.log.text) == b"0\n0 more\n1\n2\n3\n"
+    assert bench.lost == []
+
+
+@pytest.mark.parametrize("kind", ["zst", "lz4"])
+def test_what_cannot_be_read_is_lost_by_the_name_that_it_has_now(bench, monkeypatch, kind) -> None:
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    bench.write(b"0\n")
+    bench.ship()
+    for number in (1, 2, 3):
+        bench.rotate()
+        bench.write(b"%d\n" % number)
+    for number in (2, 1):
+        path = bench.path.with_name(f"app.log.{number}")
+        path.rename(path.with_name(f"{path.name}.{kind}"))
+    assert bench.ship(once=True)
+    assert bytes(bench.log.text) == b"0\n3\n"
+    why = "there is no program zstd on this machine" if kind == "zst" else "the agent does not read .lz4 files"
+    assert bench.lost == [
+        f"LOST: {bench.path}.{number}.{kind} cannot be read, because {why}; it was not sent" for number in (2, 1)
+    ]
+
+
+def test_a_file_that_is_compressed_unreadably_while_it_is_held_open_is_sent_and_not_lost(bench, monkeypatch) -> None:
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    bench.write(b"0\n")
+
+    def pack_unreadably() -> None:
+        bench.write(b"0 more\n")
+        bench.path.rename(bench.path.with_name("app.log.1"))
+        bench.write(b"1\n")
+
+    def go() -> None:
+        bench.path.with_name("app.log.1").unlink()
+        bench.write(b"packed", "app.log.1.zst")
+
+    assert bench.ship(pack_unreadably, go, lambda: None)
+    assert bytes(bench.log.text) == b"0\n0 more\n1\n"
+    assert bench.lost == []
+
+
+@pytest.mark.parametrize("is_down", [True, False])
+@pytest.mark.parametrize("kind", ["", "xz"])
+def test_files_that_are_moved_elsewhere_are_found_there(bench, kind, is_down) -> None:
+    """As logrotate's olddir does it."""
+    old = bench.path.parent / "old"
+    old.mkdir()
+    bench.write(b"0\n")
+
+    def rotate() -> None:
+        for number in (1, 2, 3):
+            for other in sorted(old.iterdir(), reverse=True):
+                other.rename(old / other.name.replace(f".{number - 1}", f".{number}"))
+            bench.write(b"%d more\n" % (number - 1))
+            for name in (f"app.log.{n}" for n in range(3, 0, -1)):
+                found = [*old.glob(name), *old.glob(f"{name}.*")]
+                for each in found:
+                    each.rename(old / each.name.replace(name, f"app.log.{int(name[-1]) + 1}"))
+            bench.path.rename(old / "app.log.1")
+            if kind:
+                pack(old / "app.log.1", kind)
+            bench.write(b"%d\n" % number)
+
+    if is_down:
+        bench.ship(rotated=(old,))
+        rotate()
+        assert bench.ship(once=True, rotated=(old,))
+    else:
+        assert bench.ship(rotate, lambda: None, rotated=(old,))
+    assert bytes(bench.log.text) == b"0\n0 more\n1\n1 more\n2\n2 more\n3\n"
+    assert bench.lost == []
