@@ -266,7 +266,7 @@ def test_the_event_files_do_what_their_names_say() -> None:
 
 def test_a_file_whose_logs_change_again_and_again_is_to_be_asked_for_later(monkeypatch) -> None:
     def changed(*_: object) -> Iterator[Row]:
-        raise LogChanged
+        raise LogChanged("packed", 1)
 
     append(STAGE, TEXT)
     monkeypatch.setattr(LogStore, "rows", changed)

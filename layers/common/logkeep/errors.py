@@ -30,7 +30,7 @@ LogkeepError
 │   └── UnsupportedCoding
 ├── OffsetBeyondEnd
 ├── Busy                    the same request succeeds later; says after how many seconds
-│   ├── LogChanged          the log was packed, or deleted, while it was read
+│   ├── LogChanged          the log was packed while it was read
 │   ├── Throttled           the project or the user is over its limit
 │   └── Unavailable         AWS is busy, or does not answer
 ├── WrongFormat             the table was written by another version
@@ -163,10 +163,7 @@ class Busy(LogkeepError):
 
 
 class LogChanged(Busy):
-    """The rows of a log were exchanged, or the log was deleted, while they were read."""
-
-    def __init__(self) -> None:
-        super().__init__("the log was packed or deleted while it was read", retry_after=1)
+    """The rows of a log were exchanged while they were read."""
 
 
 class Throttled(Busy):

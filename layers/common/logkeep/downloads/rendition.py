@@ -182,7 +182,7 @@ def _spliced(reader: LogReader, head: Head) -> Iterator[Extent]:
         packed += each.packed
         yield row.extent
     if (packed, packed_crc32) != (head.packed, head.packed_crc32):
-        raise LogChanged
+        raise LogChanged(f"{head.log_id} was packed while it was read", retry_after=1)
 
 
 def _filtered(reader: LogReader, heads: Iterable[Head], *, gzip: bool, as_file: bool) -> Generator[Extent, None, Facts]:

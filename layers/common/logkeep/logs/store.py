@@ -279,7 +279,7 @@ class LogStore:
                 if not row.fragment.offset <= position < row.fragment.end:
                     break
                 if row.fragment.offset < position and position > start:
-                    raise LogChanged
+                    raise LogChanged(f"{head.log_id} was packed while it was read", retry_after=1)
                 yield row
                 position, moved = row.fragment.end, True
             if not moved:
