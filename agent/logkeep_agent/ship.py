@@ -345,7 +345,7 @@ class Shipper:
                 self._due = self._clock.monotonic() + self._interval(certificate)
                 return False
             self._report_gone(state)
-            run = Run(source := self._rotation.waiting.pop(0), Place(), source.modified)
+            run = Run(source := self._rotation.waiting.pop(0), Place(), source.modified - 1)
             self._begin(run, None)
             return True
         was_late = state.late and self._end == state.after
@@ -422,7 +422,7 @@ class Shipper:
         source = self._found
         if not source:
             return False
-        begun = source.modified if self._rotation.waiting else self._found_at
+        begun = source.modified - 1 if self._rotation.waiting else self._found_at
         if self._options.append or not self._end.bytes:
             run = Run(source, Place(), begun)
         elif source.crc32(self._end.bytes) == self._end.crc32:
