@@ -7,7 +7,7 @@ import os
 import time
 import zipfile
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import boto3
@@ -23,6 +23,7 @@ from local.sample import USER, write_credentials
 from local.template import Template
 from logkeep.aws import clients
 from logkeep.aws.download_role import download_signer
+from logkeep.aws.dynamo import transact
 from logkeep.aws.multipart import Unfinished
 from logkeep.backups.due_store import due_shard
 from logkeep.backups.lease_store import Leases
@@ -30,6 +31,8 @@ from logkeep.backups.records import Cluster
 from logkeep.backups.runs import backup_runs
 from logkeep.backups.settings import SettingsChange
 from logkeep.backups.store import backup_store
+from logkeep.backups.work_store import Kind
+from logkeep.backups.worker import start_next
 from logkeep.clock import now_ms
 from logkeep.downloads.render_store import Renders
 from logkeep.errors import Busy, Corrupt
@@ -67,7 +70,7 @@ from tests.calls import (
     send,
     streamed,
 )  # fmt: skip
-from tests.orders import taking_orders
+from tests.orders import ordered, taking_orders
 from tests.signing import send_signed
 
 TEMPLATE = Template.load()
@@ -102,7 +105,7 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]
             append(f"check/{sub_job}", LARGE[:100_000], registered=EXECUTION)
         now = int(time.time() * 1000)
         put_events([{"occur_time": now, "event_type": "normal", "event_info": "x"}], service_name="s")
-        for cluster in (CLUSTER, RUN_ALONE):
+        for cluster in (CLUSTER, RUN_ALONE, "cluster-of-logs", "another-cluster-of-logs"):
             append(f"cluster/{cluster}/node-1/instance", LARGE[:100_000])
         _back_up()
         settings = SettingsChange(auto_enable=True, period="00:00 GMT+00:00", services=[SERVICE])
@@ -151,6 +154,18 @@ def role(request: pytest.FixtureRequest, guarded: dict[str, str], monkeypatch: p
     name: str = request.param
     become(name, guarded, monkeypatch)
     yield name
+    as_new_caller()
+
+
+@contextmanager
+def ourselves() -> Iterator[None]:
+    """Be nobody's role for a while."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_ACCESS_KEY_ID", KEY)
+        patch.setenv("AWS_SECRET_ACCESS_KEY", KEY)
+        patch.setenv("AWS_SESSION_TOKEN", "")
+        as_new_caller()
+        yield
     as_new_caller()
 
 
@@ -377,8 +392,9 @@ def test_a_restore_is_planned(role: str) -> None:
 @as_role("RunRestore")
 def test_what_was_ordered_of_an_archive_is_done(role: str) -> None:
     handler = importlib.import_module("functions.run_restore.app").lambda_handler
-    restores(PROJECT, CLUSTER).begin(BACKUP, RestoreRequest(prefix="restored-"), now_ms())
-    verifications(PROJECT, CLUSTER).begin(BACKUP, now_ms())
+    with ourselves():
+        restores(PROJECT, CLUSTER).begin(BACKUP, RestoreRequest(prefix="restored-"), now_ms())
+        verifications(PROJECT, CLUSTER).begin(BACKUP, now_ms())
     for name in ("run_restore", "run_restore-verify"):
         with pytest.raises(Busy):
             handler(event(name), Context(0))
@@ -388,6 +404,32 @@ def test_what_was_ordered_of_an_archive_is_done(role: str) -> None:
     assert (record.restore["state"], record.restore["counts"]) == ("done", {"new": 1})
     assert record.verification
     assert record.verification["state"] == "passed"
+
+
+@as_role("RunBackup", "RunRestore")
+def test_a_worker_orders_what_waits(role: str) -> None:
+    """If it cannot, the schedule does, a minute later."""
+    with ourselves():
+        store = backup_store(PROJECT, "waiting")
+        ordered(role)
+        Leases(store).start(Cluster(cluster_id="waiting").new_record("w", 1000, "Manual"), 0)
+        waiting = store.job("restore", "w").put_of(Kind.JOBS, "w", 0, ordered=False)
+        transact(clients.dynamodb(), [{"Put": waiting}])
+    start_next(Kind.BACKUPS if role == "RunBackup" else Kind.JOBS)
+    with ourselves():
+        assert [each for each in ordered(role) if each["cluster"] == "waiting"]
+
+
+@as_role("OpenLogBackup", "ChangeLogPolicy", "ChangeLogSettings", "CheckLogConnectivity", "ShowLogSettings")
+def test_a_cluster_that_has_nothing_but_logs_is_known(role: str) -> None:
+    asked = json.loads(json.dumps(event(folder_of(role))).replace(CLUSTER, "cluster-of-logs"))
+    assert answered(role, asked).status not in {403, 404, 500}
+
+
+@as_role("CollectLogs", "ListBackupRecords")
+def test_it_says_of_such_a_cluster_that_its_backups_are_off(role: str) -> None:
+    asked = json.loads(json.dumps(event(folder_of(role))).replace(CLUSTER, "another-cluster-of-logs"))
+    assert answered(role, asked).status == 412
 
 
 @as_role("ScheduleBackups")
