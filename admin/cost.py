@@ -8,7 +8,7 @@ from typing import Any, Final
 from admin import prices
 
 METRICS: Final = 4  # in a request's line, for every function and project
-PARTS: Final = ("api", "lambda", "dynamodb", "s3", "keys", "transfer", "logs", "metrics")
+PARTS: Final = ("api", "lambda", "dynamodb", "s3", "keys", "orders", "transfer", "logs", "metrics")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -55,5 +55,5 @@ CALLS: Final[Mapping[str, Mapping[str, float]]] = {
         "UploadPartCopy": S3_PUT,
     },
     "keys": {"Decrypt": KMS_CALL, "GetSecretValue": SECRETS_CALL},
-    "lambda": {"Invoke": LAMBDA_REQUEST},  # of a worker; its time is not known here
+    "orders": {"Invoke": LAMBDA_REQUEST},  # the request alone: how long a worker runs for it is not known here
 }

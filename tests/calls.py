@@ -15,7 +15,7 @@ from urllib.parse import urlencode
 from logkeep.aws import clients, download_role
 from logkeep.identity.credential_store import credential_store
 from logkeep.identity.credentials import Credential, Kind, Scope
-from logkeep.identity.limiter_store import address_limiter, guess_limiter, project_limiter, user_limiter
+from logkeep.identity.limiter_store import address_limiter, guess_limiter, project_limiter, render_limiter, user_limiter
 from logkeep.identity.token_key_store import token_keys
 from logkeep.settings import settings
 from logkeep_runtime import Streamed
@@ -87,7 +87,7 @@ def forget_aws() -> None:
     """Let the code under test see its environment anew, as a cold start does."""
     names = ("s3", "dynamodb", "functions", "sns", "sts", "kms", "secretsmanager")
     made = [getattr(clients, name) for name in names]
-    limiters = (project_limiter, guess_limiter, user_limiter, address_limiter)
+    limiters = (project_limiter, render_limiter, guess_limiter, user_limiter, address_limiter)
     for cached in (*made, *limiters, credential_store, token_keys, settings):
         cached.cache_clear()
     download_role.forget()

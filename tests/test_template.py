@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from local import template
-from local.__main__ import EMULATOR_PORT
+from local.__main__ import EMULATOR_PORT, PORT
 from local.emulator import values_of
 from local.invocations import PAUSES
 from local.template import Template, chosen
@@ -400,9 +400,10 @@ def test_the_download_role_reads_renders_and_archives_and_nothing_else() -> None
 def test_the_environment_is_what_the_settings_read() -> None:
     from logkeep.settings import Settings
 
-    declared = set(TEMPLATE.functions["ReadLog"].environment)
-    expected = {name.upper() for name in Settings.__dataclass_fields__}
-    assert declared - expected == {"AWS_ENDPOINT_URL", "POWERTOOLS_SERVICE_NAME"}
+    declared = set(TEMPLATE.functions["ListLogs"].environment)
+    workers = {"BUILD_RENDER", "RUN_BACKUP", "RUN_RESTORE"}  # for those that order them
+    expected = {name.upper() for name in Settings.__dataclass_fields__} - workers
+    assert declared - expected == {"AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_LAMBDA", "POWERTOOLS_SERVICE_NAME"}
     assert expected <= declared
 
 
@@ -426,7 +427,10 @@ def test_event_files_fit_the_routes(root: Path) -> None:
 
 def test_the_env_file_points_sam_local_at_the_local_emulator(root: Path) -> None:
     values = values_of(TEMPLATE, f"http://host.docker.internal:{EMULATOR_PORT}")
-    assert json.loads((root / "events" / "env.json").read_text()) == {"Parameters": TEMPLATE.environment(values)}
+    invoke = {"AWS_ENDPOINT_URL_LAMBDA": f"http://host.docker.internal:{PORT + 2}"}
+    assert json.loads((root / "events" / "env.json").read_text()) == {
+        "Parameters": TEMPLATE.environment(values) | invoke
+    }
 
 
 def test_every_parameter_and_output_is_described() -> None:

@@ -36,7 +36,7 @@ def usage(**changes: Any) -> Usage:
         ({"calls": {"PutObject": 1000, "GetObject": 10_000, "DeleteObject": MILLION}}, "s3", 0.009),
         ({"calls": {"UploadPart": 1000, "CompleteMultipartUpload": 1000, "ListParts": 1000}}, "s3", 0.015),
         ({"calls": {"Decrypt": 10_000, "GetSecretValue": 10_000, "GetItem": MILLION, "AssumeRole": 9}}, "keys", 0.08),
-        ({"calls": {"Invoke": MILLION}}, "lambda", 0.20),
+        ({"calls": {"Invoke": MILLION}}, "orders", 0.20),
         ({"bytes_out": 60 * 10**9, "bytes_linked": 40 * 10**9}, "transfer", 9.00),
         ({"bytes_logged": 3 * 10**9}, "logs", 1.50),
         # Four metrics of one function in every hour of a month.

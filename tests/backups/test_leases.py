@@ -60,7 +60,7 @@ def test_a_backup_whose_workers_make_no_progress_fails_after_a_few(store, runs) 
         expire(store)
     assert not runs.resume(900, "request-n")
     assert only(store).status is Status.FAIL
-    assert "made no progress" in (only(store).failed_msg or "")
+    assert "brought no progress" in (only(store).failed_msg or "")
     begin(store, "second", 2000)
 
 
@@ -86,6 +86,7 @@ def test_a_request_that_lambda_repeats_takes_its_own_lease_over_and_no_other_doe
     again = Leases(store).claim(now + 60_000, 900, "a")
     assert killed_one
     assert again
+    assert again.claim.tries == killed_one.claim.tries == 1, "the attempts of one order count once"
     assert again.claim.fence == killed_one.claim.fence + 1, "if it lives after all, it can write nothing any more"
     assert not Leases(store).finish(killed_one, killed_one.record.failed("late", now), None)
 

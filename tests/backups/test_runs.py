@@ -223,7 +223,7 @@ def test_a_worker_whose_lease_ended_changes_nothing_any_more(store, runs, object
     begin(store, "second", 2000)
     theirs = Leases(store).claim(now_ms(), 60)
     assert theirs
-    assert theirs.fence == slow.fence
+    assert theirs.claim.fence == slow.claim.fence
     assert not Leases(store).finish(slow, record.failed("of another record", now_ms()), None)
     Leases(store).release(slow, now_ms(), progress=True)
     assert Leases(store).claim(now_ms(), 60) is None, "the second one's lease is as it was"

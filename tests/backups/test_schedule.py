@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from logkeep.backups.schedule import Period, run_id, spread
+from logkeep.backups.schedule import Period, run_id
 from logkeep.clock import DAY
 
 pytestmark = pytest.mark.unit
@@ -57,9 +57,3 @@ def test_a_run_has_one_id_and_another_day_project_or_cluster_another() -> None:
     runs = [("p", "c", 1), ("p", "c", 2), ("p", "d", 1), ("q", "c", 1)]
     assert len({run_id(*each) for each in runs}) == len(runs)
     assert run_id("p", "c", 1) == run_id("p", "c", 1)
-
-
-def test_runs_are_spread_over_all_seconds() -> None:
-    delays = [spread(run_id("p", f"cluster-{number}", MIDNIGHT), 300) for number in range(3000)]
-    assert (min(delays), max(delays)) == (0, 300)
-    assert max(delays.count(each) for each in set(delays)) < 40

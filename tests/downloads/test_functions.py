@@ -8,7 +8,10 @@ import zlib
 
 import pytest
 
+from logkeep.aws.multipart import Unfinished
+from logkeep.downloads.render_store import Renders
 from tests.calls import RECORD, SUB_JOBS, append, call, event, read, seal, send
+from tests.orders import ordered
 
 pytestmark = pytest.mark.usefixtures("aws")
 STAGE = f"build/{RECORD}/stage1"
@@ -238,3 +241,12 @@ def test_the_event_files_do_what_their_names_say() -> None:
     assert send("read_log").body == TEXT
     assert send("read_log-unknown_log").json["error_code"] == "LOGKEEP.0404"
     assert send("read_log-no_token").json["error_code"] == "APIGW.0301"
+
+
+def test_a_project_orders_some_renders_at_once_and_builds_the_others_by_its_requests(monkeypatch) -> None:
+    append(STAGE, TEXT)
+    monkeypatch.setattr(Renders, "build", lambda *_: Unfinished(1))
+    monkeypatch.setattr(Renders, "is_ordered", lambda *_: False)
+    answers = [read(STAGE, accept="application/json").status for _ in range(15)]
+    assert answers == [202] * 15
+    assert len(ordered("BuildRender")) == 10

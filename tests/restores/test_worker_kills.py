@@ -22,7 +22,9 @@ from tests.soak.workers import ORDERED_FOR, Pace, serve
 KILLS = 100 if LONG else 2
 STEP = 1 if LONG else 8  # test_kills.py stops a worker at every other call, in its own process
 BACKUPS, LOGS = (2, 4) if LONG else (1, 1)
-HURRIED = Pace(restores=True, small=True, time=1.2, reserve=0.2, lease_over=0.3, visibility=2, idle=60, serves=4)
+HURRIED = Pace(
+    restores=True, small=True, time=1.2, reserve=0.2, lease_over=0.3, visibility=2, idle=60, serves=4, tries=1000
+)
 WAYS = {"in several invocations": Pace(restores=True, small=True, part=300)} | (
     {"at once": Pace(restores=True)} if LONG else {}
 )

@@ -44,6 +44,7 @@ class Pace:
     visibility: int = 0  # after which Lambda calls another worker with an order that was not carried out
     idle: float = 0.0  # how long it waits for another order
     serves: float = 60.0  # how long it takes orders
+    tries: int = work_store.TRIES_MAX
 
 
 def serve(tell: Tell, pace: Pace) -> None:
@@ -90,9 +91,14 @@ def _set(pace: Pace) -> None:
         clients.s3().meta.events.register(f"after-call.s3.{operation}", pass_time)
     changes: dict[Any, dict[str, Any]] = {
         work_store: {"ORDERED_FOR": ORDERED_FOR},
-        backup_runs: {"time": clock, "_RESERVE": pace.reserve, "LEASE_OVER": pace.lease_over},
+        backup_runs: {"time": clock, "_RESERVE": pace.reserve, "LEASE_OVER": pace.lease_over, "TRIES_MAX": pace.tries},
         uploads: {"time": clock},
-        worker: {"time": clock, "RESERVE_SECONDS": pace.reserve, "LEASE_OVER": pace.lease_over},
+        worker: {
+            "time": clock,
+            "RESERVE_SECONDS": pace.reserve,
+            "LEASE_OVER": pace.lease_over,
+            "TRIES_MAX": pace.tries,
+        },
         restores: {"time": clock},
         progress: {"time": clock, "_NOTED_EVERY": 0 if pace.small else 2},
     }

@@ -18,8 +18,8 @@ If it fails again for another reason, look for the record in the log group of th
 _LOOK: Final = """\
 Look at the cluster's records for the reason:
   GET /v1.0/{project}/clusters/{cluster}/logs/records?status=FAIL
-If there are none, backups were not started: look at the functions schedule_backups and run_backup, and at the queue
-of backups and its dead letters. This notice is repeated every day until a backup succeeds."""
+If there are none, backups were not started: look at the functions schedule_backups and run_backup, and at the dead
+letters. This notice is repeated every day until a backup succeeds."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,18 +68,18 @@ class BackupRuns:
         self._files = BackupFiles(project, cluster)
         self._events = EventFileStore(bucket, project, cluster)
 
-    def resume(self, seconds_left: float, request: str = "") -> bool:
+    def resume(self, seconds_left: float, request: str = "") -> bool | None:
         """Continue the backup that was started, as far as the time allows. True if there is more to do.
 
-        Does nothing if no backup runs or another request holds the lease. Raises Busy if the time was not enough for
+        Returns None if no backup runs or another request holds the lease. Raises Busy if the time was not enough for
         any step.
         """
         deadline = time.monotonic() + seconds_left - _RESERVE
         lease = self._leases.claim(now_ms(), seconds_left + LEASE_OVER, request)
         if lease is None:
-            return False
+            return None
         if lease.claim.tries > TRIES_MAX:
-            why = f"no worker could continue the backup: {TRIES_MAX} in a row made no progress"
+            why = f"no worker could continue the backup: {TRIES_MAX} orders in a row brought no progress"
             self._leases.finish(lease, lease.record.failed(why, now_ms()))
             return False
         cluster = self._store.cluster(self._logs)

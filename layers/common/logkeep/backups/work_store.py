@@ -5,9 +5,9 @@ of their own, so that one query finds all work of a kind. Of an item that is not
 was ordered; one that is due needs a worker. The table is the queue: an order only wakes a worker, and if it is lost,
 the schedule sends another one.
 
-Each lease has a fence, a number one higher than that of the lease before it, and counts as a try until a worker made
-progress. The item also names the request that holds the lease: Lambda repeats a request, with its id, only after the
-worker failed or was killed, so the same request may take over its own lease at once.
+Each lease has a fence, a number one higher than that of the lease before it. The item also names the request that holds
+the lease: Lambda repeats a request, with its id, only after the worker failed or was killed, so the same request may
+take over its own lease at once. Each request whose lease ended without progress is a try.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 ORDERED_FOR: Final = 120_000  # ms in which a worker that was ordered must claim; after that the schedule orders again
 LEASE_OVER: Final = 30.0  # seconds by which a lease outlives its invocation
-TRIES_MAX: Final = 5  # leases in a row without progress; the worker that takes the next one ends the work as failed
+TRIES_MAX: Final = 5  # requests in a row without progress; the next one that comes ends the work as failed
 
 
 class Kind(StrEnum):
@@ -48,7 +48,7 @@ class Claim:
 
     of: str  # what the item was made for
     fence: int
-    tries: int  # leases without progress, this one included
+    tries: int  # requests without progress, this one included
 
     @property
     def held(self) -> Mapping[str, Any]:
@@ -74,9 +74,13 @@ class WorkItem:
     def claim(self, now: int, seconds: float, request: str = "") -> Claim | None:
         """Take the lease for so many seconds. None if there is no such work, or if another request holds the lease."""
         item = self._items.get(self._name)
-        if item is None or (item["lease_until"] > now and (not request or item.get("request") != request)):
+        if item is None:
             return None
-        until, claim = now + int(seconds * 1000), Claim(item["of"], item["fence"] + 1, item["tries"] + 1)
+        repeated = bool(request) and item.get("request") == request
+        if item["lease_until"] > now and not repeated:
+            return None
+        tries = item["tries"] if repeated else item["tries"] + 1
+        until, claim = now + int(seconds * 1000), Claim(item["of"], item["fence"] + 1, tries)
         lease = {"fence": claim.fence, "lease_until": until, "due_at": until, "tries": claim.tries}
         seen = {"fence": item["fence"], "of": item["of"]}
         taken = self._items.try_update(self._name, {**lease, "request": request or None}, seen)

@@ -53,6 +53,8 @@ def work_on_backup(event: Any, seconds_left: float, request: str) -> None:
             order_backup(order)
         return
     more = backup_runs(order.project, order.cluster).resume(seconds_left, request)
+    if more is None:
+        return  # another worker is at it, or there is nothing to do
     try:
         _publish_failures(order.project, order.cluster)
     except Exception:
@@ -97,15 +99,14 @@ def start_next(kind: Kind, unfinished: Due | None = None) -> None:
 def _start(kind: Kind, now: int, due: Iterable[Due] = (), unfinished: Due | None = None) -> int:
     """Order workers for work of a kind and start what is due, as far as there is room. Returns the number of errors."""
     busy, needing = work_of(kind, now, unfinished)
-    waiting: list[Due] = []
+    waiting, failed = list[Due](), 0
     for each in needing:
-        # What a worker left had its place, and readers must not see it fail because others wait.
-        if _item(each).was_left():
-            busy[each.project] += _handled(_order_again, each, now) or 0
-        else:
+        ordered = _handled(_order_if_left, each, now)
+        failed += ordered is None
+        busy[each.project] += ordered or 0
+        if ordered is False:
             waiting.append(each)
     waiting += due
-    failed = 0
     while chosen := next_ones(waiting, busy, BOUNDS[kind]):
         waiting = [each for each in waiting if each not in chosen]
         for each in chosen:
@@ -147,7 +148,10 @@ def _order(each: Due, now: int) -> bool:
     return True
 
 
-def _order_again(each: Due, now: int) -> bool:
+def _order_if_left(each: Due, now: int) -> bool:
+    """Order a worker for work that another one left. That had its place, so nothing must wait before it."""
+    if not _item(each).was_left():
+        return False
     logger.warning("a worker is asked for again", extra={"project": each.project, "cluster": each.cluster})
     return _order(each, now)
 

@@ -14,7 +14,8 @@ from logkeep.downloads.files import File
 from logkeep.downloads.orders import FileOrder, order_file
 from logkeep.downloads.render_store import Renders, renders
 from logkeep.downloads.rendition import Rendition
-from logkeep.errors import Busy, TooLarge
+from logkeep.errors import Busy, Throttled, TooLarge
+from logkeep.identity.limiter_store import render_limiter
 from logkeep.limits import ANSWER_MAX, STREAM_MAX
 from logkeep.logs.store import log_store
 from logkeep.settings import settings
@@ -55,8 +56,10 @@ def deliver(app: App, file: File) -> Answer:
     if facts is None and not store.is_ordered(rendition):
         built = store.build(rendition, deadline)
         if isinstance(built, Unfinished):
-            order_file(FileOrder(project=project, gzip=client.takes_gzip, file=file))
-            store.mark_ordered(rendition)
+            with suppress(Throttled):  # then only requests build it
+                render_limiter().take(project)
+                order_file(FileOrder(project=project, gzip=client.takes_gzip, file=file))
+                store.mark_ordered(rendition)
         else:
             facts = built
     return _pending(app) if facts is None else _hand_out(app, store.stored(rendition, facts), tag)

@@ -129,6 +129,12 @@ def project_limiter() -> Limiter:
 
 
 @cache
+def render_limiter() -> Limiter:
+    """Limits how many renders a project orders of workers, each of which may take 15 minutes."""
+    return Limiter(clients.dynamodb(), settings().limits_table, "render", Limit(rate=1 / 90, burst=10), None)
+
+
+@cache
 def guess_limiter() -> Limiter:
     """Limits attempts at a password, right or wrong, by user and address. Each one is counted in the shared bucket."""
     return Limiter(clients.dynamodb(), settings().limits_table, "guess", Limit(rate=0.5, burst=20), None)

@@ -28,7 +28,7 @@ def work_on_archive(event: Any, seconds_left: float, request: str) -> None:
         return
     jobs = (restores if order.kind == "restore" else verifications)(order.project, order.cluster)
     if claim.tries > TRIES_MAX:
-        jobs.give_up(order.record, claim.of, f"{TRIES_MAX} workers in a row made no progress")
+        jobs.give_up(order.record, claim.of, f"{TRIES_MAX} orders in a row brought no progress")
         more = False
     else:
         try:
