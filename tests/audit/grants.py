@@ -61,7 +61,7 @@ def without(template: Template, taken: Collection[Grant]) -> Template:
         declared["Policies"] = [each for each in declared["Policies"] if each["PolicyDocument"]["Statement"]]
     for name, declared in made.resources("AWS::IAM::RolePolicy").items():
         if not declared["PolicyDocument"]["Statement"]:
-            del made.raw["Resources"][name]  # type: ignore[attr-defined]  # our own copy
+            del made.raw["Resources"][name]
     return made
 
 
