@@ -11,6 +11,7 @@ import yaml
 
 from local import ROOT
 from local.emulator import Emulator, variables_of
+from tests.other_days import clock
 from tests.packaging.building import sam
 
 STACK = "logkeep"
@@ -34,7 +35,7 @@ class Deployable(Emulator):
             "SERVICES": f"{settings['SERVICES']},{_SERVICES}",
             "PERSIST_STATE": "0",
             "S3_PERSIST": "0",
-            "PYTHONPATH": str(ROOT),
+            "PYTHONPATH": clock(ROOT)["PYTHONPATH"],
             "LAMBDA_ASYNC_RETRY_BASE_SECONDS": "0.1",
         }
 
