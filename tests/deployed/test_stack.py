@@ -41,7 +41,7 @@ NODE = f"cluster/{CLUSTER}/node-1/instance"
 # What ministack lacks and tests.deployed.emulator adds, or what is left out of the template, and why.
 LACKING = {
     "SAM's transform": "it has none of its own, and its environment cannot hold SAM's translator beside our libraries",
-    "alarms of metric math": "it creates no alarm on an expression, so ScheduleBackupsAlarm is left out",
+    "alarms of metric math": "it creates no alarm on an expression, so two of the alarms are left out",
     "routes of an API's Body": "it ignores the OpenAPI document in which SAM writes the routes",
     "Object Lock of a bucket": "it ignores the property, and refuses to lock an object of such a bucket",
     "policies that roles are given": "it does not know AWS::IAM::RolePolicy",
