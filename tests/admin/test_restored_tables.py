@@ -10,7 +10,7 @@ import pytest
 from tests.calls import a_build, append, forget_aws, list_events, put_events, read, seal
 
 TABLES = ("LOGS_TABLE", "EVENTS_TABLE", "BACKUPS_TABLE", "CREDENTIALS_TABLE")
-LOG = "build/restored/stage1"
+LOG = a_build("restored")
 SMALL = b"2026-11-22 08:00:00 INFO kept in the table\n"
 LARGE = b"".join(f"2026-11-22 08:00:01 INFO {uuid.UUID(int=n**5)}\n".encode() for n in range(5000))  # in the bucket
 EVENT = {"occur_time": 1_795_348_800_000, "event_type": "normal", "event_info": "deployed"}
