@@ -20,8 +20,6 @@ DAYS ?= 30
 SCANNER := layers/common/logkeep/logs/_scanner.so
 # The tests of stores and functions, which make soak also runs while requests to AWS meet faults.
 FAULTY := $(addprefix tests/,apis aws backups downloads events identity logs reading restores web)
-# One process more than processors, since some tests wait; but not more than memory holds.
-PROCESSES := $(shell python3 -c 'import os; print(min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(), 4) + 1)')
 # If make supports it, the output of each parallel target is printed in one piece.
 TOGETHER := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 
@@ -46,8 +44,8 @@ cost: .venv/.installed ## Show what every project costs: make cost DAYS=7 (LOCAL
 estimate: .venv/.installed ## Work out what a month would cost: make estimate ARGS="--gb 10 --append 64K --followers 1"
 	@$(PY) -m admin.estimate $(ARGS)
 
-test: install check ## Linters, types and the whole suite, in a process per processor and one more
-	$(PY) -m pytest --numprocesses $(PROCESSES) --dist worksteal --durations 25
+test: install check ## Linters, types and the whole suite, in one process per processor
+	$(PY) -m pytest --numprocesses logical --maxprocesses 4 --dist worksteal --durations 25
 
 quick: .venv/.installed ## Linters, types and pure tests, in parallel
 	@$(MAKE) --no-print-directory --keep-going --jobs 3 $(TOGETHER) types unit lint
@@ -82,7 +80,7 @@ soak: install ## Run the long forms of the tests, then the whole suite on other 
 	LOGKEEP_SOAK=1 $(PY) -m pytest -m "soak or hypothesis" -s
 	$(PY) -m pytest --faults $(or $(FAULTS),$(shell date +%s)) -m "not unit and not soak" $(FAULTY) \
 	  --numprocesses logical --maxprocesses 4 --dist worksteal
-	$(PY) -m tests.other_days -- --numprocesses $(PROCESSES) --dist worksteal
+	$(PY) -m tests.other_days -- --numprocesses logical --maxprocesses 4 --dist worksteal
 
 iam-audit: .venv/.installed $(SCANNER) ## Take away each action of each role in turn; list those that no test misses
 	$(PY) -m tests.audit
