@@ -128,7 +128,7 @@ class Writer(threading.Thread):
         return file
 
     def _sed(self, file: FileIO) -> FileIO:
-        new = self.path.with_name("sedXXXX")
+        new = self.path.with_name("sedq3Zk8W")
         lines = self.path.read_bytes().splitlines(keepends=True)
         chosen = self._chance.randrange(len(lines))
         lines[chosen] = lines[chosen].replace(b" plain ", b" EDITED ")
