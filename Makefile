@@ -16,11 +16,11 @@ export UV_SYSTEM_CERTS ?= true
 unexport PYTHONDONTWRITEBYTECODE
 PORT ?= 8787
 DAYS ?= 30
-# If make supports it, the output of each parallel target is printed in one piece.
 # What reads log records is in C (layers/common/logkeep_scanner).
 SCANNER := layers/common/logkeep/logs/_scanner.so
 # The tests of stores and functions, which make soak also runs while requests to AWS meet faults.
 FAULTY := $(addprefix tests/,apis aws backups downloads events identity logs reading restores web)
+# If make supports it, the output of each parallel target is printed in one piece.
 TOGETHER := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 
 .PHONY: help install run ingest cost estimate test quick check lint types unit format build validate bench soak iam-audit \

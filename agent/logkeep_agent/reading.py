@@ -236,7 +236,8 @@ class Reader:
         if is_own and (edited := self.edited(following, run.lines, run)):
             return edited
         is_last = not self._rotation.waiting
-        return Run(following, Place(), self.now() if is_last else following.modified)
+        # Until some of it was sent, a compressed copy of it counts as a file after it.
+        return Run(following, Place(), self.now() if is_last else following.modified - 1)
 
     def edited(self, source: Source, lines: Lines, before: Run | None = None) -> Run | None:
         """Continue a file after lines that were sent before an editor wrote it anew. None if it is another text.

@@ -27,12 +27,10 @@ class Rotation:
 
         Those that were left came before it.
         """
-        try:
+        with suppress(OSError):  # it was renamed, and the next file does not exist yet
             found = self.family.path.stat()
-        except OSError:
-            return  # it was renamed, and the next file does not exist yet
-        if not self.waiting and (found.st_dev, found.st_ino) == source.identity:
-            return
+            if not self.waiting and (found.st_dev, found.st_ino) == source.identity:
+                return
         entries = self.family.chain(source.member, begun)
         places = {entry.identity: index for index, entry in enumerate(entries)}
         for each in (source, *self.waiting):
@@ -67,8 +65,9 @@ class Rotation:
         entries = self.family.of_identity((state.device, state.inode), _member(state))
         if not (sent or state.first.size or state.last.size):
             # It has only its inode. If it was emptied since, a copy of what it held comes before it.
-            family = self._after(self._without(state, self.family.chain(_member(state), state.begun)), state.begun)
-            if family and entries and family[0].identity != entries[0].identity:
+            family = self._without(state, self.family.chain(_member(state), state.begun))
+            before = family[: next((n for n, each in enumerate(family) if each in entries), 0)]
+            if self._after(before, state.begun):
                 return None
         else:
             entries += self._copies(_member(state), state.begun, state.written)

@@ -75,6 +75,7 @@ class Shipper:
         self._main: Run | None = None  # the run that the state names
         self._last: Run | None = None  # whose text is at the end of the log
         self._found: Source | None = None  # the first file, until the service has answered where the log ends
+        self._found_at = 0  # epoch ns
         self._due = 0.0  # when to send the next request
         self._failures = 0  # since the last answer
         self._reported_at = 0.0
@@ -132,7 +133,7 @@ class Shipper:
         if run:
             self._look(run)
         elif self._found:
-            self._rotation.look(self._found, self._reader.now())
+            self._rotation.look(self._found, self._found_at)
         self._reader.is_ending = self._is_ending() and not self._rotation.waiting
         while self._reader.read():
             if self._reader.run and self._reader.run is not run:
@@ -344,7 +345,7 @@ class Shipper:
                 self._due = self._clock.monotonic() + self._interval(certificate)
                 return False
             self._report_gone(state)
-            run = Run(source := self._rotation.waiting.pop(0), Place(), source.modified)
+            run = Run(source := self._rotation.waiting.pop(0), Place(), source.modified - 1)
             self._begin(run, None)
             return True
         was_late = state.late and self._end == state.after
@@ -408,7 +409,8 @@ class Shipper:
         """Whether the first file exists. It is held open until the service has answered where the log ends."""
         try:
             member = self._rotation.family.member
-            self._found = self._found or Source(member, member)
+            if not self._found:
+                self._found, self._found_at = Source(member, member), self._reader.now()
         except FileNotFoundError:
             if not self._waits_for_file and not self._options.once:
                 self._report(f"{self._path} does not exist yet; waiting for it")
@@ -420,7 +422,7 @@ class Shipper:
         source = self._found
         if not source:
             return False
-        begun = source.modified if self._rotation.waiting else self._reader.now()
+        begun = source.modified - 1 if self._rotation.waiting else self._found_at
         if self._options.append or not self._end.bytes:
             run = Run(source, Place(), begun)
         elif source.crc32(self._end.bytes) == self._end.crc32:

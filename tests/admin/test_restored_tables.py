@@ -7,10 +7,10 @@ from collections.abc import Iterator
 import boto3
 import pytest
 
-from tests.calls import append, forget_aws, list_events, put_events, read, seal
+from tests.calls import a_build, append, forget_aws, list_events, put_events, read, seal
 
 TABLES = ("LOGS_TABLE", "EVENTS_TABLE", "BACKUPS_TABLE", "CREDENTIALS_TABLE")
-LOG = "build/restored/stage1"
+LOG = a_build("restored")
 SMALL = b"2026-11-22 08:00:00 INFO kept in the table\n"
 LARGE = b"".join(f"2026-11-22 08:00:01 INFO {uuid.UUID(int=n**5)}\n".encode() for n in range(5000))  # in the bucket
 EVENT = {"occur_time": 1_795_348_800_000, "event_type": "normal", "event_info": "deployed"}
@@ -30,7 +30,7 @@ def _restored(aws: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         monkeypatch.setenv(variable, restored)
     append(LOG, b"after that time\n", len(SMALL) + len(LARGE))  # to the table as it was
     forget_aws()
-    append("build/other/stage1", b"in the restored table\n")
+    append(a_build("other"), b"in the restored table\n")
     yield
     forget_aws()
 
@@ -42,4 +42,4 @@ def test_logs_events_and_credentials_of_restored_tables_are_there_and_can_be_wri
     answer = append(LOG, b"the next line\n", len(SMALL) + len(LARGE))
     assert (answer.status, answer.json["bytes"]) == (202, len(SMALL) + len(LARGE) + 14)
     assert seal(LOG).json["state"] == "sealed"
-    assert read("build/other/stage1").body == b"in the restored table\n"
+    assert read(a_build("other")).body == b"in the restored table\n"

@@ -109,7 +109,7 @@ def test_a_file_of_which_nothing_was_sent_is_shipped_out_of_its_copy_after_a_sto
 
 def sed(bench: Bench, old: bytes, new: bytes) -> None:
     """As `sed -i` does it."""
-    other = bench.path.with_name("sedXXXX")
+    other = bench.path.with_name("sedq3Zk8W")
     other.write_bytes(bench.path.read_bytes().replace(old, new))
     other.rename(bench.path)
 

@@ -159,3 +159,29 @@ def test_an_agent_that_is_killed_while_it_catches_up_skips_nothing(bench, kills)
 def test_names_of_another_form_have_nothing_between_them() -> None:
     for one, two in (("app.log", "app2.log"), ("a/1.log", "1.log"), ("blue-1.log", "green-3.log")):
         assert between(Path("/none", one), Path("/none", two)) == []
+
+
+@pytest.mark.parametrize("is_down", [True, False])
+def test_a_path_below_a_link_that_moves_is_followed(bench, is_down) -> None:
+    """As releases are switched (fluent-bit 1118)."""
+    current = bench.path.with_name("current")
+    releases = ["v1.2.3", "v1.2.4", "v1.10.0"]
+    for release in releases:
+        bench.path.with_name(release).mkdir()
+    current.symlink_to(releases[0])
+    write(bench, "current/app.log", b"0\n")
+
+    def switch() -> None:
+        for number, release in enumerate(releases[1:], 1):
+            current.unlink()
+            current.symlink_to(release)
+            write(bench, "current/app.log", b"%d\n" % number)
+
+    if is_down:
+        bench.ship(path=current / "app.log")
+        switch()
+        assert bench.ship(once=True, path=current / "app.log")
+    else:
+        assert bench.ship(switch, lambda: None, path=current / "app.log")
+    assert bytes(bench.log.text) == b"0\n1\n2\n"
+    assert bench.lost == []

@@ -4,6 +4,7 @@ import bz2
 import gzip
 import lzma
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -121,4 +122,33 @@ def test_files_that_are_moved_elsewhere_are_found_there(bench, kind, is_down) ->
     else:
         assert bench.ship(rotate, lambda: None, rotated=(old,))
     assert bytes(bench.log.text) == b"0\n0 more\n1\n1 more\n2\n2 more\n3\n"
+    assert bench.lost == []
+
+
+def test_files_that_are_renamed_and_compressed_while_agents_are_killed_before_they_send_any_are_shipped(bench) -> None:
+    bench.path.touch()
+    bench.ship()
+
+    def rotate(number: int) -> None:
+        bench.write(b"%d\n" % number)
+        time.sleep(0.01)  # files are dated by a clock that ticks so often
+        names = [path.name.split(".") for path in bench.path.parent.glob("app.log.*")]
+        for _, _, old, *packed in sorted(names, key=lambda name: -int(name[2])):
+            rest = ".".join(["", *packed])
+            path = bench.path.with_name(f"app.log.{old}{rest}")
+            path.rename(bench.path.with_name(f"app.log.{int(old) + 1}{rest}"))
+        bench.path.rename(bench.path.with_name("app.log.1"))
+
+    for number in range(12):
+        rotate(number)
+        if number == 4:
+            bench.killed(lambda: bench.ship(once=True), is_written=False)
+            pack(bench.path.with_name("app.log.5"), "xz")
+        if number in {5, 6, 8, 9, 10}:
+            bench.killed(lambda: bench.ship(once=True), is_written=number % 2 == 0)
+            for plain in bench.path.parent.glob(f"app.log.{number - 2}"):
+                pack(plain, "xz")
+    bench.write(b"end\n")
+    assert bench.ship(once=True)
+    assert bytes(bench.log.text) == b"".join(b"%d\n" % number for number in range(12)) + b"end\n"
     assert bench.lost == []

@@ -128,7 +128,7 @@ class Writer(threading.Thread):
         return file
 
     def _sed(self, file: FileIO) -> FileIO:
-        new = self.path.with_name("sedXXXX")
+        new = self.path.with_name("sedq3Zk8W")
         lines = self.path.read_bytes().splitlines(keepends=True)
         chosen = self._chance.randrange(len(lines))
         lines[chosen] = lines[chosen].replace(b" plain ", b" EDITED ")
@@ -201,7 +201,7 @@ def test_killed_agents_and_killed_services_lose_and_repeat_nothing(tmp_path: Pat
     text = bytes(writer.written)
     found, lines = (Counter(each.splitlines()) for each in (held.replace(b" EDITED ", b" plain "), text))
     counts += Counter({"lost": (lines - found).total(), "doubled": (found - lines).total(), "bytes": len(text)})
-    print(f"\n{dict(counts + writer.counts + statuses)}")
+    print(f"\n{dict(counts) | dict(writer.counts + statuses)}")
     assert lines == found, agents.read_text()
     assert first_difference(held.replace(b" EDITED ", b" plain "), text) is None
     assert "LOST" not in agents.read_text()

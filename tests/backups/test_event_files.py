@@ -27,7 +27,7 @@ pytestmark = pytest.mark.unit
 NOON = 1_769_860_800_000
 EVENTS = st.builds(
     Event,
-    occur_time=st.one_of(st.integers(NOON, NOON + 3 * MINUTE), st.integers(0, TIME_MAX)),
+    occur_time=st.one_of(st.integers(NOON, NOON + 3 * MINUTE), st.integers(10**11, TIME_MAX)),
     event_type=st.sampled_from(EventType),
     event_info=st.text(max_size=30),
 )

@@ -253,14 +253,14 @@ def test_a_reader_that_comes_behind_the_mark_is_told_that_there_is_no_such_recor
 ) -> None:
     """It has seen the record before; the sweep goes on where it notes itself."""
     back_up(store, runs, monkeypatch, *AGES)
-    amend = BackupStore.amend
+    begin_job = BackupStore.begin_job
 
-    def late(self: BackupStore, record: BackupRecord, changes: Any) -> bool:
+    def late(self: BackupStore, *arguments: Any, **named: Any) -> bool:
         assert keeper._mark(self.record("r38"))
-        monkeypatch.setattr(BackupStore, "amend", amend)
-        return amend(self, record, changes)
+        monkeypatch.setattr(BackupStore, "begin_job", begin_job)
+        return begin_job(self, *arguments, **named)
 
-    monkeypatch.setattr(BackupStore, "amend", late)
+    monkeypatch.setattr(BackupStore, "begin_job", late)
     with pytest.raises(RecordNotFound):
         begin_to_read(what, "r38", now_ms())
     sweep(keeper)

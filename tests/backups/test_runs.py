@@ -166,7 +166,7 @@ def test_of_two_that_start_at_once_one_runs(store) -> None:
 def test_a_second_message_for_one_backup_does_nothing(store, runs, objects) -> None:
     fill()
     begin(store)
-    assert at_once(*[lambda: runs.resume(TIME)] * 3) == [False] * 3
+    assert sorted(at_once(*[lambda: runs.resume(TIME)] * 3), key=str) == [False, None, None]
     restored(objects, only(store))
     assert not runs.resume(TIME)
     assert len(objects.keys("backups/")) == 1

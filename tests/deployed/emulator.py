@@ -228,7 +228,8 @@ def supplement() -> None:
     runtime = Path(tempfile.mkdtemp(prefix="runtime-"))
     for name in RUNTIME:
         (runtime / name).symlink_to(libraries / name)
-    os.environ["PYTHONPATH"] = str(runtime)
+    paths = [each for each in os.environ["PYTHONPATH"].split(os.pathsep) if each != str(ROOT)]
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(runtime), *paths])
 
 
 if __name__ == "__main__":

@@ -11,11 +11,12 @@ import yaml
 
 from local import ROOT
 from local.emulator import Emulator, variables_of
+from tests.other_days import clock
 from tests.packaging.building import sam
 
 STACK = "logkeep"
 # What this emulator's CloudFormation refuses, and so is left out. test_stack.py says why, and that it is still so.
-LEFT_OUT = ("ScheduleBackupsAlarm",)
+LEFT_OUT = ("DeadLettersAlarm", "WaitingOrdersAlarm")
 _SERVICES = "apigateway,cloudformation,events,lambda,logs,monitoring,scheduler"
 
 
@@ -34,7 +35,7 @@ class Deployable(Emulator):
             "SERVICES": f"{settings['SERVICES']},{_SERVICES}",
             "PERSIST_STATE": "0",
             "S3_PERSIST": "0",
-            "PYTHONPATH": str(ROOT),
+            "PYTHONPATH": clock(ROOT)["PYTHONPATH"],
             "LAMBDA_ASYNC_RETRY_BASE_SECONDS": "0.1",
         }
 

@@ -41,7 +41,7 @@ NODE = f"cluster/{CLUSTER}/node-1/instance"
 # What ministack lacks and tests.deployed.emulator adds, or what is left out of the template, and why.
 LACKING = {
     "SAM's transform": "it has none of its own, and its environment cannot hold SAM's translator beside our libraries",
-    "alarms of metric math": "it creates no alarm on an expression, so ScheduleBackupsAlarm is left out",
+    "alarms of metric math": "it creates no alarm on an expression, so two of the alarms are left out",
     "routes of an API's Body": "it ignores the OpenAPI document in which SAM writes the routes",
     "Object Lock of a bucket": "it ignores the property, and refuses to lock an object of such a bucket",
     "policies that roles are given": "it does not know AWS::IAM::RolePolicy",
@@ -50,10 +50,14 @@ LACKING = {
     "TLS": "it has none, and the bucket's policy refuses requests without",
 }
 
+# Made by parameters that are not set here: the dashboard names alarms that are left out, and a customer's key would
+# have to be made before the stack.
+BY_PARAMETER = ("Overview", "UseCustomerKey", "ReadByCustomerKey")
+
 
 @pytest.fixture(scope="module")
 def stack(build: Build, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """The stack with every condition true, and with credentials."""
+    """The stack with every condition true but those of BY_PARAMETER, and with credentials."""
     with Deployable(tmp_path_factory.mktemp("stack")) as emulator, pytest.MonkeyPatch.context() as patch:
         made = Stack(emulator)
         made.deploy(
@@ -92,7 +96,7 @@ def test_what_the_emulator_lacks_is_known(stack: Stack) -> None:
 
 def test_everything_is_created_but_what_is_left_out(stack: Stack) -> None:
     missing = TEMPLATE.raw["Resources"].keys() - stack.resources.keys()
-    assert missing == {"CommonLayer", *LEFT_OUT}, "a layer's name has a hash"
+    assert missing == {"CommonLayer", *LEFT_OUT, *BY_PARAMETER}, "a layer's name has a hash"
     (summary,) = stack.emulator.client("cloudformation").describe_stacks(StackName="logkeep")["Stacks"]
     assert summary["StackStatus"] == "CREATE_COMPLETE"
 

@@ -21,7 +21,8 @@ from local.emulator import free_port
 class Service:
     def __init__(self, directory: Path, **environment: str) -> None:
         self.directory = directory
-        self._environment = environment
+        # Lambda's speed of streams would keep tests waiting.
+        self._environment = {"STREAM_RATE": "0"} | environment
         self.port, self.emulator_port = free_ports(), free_port()
         self.output = ""
         self._process: subprocess.Popen[str] | None = None

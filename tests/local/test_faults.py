@@ -5,6 +5,7 @@ from collections import Counter
 
 import httpx
 
+from tests.calls import a_build
 from tests.local.service import eventually, running
 
 TEXT = b"2026-11-22 INFO a line of a log\n"
@@ -21,7 +22,7 @@ def patiently(client: httpx.Client, method: str, path: str, **request: bytes | d
 def test_a_service_whose_requests_meet_faults_loses_nothing(tmp_path) -> None:
     with running(tmp_path, FAULTS="7") as service, service.client() as client:
         assert "FAULTS=7 gives the same ones" in service.output
-        path = f"/v1/{service.demo['project_id']}/logs/build/faulty/stage1"
+        path = f"/v1/{service.demo['project_id']}/logs/{a_build('faulty')}"
         for number in range(20):
             query = {"offset": number * len(TEXT)}
             assert patiently(client, "PATCH", path, params=query, content=TEXT).status_code in {200, 202}

@@ -21,10 +21,10 @@ def test_a_line_per_request_is_kept_in_whole_however_many_print_at_once(tmp_path
             sandboxes.invoke(FUNCTION, request, str(number), 20)
 
         with ThreadPoolExecutor(4) as threads:
-            list(threads.map(call, range(40)))
-        assert eventually(lambda: present.read_bytes().count(b"\n") == 40)
+            list(threads.map(call, range(10)))  # a process writes the lines of so many that have no proof
+        assert eventually(lambda: present.read_bytes().count(b"\n") == 10)
     lines = [json.loads(line) for line in present.read_text().splitlines()]
-    assert sorted(int(line["request_id"]) for line in lines) == list(range(40))
+    assert sorted(int(line["request_id"]) for line in lines) == list(range(10))
     assert capfd.readouterr().out == ""
 
 

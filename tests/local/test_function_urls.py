@@ -32,7 +32,7 @@ EMPTY = a_build("empty")
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     # At the speed that Lambda has, a stream of what one of these tests reads would take half a minute.
-    with running(tmp_path_factory.mktemp("service"), STREAM_RATE="0") as started, started.client() as client:
+    with running(tmp_path_factory.mktemp("service")) as started, started.client() as client:
         append(started, client, SMALL, b"a line\n")
         for log_id in (LARGE, BROKEN):
             for number in range(PIECES):

@@ -86,7 +86,9 @@ def test_every_error_of_the_domain_is_one_of_some_route() -> None:
         errors.TokenMissing,
         errors.TokenInvalid,
         errors.TokenExpired,
+        errors.TokenDisabled,
         errors.SignatureRefused,
+        errors.Unavailable,
     }
     everywhere |= {errors.OtherProject, errors.ScopeMissing, errors.RouteNotFound, errors.WrongFormat, errors.Corrupt}
     assert leaves - documented - everywhere == set()

@@ -87,6 +87,8 @@ def test_a_slow_client_misses_nothing_and_is_not_read_for_in_vain(world: World, 
 def test_a_stream_is_heard_of_every_second_and_shows_life_every_fifteen(world: World):
     assume(b"\n" not in world.text_of())
     taken = world.taken(with_heartbeats(world.follower(130).texts(), world.clock))
+    if taken and [chunk for _, chunk in taken if chunk] == [taken[-1][1]] == [b"\n"]:
+        taken.pop()  # of a stream that would end without a byte
     for before, after in itertools.pairwise([0.0, *(when for when, _ in taken)]):
         assert after - before <= TICK + ROUND
     for (before, _), (after, chunk) in itertools.pairwise([(0.0, b""), *(each for each in taken if each[1])]):

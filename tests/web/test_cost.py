@@ -21,7 +21,19 @@ from logkeep.logid import LogId
 from logkeep.logs.store import log_store
 from logkeep.web import cost
 from logkeep.web.cost import UNIT, Use
-from tests.calls import CLUSTER, PROJECT, append, call, forget_aws, list_events, log_request, put_events, read, send
+from tests.calls import (
+    CLUSTER,
+    PROJECT,
+    a_build,
+    append,
+    call,
+    forget_aws,
+    list_events,
+    log_request,
+    put_events,
+    read,
+    send,
+)
 from tests.examples import LONG
 from tests.faults import counted
 
@@ -42,7 +54,7 @@ def test_the_prices_are_those_of_the_report() -> None:
     assert pytest.approx(prices.WRITE_UNIT * MILLIONTHS) == cost.WRITE_UNIT
     assert pytest.approx(prices.READ_UNIT * MILLIONTHS) == cost.READ_UNIT
     assert pytest.approx(prices.GB_OUT / prices.GB * MILLIONTHS) == cost.BYTE_OUT
-    listed = {name: price for part in ("s3", "queues") for name, price in prices.CALLS[part].items()}
+    listed = {name: price for part in ("s3", "orders") for name, price in prices.CALLS[part].items()}
     assert {name: price / MILLIONTHS for name, price in cost.CALLS.items()} == {
         name: pytest.approx(listed[name]) for name in cost.CALLS
     }
@@ -91,28 +103,28 @@ def _days(number: int) -> list[dict[str, Any]]:
 
 def measured(lines: Callable[[], Line]) -> Iterator[str]:
     text = "".join(f"2026-11-22 05:00:00,{n % 1000:03d} [main] INFO  line {n} of the build\n" for n in range(1200))
-    assert append("build/cost/a", text.encode()[: 64 << 10]).status == 202
+    assert append(a_build("cost-a"), text.encode()[: 64 << 10]).status == 202
     yield row("an append of 64 KB", lines(), 0.1)
     assert put_events(_days(1)).json["accepted"] == 1
     yield row("an event", lines(), 0.1)
 
     packed = gzip.compress(bytes(32 << 20), 9)
-    assert append("build/cost/bomb", packed, headers={"content-encoding": "gzip"}).status == 202
+    assert append(a_build("cost-bomb"), packed, headers={"content-encoding": "gzip"}).status == 202
     yield row(f"an append of {len(packed) >> 10} KB that inflates to 32 MB", lines(), 2)
     assert put_events(_days(1000), "dear").json["accepted"] == 1000
     yield row("1,000 events on 1,000 days", lines(), 2)
 
     logs = LIST_MAX if LONG else 20
     for number in range(2, logs):
-        append(f"build/cost/{number}", b"")
+        append(a_build(f"cost-{number}"), b"")
     assert len(call("list_logs", _listing(LIST_MAX)).json["logs"]) == logs
     line = lines()
     line["used"]["read_units"] = LIST_MAX + LIST_MAX * 100 / 4096 / 2  # of their heads, and of the index
     line["BytesOut"] = [line["BytesOut"][0] * LIST_MAX / logs]
     yield row("a list of 1,000 logs", line, 1)
 
-    log_store(PROJECT).append(LogId.parse("build/cost/large"), lambda: iter((os.urandom(ANSWER_MAX - 5000),)), 0)
-    assert read("build/cost/large", **{"accept-encoding": "gzip"}).status == 200
+    log_store(PROJECT).append(LogId.parse(a_build("cost-large")), lambda: iter((os.urandom(ANSWER_MAX - 5000),)), 0)
+    assert read(a_build("cost-large"), **{"accept-encoding": "gzip"}).status == 200
     yield row("an answer of 4 MB", lines(), 1)
     used = {"calls": {"PutObject": 3, "GetObject": 3}, "read_units": 10.0, "write_units": 0.0}
     line |= {"function": "read_log", "units": 1, "used": used, "bytes_linked": 5_000_000_000, "BytesOut": [1500]}
@@ -122,7 +134,7 @@ def measured(lines: Callable[[], Line]) -> Iterator[str]:
     line = lines()
     line["used"] |= {"calls": {"GetObject": 64}, "read_units": 200.0}
     yield row("a search of 64 MB", {**line, "BytesOut": [1_000_000]}, 10)
-    assert call("read_log", log_request("read_log", "build/cost/a", "follow=true")).status == 200
+    assert call("read_log", log_request("read_log", a_build("cost-a"), "follow=true")).status == 200
     line = lines()
     yield row("a follow of 25 s", line, 25)
     yield row("a stream of 10 minutes", line, 600)

@@ -151,9 +151,6 @@ class Query(BaseModel):
     ("model", "body"),
     [
         (SettingsRequest, {"auto_enable": 0}),
-        (SettingsRequest, {"auto_enable": "true"}),
-        (SettingsRequest, {"keep_days": "7"}),
-        (SearchRequest, {"instance_name": "node-1", "log_type": "instance", "limit": "5"}),
         (SearchRequest, {"instance_name": "node-1", "log_type": "instance", "limit": True}),
     ],
 )

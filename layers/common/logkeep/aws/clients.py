@@ -51,7 +51,7 @@ def s3() -> S3Client:
     client = _counted(boto3.client("s3", config=s3_config()))
     for operation in _LONG:
         # The time-outs of a client are those of all its requests. What a handler returns is taken for the answer.
-        client.meta.events.register(f"before-send.s3.{operation}", _send_patiently)  # type: ignore[arg-type]  # as above
+        client.meta.events.register_last(f"before-send.s3.{operation}", _send_patiently)  # type: ignore[arg-type]  # as above
     return client
 
 

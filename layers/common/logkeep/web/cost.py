@@ -31,7 +31,7 @@ CALLS: Final[Mapping[str, float]] = {
     "UploadPartCopy": 5.0,
     "GetObject": 0.4,
     "HeadObject": 0.4,
-    "SendMessage": 0.4,
+    "Invoke": 0.2,
 }
 
 

@@ -72,8 +72,8 @@ class Marker(NamedTuple):
     @classmethod
     def parse(cls, value: Any) -> Self:
         """Read one as `__str__` writes it. Raises ValueError."""
-        match = _MARKER.fullmatch(str(value))
-        if match is None or isinstance(value, (bool, float)):
+        match = _MARKER.fullmatch(value) if isinstance(value, str) else None
+        if match is None:
             raise ValueError("must be a marker of an earlier answer")
         before = (int(match[3]), int(match[4])) if match[3] else None
         return cls(int(match[1]), match[2] == "k", before, match[5])
