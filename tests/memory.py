@@ -4,11 +4,13 @@ from collections.abc import Iterable, Iterator
 
 from logkeep.downloads.rendition import Rendition
 from logkeep.errors import Corrupt, LogNotFound
-from logkeep.extents import Extent, Facts
+from logkeep.extents import Extent, Facts, ObjectRange
 from logkeep.logid import LogId
 from logkeep.logs.fragment import inflate
 from logkeep.logs.head import Head, Totals
-from logkeep.logs.reader import Row
+from logkeep.logs.packs import new_pack
+from logkeep.logs.reader import Row, Stretch
+from logkeep.logs.sums import Sums
 
 
 class MemoryLogs:
@@ -21,6 +23,8 @@ class MemoryLogs:
         self._heads: dict[LogId, Head] = {}
         self._deleted = 0
         self._rows: dict[LogId, list[Row]] = {}
+        self._packed: dict[LogId, list[Row]] = {}
+        self.staged: dict[str, bytes] = {}  # by key
 
     def append(self, log_id: str, *bodies: bytes) -> Head:
         """Each body as one request appends it; without one, the log as a seal of nothing makes it."""
@@ -41,7 +45,20 @@ class MemoryLogs:
     def delete(self, log_id: str) -> None:
         name = LogId.parse(log_id)
         del self._heads[name], self._rows[name]
+        self._packed.pop(name, None)
         self._deleted += 1
+
+    def pack(self, log_id: str) -> Head:
+        """As the worker packs a log: into one pack, which takes the place of the rows after the head's mark."""
+        head = self._heads[LogId.parse(log_id)]
+        rows = [row for row in self._rows[head.log_id] if row.fragment.offset >= head.mark.raw]
+        new = new_pack(rows, content_of, self.texts_of, lambda: False)
+        assert new
+        assert new.replaced.raw == head.end - head.mark.raw
+        made = self._packed.setdefault(head.log_id, [])
+        made += [Row(each, data) for each, data in zip(new.fragments, new.data, strict=True)]
+        self._heads[head.log_id] = head.with_pack(new.sums, new.replaced)
+        return self._heads[head.log_id]
 
     def seal(self, log_id: str, totals: Totals | None = None) -> Head:
         name = LogId.parse(log_id)
@@ -66,7 +83,22 @@ class MemoryLogs:
         found = self._heads.get(head.log_id)
         if found is None or found.birth != head.birth:
             raise Corrupt(f"{head.log_id}: no row holds byte 0")
-        return self._rows[head.log_id]
+        mark = head.mark.raw
+        packed = [row for row in self._packed.get(head.log_id, []) if row.fragment.offset < mark]
+        return packed + [row for row in self._rows[head.log_id] if row.fragment.offset >= mark]
+
+    def stretches(self, head: Head, start: int = 0) -> Iterator[Stretch]:
+        for row in self.rows(head, start):
+            assert row.fragment.offset >= start
+            yield Stretch(row.extent, Sums.of(row.fragment))
+
+    def sums_to(self, head: Head, offset: int) -> tuple[Sums, Row | None]:
+        sums = Sums()
+        for row in self.rows(head):
+            if row.fragment.end > offset:
+                return sums, row if row.fragment.offset < offset else None
+            sums += Sums.of(row.fragment)
+        return sums, None
 
     def texts_of(self, rows: Iterable[Row]) -> Iterator[bytes]:
         return map(self.text, rows)
@@ -81,13 +113,22 @@ class MemoryLogs:
     def text(self, row: Row) -> bytes:
         return inflate(content([row.extent]), row.fragment)
 
+    def stage(self, data: bytes) -> str:
+        key = f"staging/{len(self.staged)}"
+        self.staged[key] = data
+        return key
 
-def content(extents: Iterable[Extent]) -> bytes:
-    pieces = []
+
+def content_of(extents: Iterable[Extent]) -> Iterator[bytes]:
     for extent in extents:
         assert isinstance(extent, bytes)
-        pieces.append(extent)
-    return b"".join(pieces)
+        yield extent
+
+
+def content(extents: Iterable[Extent], logs: MemoryLogs | None = None) -> bytes:
+    """The bytes of extents, also of those that were staged for a backup of the logs."""
+    staged = logs.staged if logs else {}
+    return b"".join(staged[each.key] if isinstance(each, ObjectRange) else each for each in extents)
 
 
 def made(rendition: Rendition) -> tuple[list[Extent], Facts]:

@@ -20,6 +20,7 @@ from logkeep.backups.event_files import EventFile, Piece, in_order, pack_lines
 from logkeep.clock import MINUTE
 from logkeep.events.segments import TIME_MAX, Event, EventType, PackedSegment, minute_key, pack_segments, unpack_segment
 from logkeep.extents import ObjectRange
+from tests.cuts import take_cut
 from tests.memory import MemoryLogs, content
 
 pytestmark = pytest.mark.unit
@@ -104,7 +105,7 @@ def test_an_archive_holds_the_events_of_its_services_line_by_line(wanted, sizes)
             staging.file(f"service-{number}", in_order(each, ""), since)
             for number, (each, (_, since)) in enumerate(zip(stored, wanted, strict=True))
         ]
-    cut = Cut.take("r", "c", NOON, logs.heads("cluster/c"), None, files)
+    cut = take_cut("r", "c", NOON, logs.heads("cluster/c"), None, files)
     cut = Cut.model_validate_json(cut.model_dump_json())
     data = staging.zip_of(cut, logs)
     made = zipfile.ZipFile(io.BytesIO(data))
@@ -146,7 +147,7 @@ def test_ids_are_unique_where_equal_events_were_put_twice() -> None:
 
 
 def test_a_service_without_events_has_an_empty_file() -> None:
-    cut = Cut.take("r", "c", 7, [], None, [EventFile(service="quiet", since=None)])
+    cut = take_cut("r", "c", 7, [], None, [EventFile(service="quiet", since=None)])
     made = zipfile.ZipFile(io.BytesIO(Staging().zip_of(cut, MemoryLogs())))
     assert made.read("events/quiet/0000000000007.ndjson") == b""
     (row,) = json.loads(made.read("manifest.json"))["services"]
@@ -158,7 +159,7 @@ def test_no_log_and_no_other_service_has_the_name_of_a_services_file() -> None:
     for log_type in ("a", "a.ndjson", "0000000000007.ndjson"):
         logs.append(f"cluster/c/events/{log_type}", b"a log\n")
     files = [EventFile(service=each, since=None) for each in ("a", "A", "a.ndjson", "con")]
-    cut = Cut.take("r", "c", 7, logs.heads("cluster/c"), None, files)
+    cut = take_cut("r", "c", 7, logs.heads("cluster/c"), None, files)
     made = zipfile.ZipFile(io.BytesIO(Staging().zip_of(cut, logs)))
     assert made.testzip() is None
     assert len({name.casefold() for name in made.namelist()}) == 1 + 3 + 4
@@ -170,7 +171,7 @@ def test_no_log_and_no_other_service_has_the_name_of_a_services_file() -> None:
 
 def test_files_of_a_chain_lie_in_order_in_one_folder() -> None:
     names = [
-        Archive(Cut.take("r", "c", at, [], None, [EventFile(service="s", since=None)])).event_names[0]
+        Archive(take_cut("r", "c", at, [], None, [EventFile(service="s", since=None)])).event_names[0]
         for at in (1, 999_999_999_999, NOON)
     ]
     assert names == sorted(set(names))
@@ -179,7 +180,7 @@ def test_files_of_a_chain_lie_in_order_in_one_folder() -> None:
 def test_a_cut_without_services_is_written_as_before() -> None:
     logs = MemoryLogs()
     logs.append("cluster/c/node/instance", b"x\n")
-    cut = Cut.take("r", "c", 1, logs.heads("cluster/c"), None)
+    cut = take_cut("r", "c", 1, logs.heads("cluster/c"), None)
     assert json.loads(cut.model_dump_json()).keys() == {"record_id", "cluster_id", "created_at", "base", "logs"}
     assert Cut.model_validate_json(cut.model_dump_json()) == cut
     made = zipfile.ZipFile(io.BytesIO(Staging().zip_of(cut, logs)))

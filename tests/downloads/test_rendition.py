@@ -120,11 +120,14 @@ def test_without_debug_records_a_file_is_the_one_that_keeps_them():
         assert kept.expected == dropped.expected is not None
 
 
-@pytest.mark.parametrize("change", ["generation", "state", "end", "crc32", "packed", "packed_crc32"])
+@pytest.mark.parametrize("change", ["birth", "state", "end", "crc32", "packed", "packed_crc32"])
 def test_what_changes_in_a_head_changes_the_identity(change: str):
     logs = MemoryLogs()
     head = logs.append(LOG, INFO)
-    other = head.seal(Totals()) if change == "state" else replace(head, **{change: getattr(head, change) + 1})
+    other = head.seal(Totals())
+    if change != "state":
+        value = getattr(head, change)
+        other = replace(head, **{change: f"{value}1" if change == "birth" else value + 1})
     one, two = (log_file(logs, [each], "a", "b", gzip=True) for each in (head, other))
     assert one.identity != two.identity
     assert zip_file(logs, [head], ["a"], "a").identity != zip_file(logs, [other], ["a"], "a").identity

@@ -35,7 +35,7 @@ def head(store: LogStore, log_id: str) -> Head:
 
 
 def items() -> int:
-    pages = clients.dynamodb().get_paginator("scan").paginate(TableName=log_store(PROJECT)._table)
+    pages = clients.dynamodb().get_paginator("scan").paginate(TableName=log_store(PROJECT).table)
     return sum(page["Count"] for page in pages)
 
 

@@ -169,8 +169,8 @@ def test_a_cursor_beyond_the_end_is_refused() -> None:
     seal(LOG)
     cursor = records(follow().body)[2]["cursor"]
     store = log_store(PROJECT)
-    store._dynamodb.update_item(  # what no log does by itself
-        TableName=store._table,
+    store.dynamodb.update_item(  # what no log does by itself
+        TableName=store.table,
         Key={"pk": {"S": f"{PROJECT}/build/{RECORD}"}, "sk": {"S": "head/stage1"}},
         UpdateExpression="SET #end = :end",
         ExpressionAttributeNames={"#end": "end"},

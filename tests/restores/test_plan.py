@@ -13,12 +13,11 @@ from logkeep.backups.cuts import Cut
 from logkeep.errors import Corrupt, Invalid
 from logkeep.logs.head import Head, State, Totals
 from logkeep.restores.plan import Outcome, RestoreReport, RestoreRequest, Target, plan, targets
-from tests.backups.test_cuts import NAMES, ROUNDS
+from tests.backups.test_cuts import NAMES, ROUNDS, write
+from tests.cuts import resting, take_cut
 from tests.memory import MemoryLogs, content
 
 pytestmark = pytest.mark.unit
-
-GENERATIONS = st.lists(st.sampled_from([None, *NAMES]), min_size=4, max_size=4)
 
 
 def text_of(target: Target, archives: list[bytes]) -> bytes:
@@ -34,21 +33,18 @@ def text_of(target: Target, archives: list[bytes]) -> bytes:
     return text
 
 
-@given(ROUNDS, st.integers(1, 4), GENERATIONS)
-def test_every_backup_of_a_chain_is_put_together_byte_for_byte(rounds, full_every, packed_anew) -> None:
-    logs, texts, generations = MemoryLogs(), defaultdict[str, bytes](bytes), defaultdict[str, int](int)
+@given(ROUNDS, st.integers(1, 4))
+def test_every_backup_of_a_chain_is_put_together_byte_for_byte(rounds, full_every) -> None:
+    logs, texts = MemoryLogs(), defaultdict[str, bytes](bytes)
     cuts: list[Cut] = []
     archives: list[bytes] = []
     for number, appended in enumerate(rounds):
         for name, text in appended:
-            logs.append(name, text)
-            texts[name] += text
-        generations[packed_anew[number]] += 1
-        heads = [replace(head, generation=generations[str(head.log_id)]) for head in logs.heads("cluster/c")]
+            texts[name] += write(logs, name, text)
         base = cuts[-1] if cuts and number % full_every else None
-        cut = Cut.take(f"r{number}", "c", number, heads, base)
+        cut = take_cut(f"r{number}", "c", number, logs.heads("cluster/c"), base, rest_of=resting(logs))
         cuts.append(Cut.model_validate_json(cut.model_dump_json()))
-        archives.append(content(Archive(cut).make(logs)))
+        archives.append(content(Archive(cut).make(logs), logs))
         begin = number - number % full_every
         found = targets(reversed(cuts[begin:]), "copy-")
         newest_first = archives[begin:][::-1]
@@ -58,15 +54,15 @@ def test_every_backup_of_a_chain_is_put_together_byte_for_byte(rounds, full_ever
 def test_a_chain_that_lacks_bytes_is_refused() -> None:
     logs = MemoryLogs()
     logs.append(NAMES[0], b"one\n")
-    full = Cut.take("full", "c", 1, logs.heads("cluster/c"), None)
+    full = take_cut("full", "c", 1, logs.heads("cluster/c"), None)
     logs.append(NAMES[0], b"two\n")
-    more = Cut.take("more", "c", 2, logs.heads("cluster/c"), full)
+    more = take_cut("more", "c", 2, logs.heads("cluster/c"), full)
     with pytest.raises(Corrupt, match="no backup holds the first 4 bytes of cluster/c/node-1/instance"):
         targets([more], "")
     other = MemoryLogs()
     other.append(NAMES[0], b"ONE\n")
     with pytest.raises(Corrupt, match="first 4 bytes"):
-        targets([more, Cut.take("full", "c", 1, other.heads("cluster/c"), None)], "")
+        targets([more, take_cut("full", "c", 1, other.heads("cluster/c"), None)], "")
 
 
 def head_of(text: bytes, **changes) -> Head:
@@ -79,7 +75,7 @@ def target_of(*texts: bytes) -> Target:
     cuts: list[Cut] = []
     for number, text in enumerate(texts):
         logs.append(NAMES[0], text)
-        cuts.append(Cut.take(str(number), "c", number, logs.heads("cluster/c"), cuts[-1] if cuts else None))
+        cuts.append(take_cut(str(number), "c", number, logs.heads("cluster/c"), cuts[-1] if cuts else None))
     (target,) = targets(reversed(cuts), "")
     return target
 
@@ -109,7 +105,7 @@ def test_a_seal_is_restored_with_what_its_producer_told() -> None:
     logs = MemoryLogs()
     sealed = logs.append(NAMES[0], b"one\n").seal(Totals(lines=1))
     truncated = logs.append(NAMES[1], b"half").seal(Totals(bytes=10, crc32="0000abcd"))  # type: ignore[arg-type]  # hex in JSON
-    cut = Cut.take("r", "c", 1, [sealed, truncated, logs.append(NAMES[2], b"open")], None)
+    cut = take_cut("r", "c", 1, [sealed, truncated, logs.append(NAMES[2], b"open")], None)
     told = [each.totals() for each in targets([Cut.model_validate_json(cut.model_dump_json())], "")]
     assert told[0] == Totals.of_stored({"bytes": 4, "lines": 1, "crc32": sealed.crc32})
     assert told[1] == Totals.of_stored({"bytes": 10, "crc32": 0xABCD})
@@ -119,7 +115,7 @@ def test_a_seal_is_restored_with_what_its_producer_told() -> None:
 def test_a_cut_of_before_totals_were_kept_can_be_read() -> None:
     logs = MemoryLogs()
     truncated = logs.append(NAMES[0], b"half").seal(Totals(bytes=10))
-    stored = Cut.take("r", "c", 1, [truncated], None).model_dump()
+    stored = take_cut("r", "c", 1, [truncated], None).model_dump()
     del stored["logs"][0]["expected"]
     (target,) = targets([Cut.model_validate(stored)], "")
     assert (target.state, target.totals()) == (State.TRUNCATED, None)

@@ -16,6 +16,7 @@ class Settings:
     limits_table: str
     token_keys: str  # name or ARN of the secret
     build_render: str  # names of the workers; a worker knows only its own
+    pack_logs: str
     run_backup: str
     run_restore: str
     download_role_arn: str  # signs links to renders
@@ -47,6 +48,7 @@ class Settings:
             limits_table=env["LIMITS_TABLE"],
             token_keys=env["TOKEN_KEYS"],
             build_render=env.get("BUILD_RENDER", itself),
+            pack_logs=env.get("PACK_LOGS", itself),
             run_backup=env.get("RUN_BACKUP", itself),
             run_restore=env.get("RUN_RESTORE", itself),
             download_role_arn=env["DOWNLOAD_ROLE_ARN"],

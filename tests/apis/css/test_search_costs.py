@@ -1,7 +1,7 @@
 """Searching a log in the store: what is read of it, and that rows may be merged meanwhile."""
 
+import time
 from collections.abc import Iterator
-from dataclasses import replace
 from itertools import islice
 
 import pytest
@@ -9,8 +9,8 @@ import pytest
 from logkeep.apis.css.search import SearchAnswer, SearchRequest, search
 from logkeep.aws.dynamo import encode
 from logkeep.logid import LogId
-from logkeep.logs.fragment import deflate
-from logkeep.logs.items import row_item, rows_key, sort_key
+from logkeep.logs.items import rows_key, sort_key
+from logkeep.logs.pack_store import packer
 from logkeep.logs.reader import Row
 from logkeep.logs.store import LogStore, log_store
 from tests.calls import PROJECT
@@ -86,27 +86,16 @@ def test_a_log_is_read_backwards_row_by_row(store: LogStore) -> None:
     assert b"".join(store.texts_of(rows[3:6])) == b"".join(store.text(row) for row in rows[3:6])
 
 
-def test_rows_that_were_merged_meanwhile_are_looked_for_anew(store: LogStore) -> None:
+def test_rows_that_were_packed_and_removed_meanwhile_are_looked_for_in_packs(store: LogStore) -> None:
     head = store.head(LOG)
-    reading: Iterator[Row] = store.rows_back(head, head.end)
-    seen = list(islice(reading, 8))  # the first page; now the ten rows before become one
     rows = list(store.rows(head))
-    merged = rows[PIECES - 18 : PIECES - 6]
-    text = b"".join(store.texts_of(merged))
-    merge(store, merged, text)
+    reading: Iterator[Row] = store.rows_back(head, head.end)
+    seen = list(islice(reading, 8))  # the first page
+    assert packer(PROJECT).pack(head, time.monotonic() + 60)
+    for row in rows:
+        key = encode({"pk": rows_key(PROJECT, head), "sk": sort_key(row.fragment.offset)})
+        store.dynamodb.delete_item(TableName=store.table, Key=key)
     rest = list(reading)
-    assert rest[0].fragment.offset == merged[0].fragment.offset
-    assert rest[0].fragment.end > seen[-1].fragment.offset, "it holds again what was read"
-    assert [row.fragment.offset for row in rest[1:]] == [row.fragment.offset for row in rows[: PIECES - 18]][::-1]
-
-
-def merge(store: LogStore, rows: list[Row], text: bytes) -> None:
-    """One row instead of these, as compaction leaves it; here larger than a fragment may be."""
-    data = deflate(text)
-    one = replace(rows[0].fragment, raw=len(text), packed=len(data))
-    store._bucket.s3.put_object(Bucket=store._bucket.name, Key="logs/merged.gz", Body=data)
-    item = encode(row_item(PROJECT, store.head(LOG), one) | {"key": "logs/merged.gz", "start": 0})
-    store._dynamodb.put_item(TableName=store._table, Item=item)
-    for row in rows[1:]:
-        key = encode({"pk": rows_key(PROJECT, store.head(LOG)), "sk": sort_key(row.fragment.offset)})
-        store._dynamodb.delete_item(TableName=store._table, Key=key)
+    position = seen[-1].fragment.offset
+    assert rest[0].fragment.offset < position <= rest[0].fragment.end
+    assert b"".join(store.texts_of(reversed(rest)))[:position] == b"".join(store.texts(head))[:position]

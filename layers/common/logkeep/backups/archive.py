@@ -49,10 +49,7 @@ class Archive:
                 yield self._manifest
                 return
             part = self._parts[index - 1]
-            if isinstance(part, EventFile):
-                yield from part.extents()
-            else:
-                yield from (row.extent for row in part.rows(logs))
+            yield from part.extents() if isinstance(part, EventFile) else part.extents(logs)
             yield END
 
         yield from self.layout.extents(packed)

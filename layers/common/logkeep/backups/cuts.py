@@ -4,39 +4,57 @@ A cut is made once and stored. The archive is a pure function of it, so every wo
 same bytes.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Final, Self
+from collections.abc import Callable, Iterator
+from typing import Final, NamedTuple, Self
 
 from isal import isal_zlib
 from pydantic import BaseModel, ConfigDict, Field
 
 from logkeep.backups.event_files import EventFile
 from logkeep.downloads.archive import Entry
-from logkeep.errors import Corrupt
+from logkeep.errors import Corrupt, LogChanged
+from logkeep.extents import Extent, ObjectRange
 from logkeep.logid import LogId
-from logkeep.logs.fragment import END, combine_crc32
+from logkeep.logs.fragment import END, crc32_of_rest, deflate
 from logkeep.logs.head import Certificate, Head, State, Totals
-from logkeep.logs.reader import LogReader, Row
+from logkeep.logs.reader import LogReader
+from logkeep.logs.sums import Sums
 
 LOGS_MAX: Final = 100_000  # logs of one cluster, because a cut is held in memory
 
 
 class Mark(BaseModel):
-    """The sums of a log from its first byte to `end`. Sizes are in bytes."""
+    """The size in bytes and the CRC-32 of a log's text from its first byte to `end`."""
 
     model_config = ConfigDict(frozen=True)
 
     end: int = 0
-    packed: int = 0
     crc32: int = 0
-    packed_crc32: int = 0
-
-    @classmethod
-    def of(cls, head: Head) -> Self:
-        return cls(end=head.end, packed=head.packed, crc32=head.crc32, packed_crc32=head.packed_crc32)
 
 
 START: Final = Mark()
+
+
+class Staged(BaseModel):
+    """An object that holds the rest of a fragment in which the backup before ended, packed anew. Sizes in bytes."""
+
+    model_config = ConfigDict(frozen=True)
+
+    key: str
+    raw: int
+    packed: int
+
+
+class Rest(NamedTuple):
+    """The packed text of a log after a mark. Sizes in bytes."""
+
+    packed: int
+    packed_crc32: int
+    staged: Staged | None = None  # the first of it
+
+
+# Finds the packed text of a log after a mark; None if up to there it is not the text that had this mark.
+type RestOf = Callable[[Head, Mark], Rest | None]
 
 
 class Slice(BaseModel):
@@ -46,15 +64,42 @@ class Slice(BaseModel):
 
     log_id: str
     birth: str
-    generation: int
     state: State
     lines: int  # of the log up to `mark`
     begin: Mark
     mark: Mark
+    packed: int  # bytes
+    packed_crc32: int
+    staged: Staged | None = Field(default=None, exclude_if=lambda staged: staged is None)
+    # Of the log up to `mark`: where its packs ended, and the sums of its packed bytes.
+    packed_to: int
+    log_packed: int
+    log_packed_crc32: int
     last_time: int | None
     time_zone: str | None = None
     received_at: int | None = None  # epoch ms
     expected: dict[str, int] | None = None  # totals of its seal
+
+    @classmethod
+    def of(cls, head: Head, held: "Slice | None", rest_of: RestOf) -> Self:
+        """What a backup takes of a log, if those that it continues have the slice `held`."""
+        begin, rest = _continued(head, held, rest_of) or (START, Rest(head.packed, head.packed_crc32))
+        return cls(
+            log_id=str(head.log_id),
+            birth=head.birth,
+            state=head.state,
+            lines=Certificate.of(head).lines,
+            begin=begin,
+            mark=Mark(end=head.end, crc32=head.crc32),
+            **rest._asdict(),
+            packed_to=head.mark.raw,
+            log_packed=head.packed,
+            log_packed_crc32=head.packed_crc32,
+            last_time=head.last_time,
+            time_zone=head.time_zone,
+            received_at=head.received_at,
+            expected=head.expected.stored() if head.expected else None,
+        )
 
     @property
     def totals(self) -> Totals | None:
@@ -65,16 +110,8 @@ class Slice(BaseModel):
         return self.mark.end - self.begin.end
 
     @property
-    def packed(self) -> int:
-        return self.mark.packed - self.begin.packed
-
-    @property
     def crc32(self) -> int:
-        return _crc32_of_rest(self.begin.crc32, self.mark.crc32, self.raw)
-
-    @property
-    def packed_crc32(self) -> int:
-        return _crc32_of_rest(self.begin.packed_crc32, self.mark.packed_crc32, self.packed)
+        return crc32_of_rest(self.begin.crc32, self.mark.crc32, self.raw)
 
     def entry(self, name: str) -> Entry:
         return Entry(
@@ -86,17 +123,25 @@ class Slice(BaseModel):
             modified=self.last_time,
         )
 
-    def rows(self, logs: LogReader) -> Iterator[Row]:
-        """The rows of the slice. Raises Corrupt if they are not the rows from which the cut and its base were made."""
-        changed = f"{self.log_id} was packed or written again since its last backup began; back up again"
-        head = Head(log_id=LogId.parse(self.log_id), birth=self.birth, end=self.mark.end)
-        packed = 0
-        for row in logs.rows(head, self.begin.end):
-            packed += row.fragment.packed
-            if row.fragment.offset < self.begin.end or row.fragment.end > self.mark.end or packed > self.packed:
-                raise Corrupt(changed)
-            yield row
-        if packed != self.packed:
+    def extents(self, logs: LogReader) -> Iterator[Extent]:
+        """Its packed bytes. Raises Corrupt if they are not those from which the cut was made."""
+        if not self.raw:
+            return
+        start, size = self.begin.end, self.packed
+        if self.staged:
+            yield ObjectRange(self.staged.key, 0, self.staged.packed)
+            start, size = start + self.staged.raw, size - self.staged.packed
+        head = Head(log_id=LogId.parse(self.log_id), birth=self.birth, end=self.mark.end, mark=Sums(raw=self.packed_to))
+        changed = f"{self.log_id} was packed or written again since its cut was taken; back up again"
+        try:
+            for each in logs.stretches(head, start):
+                start, size = start + each.sums.raw, size - each.sums.packed
+                if start > self.mark.end or size < 0:
+                    raise Corrupt(changed)
+                yield each.extent
+        except LogChanged as error:
+            raise Corrupt(changed) from error
+        if start != self.mark.end or size:
             raise Corrupt(changed)
 
 
@@ -112,26 +157,10 @@ class Cut(BaseModel):
     logs: list[Slice]
     events: list[EventFile] = Field(default=[], exclude_if=lambda files: not files)
 
-    @classmethod
-    def take(
-        cls,
-        record_id: str,
-        cluster_id: str,
-        now: int,
-        heads: Iterable[Head],
-        base: "Cut | None",
-        events: Sequence[EventFile] = (),
-    ) -> Self:
-        """A cut of the logs with these heads: of each log the part that `base` does not hold. `now` in epoch ms."""
-        held = {each.log_id: each for each in base.logs} if base else {}
-        return cls(
-            record_id=record_id,
-            cluster_id=cluster_id,
-            created_at=now,
-            base=base.record_id if base else None,
-            logs=[_slice(head, held.get(str(head.log_id))) for head in heads],
-            events=list(events),
-        )
+    @property
+    def has_staged(self) -> bool:
+        """Whether objects were made for it."""
+        return bool(self.events or any(each.staged for each in self.logs))
 
     @property
     def parts(self) -> list[Slice]:
@@ -139,32 +168,35 @@ class Cut(BaseModel):
         return [each for each in self.logs if each.raw or not each.mark.end]
 
 
-def _slice(head: Head, held: Slice | None) -> Slice:
-    mark = Mark.of(head)
-    # If a log was packed again, no fragment may begin where the base ends, so the whole log is taken.
-    is_same = held is not None and (held.birth, held.generation) == (head.birth, head.generation)
-    begin = held.mark if held and is_same and _grows(held.mark, mark) else START
-    return Slice(
-        log_id=str(head.log_id),
-        birth=head.birth,
-        generation=head.generation,
-        state=head.state,
-        lines=Certificate.of(head).lines,
-        begin=begin,
-        mark=mark,
-        last_time=head.last_time,
-        time_zone=head.time_zone,
-        received_at=head.received_at,
-        expected=head.expected.stored() if head.expected else None,
-    )
+def _continued(head: Head, held: Slice | None, rest_of: RestOf) -> tuple[Mark, Rest] | None:
+    """Where a slice begins that continues `held`, and its packed text; None if the log is another one up to there."""
+    if held is None or held.birth != head.birth or held.mark.end > head.end:
+        return None
+    if held.mark.end == head.end:
+        return (held.mark, Rest(0, 0)) if held.mark.crc32 == head.crc32 else None
+    if held.packed_to == head.mark.raw:
+        # No pack was made since, so that the sums of then and now are over the same fragments.
+        size = head.packed - held.log_packed
+        if size <= 0:
+            return None
+        return held.mark, Rest(size, crc32_of_rest(held.log_packed_crc32, head.packed_crc32, size))
+    rest = rest_of(head, held.mark)
+    return rest and (held.mark, rest)
 
 
-def _grows(before: Mark, after: Mark) -> bool:
-    """Whether a log can have grown from one mark to the other: not if an older table was restored."""
-    return before == after or (before.end < after.end and before.packed < after.packed)
+def rest_after(logs: LogReader, head: Head, mark: Mark, stage: Callable[[bytes], str]) -> Rest | None:
+    """The packed text of a log after a mark; None if up to there it is not the text that had this mark.
 
-
-def _crc32_of_rest(first: int, both: int, second_size: int) -> int:
-    """The CRC-32 of the second of two stretches, from the CRC-32s of the first and of both joined."""
-    # CRC-32 is linear: the CRC of both is that of the first, shifted by the second's size, XOR that of the second.
-    return combine_crc32(first, 0, second_size) ^ both if second_size else 0
+    If no fragment begins at the mark any more, the rest of the one there is packed anew. `stage` stores it, and returns
+    the key of its object.
+    """
+    sums, row = logs.sums_to(head, mark.end)
+    if row is None:
+        rest = head.sums.rest(sums)
+        return Rest(rest.packed, rest.packed_crc32) if sums.crc32 == mark.crc32 else None
+    text, cut = logs.text(row), mark.end - row.fragment.offset
+    if isal_zlib.crc32(text[:cut], sums.crc32) != mark.crc32:
+        return None
+    data = deflate(text[cut:])
+    rest = Sums(packed=len(data), packed_crc32=isal_zlib.crc32(data)) + head.sums.rest(sums + Sums.of(row.fragment))
+    return Rest(rest.packed, rest.packed_crc32, Staged(key=stage(data), raw=len(text) - cut, packed=len(data)))

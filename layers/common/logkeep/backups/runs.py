@@ -24,6 +24,7 @@ from logkeep.backups.event_file_store import EventFileStore
 from logkeep.backups.lease_store import Lease, Leases
 from logkeep.backups.lock_store import retain
 from logkeep.backups.records import BackupRecord, Cluster, Status, chain
+from logkeep.backups.slice_store import SliceStore
 from logkeep.backups.store import BackupStore, backup_store
 from logkeep.backups.work_store import LEASE_OVER, TRIES_MAX
 from logkeep.clock import DAY, now_ms
@@ -67,6 +68,7 @@ class BackupRuns:
         self._cluster_id = cluster
         self._files = BackupFiles(project, cluster)
         self._events = EventFileStore(bucket, project, cluster)
+        self._slices = SliceStore(bucket, logs, project, cluster)
 
     def resume(self, seconds_left: float, request: str = "") -> bool | None:
         """Continue the backup that was started, as far as the time allows. True if there is more to do.
@@ -101,6 +103,7 @@ class BackupRuns:
         since_full = 0 if cut.base is None else cluster.since_full + 1
         if self._leases.finish(lease, self._locked(self._succeeded(lease.record, archive)), since_full):
             self._events.discard(cut)
+            self._slices.discard(cut)
         return False
 
     def _release(self, lease: Lease, unfinished: Unfinished) -> bool:
@@ -144,7 +147,17 @@ class BackupRuns:
         heads = list(islice(self._logs.heads(f"cluster/{self._cluster_id}"), LOGS_MAX + 1))
         if len(heads) > LOGS_MAX:
             raise TooLarge(f"the cluster has more than {LOGS_MAX} logs")
-        cut = Cut.take(record.id, self._cluster_id, events.created_at, heads, base, events.files)
+        slices = self._slices.collect(record.id, heads, base, deadline)
+        if isinstance(slices, Unfinished):
+            return slices
+        cut = Cut(
+            record_id=record.id,
+            cluster_id=self._cluster_id,
+            created_at=events.created_at,
+            base=base.record_id if base else None,
+            logs=slices,
+            events=events.files,
+        )
         try:
             self.bucket.s3.put_object(
                 Bucket=self.bucket.name,
@@ -157,8 +170,8 @@ class BackupRuns:
                 raise
             # Another worker, whose lease has ended, was faster. Its cut counts.
             return self._cut(record, cluster, deadline)
-        # Reading the events was a step. There may be no time for another.
-        return Unfinished(1) if cut.events and time.monotonic() > deadline else cut
+        # Reading the events, or the rest of a fragment, was a step. There may be no time for another.
+        return Unfinished(1) if cut.has_staged and time.monotonic() > deadline else cut
 
     def _base(self, cluster: Cluster) -> Cut | None:
         """The cut that the next backup continues. None if the next one is full, also because an archive is gone."""

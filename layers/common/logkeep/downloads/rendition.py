@@ -16,6 +16,7 @@ from logkeep.logs.fragment import END, GZIP_HEADER, GZIP_OVERHEAD, gzip_trailer
 from logkeep.logs.head import Certificate, Head, joined
 from logkeep.logs.levels import GRAMMAR, DebugFilter
 from logkeep.logs.reader import LogReader
+from logkeep.logs.sums import Sums
 
 _FORMAT: Final = "3"  # change it when the same heads give other bytes
 
@@ -165,23 +166,18 @@ def _identity(*parts: str | Iterable[Head]) -> str:
             digest.update(f"\n{part}".encode())
             continue
         for head in part:
-            fields = (
-                *(head.log_id, head.birth, head.generation, head.state),
-                *(head.end, head.crc32, head.packed, head.packed_crc32),
-            )
+            fields = (head.log_id, head.birth, head.state, head.end, head.crc32, head.packed, head.packed_crc32)
             digest.update(("\n" + " ".join(map(str, fields))).encode())
     return digest.hexdigest()[:40]
 
 
 def _spliced(reader: LogReader, head: Head) -> Iterator[Extent]:
     """The packed bytes of a log. Raises LogChanged if they are not those whose sums its head has."""
-    packed, packed_crc32 = 0, 0
-    for row in reader.rows(head):
-        each = row.fragment
-        packed_crc32 = fragment.combine_crc32(packed_crc32, each.packed_crc32, each.packed)
-        packed += each.packed
-        yield row.extent
-    if (packed, packed_crc32) != (head.packed, head.packed_crc32):
+    sums = Sums()
+    for each in reader.stretches(head):
+        sums += each.sums
+        yield each.extent
+    if sums[:4] != head.sums[:4]:
         raise LogChanged(f"{head.log_id} was packed while it was read", retry_after=1)
 
 

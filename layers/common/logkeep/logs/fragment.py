@@ -6,8 +6,8 @@ END are one DEFLATE stream (RFC 1951).
 
 import struct
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
 from isal import isal_zlib
@@ -177,6 +177,37 @@ def inflated(packed: Iterable[bytes]) -> Iterator[bytes]:
             yield text
 
 
+def joined(parts: Sequence[Fragment], packed: bytes) -> Fragment:
+    """The fragment of the text of fragments in a row, which was packed again."""
+    first, last = parts[0], parts[-1]
+    crc32, levels = 0, Counter[str]()
+    for each in parts:
+        crc32 = combine_crc32(crc32, each.crc32, each.raw)
+        levels.update(each.levels)
+    times = [(each.first_time, each.last_time, each.least_time, each.greatest_time) for each in parts]
+    firsts, lasts, leasts, greatests = (
+        [time for time in kind if time is not None] for kind in zip(*times, strict=True)
+    )
+    grammars = {each.grammar for each in parts}
+    return replace(
+        last,
+        offset=first.offset,
+        raw=sum(each.raw for each in parts),
+        packed=len(packed),
+        crc32=crc32,
+        packed_crc32=isal_zlib.crc32(packed),
+        line=first.line,
+        lines=sum(each.lines for each in parts),
+        levels=levels,
+        before=first.before,
+        first_time=firsts[0] if firsts else None,
+        last_time=lasts[-1] if lasts else None,
+        least_time=min(leasts, default=None),
+        greatest_time=max(greatests, default=None),
+        grammar=last.grammar if len(grammars) == 1 else 0,
+    )
+
+
 def gzip_trailer(crc32: int, raw: int) -> bytes:
     """The end of a .gz file of fragments, with the CRC-32 and the size in bytes of its text."""
     return END + struct.pack("<II", crc32, raw & 0xFFFFFFFF)
@@ -185,3 +216,9 @@ def gzip_trailer(crc32: int, raw: int) -> bytes:
 def combine_crc32(first: int, second: int, second_size: int) -> int:
     """The CRC-32 of two stretches joined, from their CRC-32s and the size of the second in bytes."""
     return isal_zlib.crc32_combine(first, second, second_size) if second_size else first
+
+
+def crc32_of_rest(first: int, both: int, second_size: int) -> int:
+    """The CRC-32 of the second of two stretches, from the CRC-32s of the first and of both joined."""
+    # CRC-32 is linear: the CRC of both is that of the first, shifted by the second's size, XOR that of the second.
+    return combine_crc32(first, 0, second_size) ^ both if second_size else 0

@@ -16,6 +16,7 @@ from logkeep.logid import LogId
 from logkeep.logs.fragment import UNKNOWN, Fragment, combine_crc32, pack
 from logkeep.logs.levels import GRAMMAR, LEVELS, ScanState, TimeBasis, scan
 from logkeep.logs.registration import Registration
+from logkeep.logs.sums import NOTHING, Sums
 from logkeep.logs.times import zone_of
 from logkeep.params import Integer
 
@@ -82,7 +83,7 @@ class Head:
     received_at: int | None = None  # when the last of it arrived
     time_zone: str | None = None  # IANA name, of times without a zone; None before the first append
     fragments: int = 0
-    generation: int = 0  # changes when the same text is packed again
+    mark: Sums = NOTHING  # of the text that is in packs; readers use these up to there
     version: int = 0  # counts writes of the head; each is conditional on the one before
     state: State = State.OPEN
     expected: Totals | None = None  # the seal's
@@ -99,6 +100,21 @@ class Head:
     def all_lines(self) -> int:
         """The lines as a reader counts them: with a last line that has no newline."""
         return self.lines + bool(self.scan_state.open_line)
+
+    @property
+    def sums(self) -> Sums:
+        return Sums(self.end, self.packed, self.crc32, self.packed_crc32, self.lines, self.fragments)
+
+    @property
+    def unpacked(self) -> Sums:
+        """The sums of the text that is not in packs."""
+        return self.sums.rest(self.mark)
+
+    def with_pack(self, pack: Sums, replaced: Sums) -> Self:
+        """The head once a pack takes the place of the fragments with the sums `replaced`, the first after its mark."""
+        mark = self.mark + pack
+        after = mark + self.unpacked.rest(replaced)
+        return replace(self, mark=mark, packed=after.packed, packed_crc32=after.packed_crc32, fragments=after.fragments)
 
     @property
     def newest_time(self) -> int | None:

@@ -1,11 +1,13 @@
 """Heads and rows as items of table Logs, and back (docs/formats.md#table-logs).
 
 A head is at pk={project}/{owner}, sk=head/{rest of the id}. Its rows are at pk={project}/{log_id}@{birth},
-sk=frag/{offset:016d}, each with the packed bytes (`data`) or their place in the bucket (`key`, `start`).
+sk=frag/{offset:016d}, each with the packed bytes (`data`) or their place in the bucket (`key`, `start`). Its packs are
+there, too, at sk=pack/{offset:016d}, and at table/{offset:016d} once more with the table of their fragments.
 """
 
 from collections import Counter
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Final
 
 from logkeep.errors import WrongFormat
 from logkeep.extents import ObjectRange
@@ -15,11 +17,17 @@ from logkeep.logs.head import Head, State, Totals
 from logkeep.logs.levels import ScanState
 from logkeep.logs.reader import Row
 from logkeep.logs.registration import Registration
+from logkeep.logs.sums import Sums
+
+# Kinds of items beside a log's head.
+FRAGMENT: Final = "frag"
+PACK: Final = "pack"
+TABLE: Final = "table"
 
 
-def sort_key(offset: int) -> str:
-    """The sk of the row that begins at `offset`."""
-    return f"frag/{offset:016d}"
+def sort_key(offset: int, kind: str = FRAGMENT) -> str:
+    """The sk of the row, or of the item of another kind, that begins at `offset`."""
+    return f"{kind}/{offset:016d}"
 
 
 def head_key(project: str, log_id: LogId) -> dict[str, str]:
@@ -31,6 +39,11 @@ def rows_key(project: str, head: Head) -> str:
     return f"{project}/{head.log_id}@{head.birth}"
 
 
+def objects_prefix(project: str, head: Head) -> str:
+    """What the keys of a log's objects begin with."""
+    return f"logs/{project}/{head.log_id}@{head.birth}/"
+
+
 def head_item(project: str, head: Head) -> dict[str, Any]:
     return {
         **head_key(project, head.log_id),
@@ -40,7 +53,7 @@ def head_item(project: str, head: Head) -> dict[str, Any]:
         "end": head.end,
         **_shared_item(head, head.scan_state),
         "fragments": head.fragments,
-        "generation": head.generation,
+        "mark": head.mark._asdict() if head.mark.raw else None,
         "version": head.version,
         "state": head.state.value,
         "expected": head.expected.stored() if head.expected else None,
@@ -61,7 +74,7 @@ def head_of(item: dict[str, Any]) -> Head:
         scan_state=_scan_state_of(item),
         **_shared(item),
         fragments=item["fragments"],
-        generation=item["generation"],
+        mark=Sums.of_stored(item["mark"]) if "mark" in item else Sums(),
         version=item["version"],
         state=State(item["state"]),
         expected=None if expected is None else Totals.of_stored(expected),
@@ -76,30 +89,42 @@ def row_item(project: str, head: Head, each: Fragment) -> dict[str, Any]:
         "pk": rows_key(project, head),
         "sk": sort_key(each.offset),
         "offset": each.offset,
-        "raw": each.raw,
-        **_shared_item(each, each.before),
-        "ends_line": each.ends_line,
         "line": each.line,
-        "newest_time": each.newest_time,
+        **fragment_fields(each),
     }
 
 
 def row_of(item: dict[str, Any]) -> Row:
     """Raises WrongFormat for an item of an earlier version."""
     _check(item, "grammar")
-    each = Fragment(
-        offset=item["offset"],
-        raw=item["raw"],
-        before=_scan_state_of(item),
-        ends_line=item["ends_line"],
-        line=item["line"],
-        newest_time=item.get("newest_time"),
-        **_shared(item),
-    )
+    each = fragment_of(item, item["offset"], item["line"])
     return Row(each, item["data"] if "data" in item else ObjectRange(item["key"], item["start"], each.packed))
 
 
-def _check(item: dict[str, Any], attribute: str) -> None:
+def fragment_fields(each: Fragment) -> dict[str, Any]:
+    """What is stored of a fragment, in its row or in the table of its pack, except for where it begins."""
+    return {
+        "raw": each.raw,
+        **_shared_item(each, each.before),
+        "ends_line": each.ends_line,
+        "newest_time": each.newest_time,
+    }
+
+
+def fragment_of(fields: Mapping[str, Any], offset: int, line: int) -> Fragment:
+    """The fragment with these fields, which begins at `offset` after `line` newlines."""
+    return Fragment(
+        offset=offset,
+        line=line,
+        raw=fields["raw"],
+        before=_scan_state_of(fields),
+        ends_line=fields["ends_line"],
+        newest_time=fields.get("newest_time"),
+        **_shared(fields),
+    )
+
+
+def _check(item: Mapping[str, Any], attribute: str) -> None:
     if attribute not in item:
         raise WrongFormat("the log was written by an earlier version of Logkeep; deploy a new stack, or that version")
 
@@ -124,7 +149,7 @@ def _shared_item(of: Head | Fragment, state: ScanState) -> dict[str, Any]:
     }
 
 
-def _shared(item: dict[str, Any]) -> dict[str, Any]:
+def _shared(item: Mapping[str, Any]) -> dict[str, Any]:
     """The fields that Head and Fragment share, except for the scan state."""
     return {
         "packed": item["packed"],
@@ -141,5 +166,5 @@ def _shared(item: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _scan_state_of(item: dict[str, Any]) -> ScanState:
+def _scan_state_of(item: Mapping[str, Any]) -> ScanState:
     return ScanState(item.get("level"), item.get("open_line", b""), item.get("partial", 0))

@@ -7,6 +7,7 @@ from logkeep.extents import Extent
 from logkeep.logid import LogId
 from logkeep.logs.fragment import Fragment
 from logkeep.logs.head import Head
+from logkeep.logs.sums import Sums
 
 
 class Row(NamedTuple):
@@ -14,6 +15,13 @@ class Row(NamedTuple):
 
     fragment: Fragment
     extent: Extent
+
+
+class Stretch(NamedTuple):
+    """Packed bytes of a log in one piece, and their sums."""
+
+    extent: Extent
+    sums: Sums
 
 
 class LogReader(Protocol):
@@ -36,6 +44,17 @@ class LogReader(Protocol):
         The first may end after `end`. If rows are merged meanwhile, a row may also hold bytes of the row yielded before
         it. Raises Corrupt if one is missing.
         """
+        ...
+
+    def stretches(self, head: Head, start: int = 0) -> Iterator[Stretch]:
+        """The packed bytes from byte `start` of the text, where one begins, to the head's end, in few pieces.
+
+        Raises Corrupt if some are missing, and LogChanged if they were packed long after the head was read.
+        """
+        ...
+
+    def sums_to(self, head: Head, offset: int) -> tuple[Sums, Row | None]:
+        """The sums of the fragments that end by `offset`, and the row in which it lies, if none ends there."""
         ...
 
     def texts_of(self, rows: Iterable[Row]) -> Iterator[bytes]:

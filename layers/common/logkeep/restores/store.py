@@ -159,7 +159,7 @@ class Restores:
 
         Raises Corrupt if an archive does not hold what it should.
         """
-        held, generation = head.end if head else 0, progress.job.started_at
+        held = head.end if head else 0
         progress.change(begun=begun)
         if target.end - held > _AT_ONCE:
             progress.note()  # for the worker that continues
@@ -183,7 +183,6 @@ class Restores:
                             (new,).__iter__,
                             offset + len(known),
                             time_zone=target.time_zone,
-                            generation=generation,
                             received_at=target.received_at,
                         )
                         progress.step(bytes=progress.job.bytes + len(new))

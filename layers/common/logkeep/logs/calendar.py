@@ -1,0 +1,61 @@
+"""What is to be done with logs on a day: items of table Logs by day and shard (docs/formats.md#calendar)."""
+
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final, Self
+
+from logkeep.logid import LogId
+
+SHARDS: Final = 16  # a partition takes 1,000 writes a second
+_CLEAN: Final = "clean"
+
+
+def day_of(at: int) -> str:
+    """The UTC day of a time (epoch ms) as yyyymmdd."""
+    return f"{datetime.fromtimestamp(at / 1000, UTC):%Y%m%d}"
+
+
+def shard_of(log_id: LogId) -> int:
+    return zlib.crc32(str(log_id).encode()) % SHARDS
+
+
+def due_key(project: str, shard: int) -> str:
+    """The pk of what is due."""
+    return f"{project}/due/{shard}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CleanUp:
+    """To remove what a pack has replaced: the fragments of [begin, end). `at`: not before, epoch milliseconds."""
+
+    log_id: LogId
+    birth: str
+    begin: int
+    end: int
+    at: int
+
+    def item(self, project: str) -> dict[str, Any]:
+        return {
+            "pk": due_key(project, shard_of(self.log_id)),
+            "sk": f"{day_of(self.at)}/{_CLEAN}/{self.log_id}@{self.birth}/{self.begin:016d}",
+            "log": str(self.log_id),
+            "birth": self.birth,
+            "begin": self.begin,
+            "end": self.end,
+            "at": self.at,
+        }
+
+    @classmethod
+    def of(cls, item: Mapping[str, Any]) -> Self | None:
+        """None if the item is of another kind."""
+        if item["sk"].split("/")[1] != _CLEAN:
+            return None
+        return cls(
+            log_id=LogId.parse(item["log"]),
+            birth=item["birth"],
+            begin=item["begin"],
+            end=item["end"],
+            at=item["at"],
+        )
