@@ -5,6 +5,7 @@ import json
 import zipfile
 import zlib
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -127,7 +128,8 @@ def test_what_changes_in_a_head_changes_the_identity(change: str):
     other = head.seal(Totals())
     if change != "state":
         value = getattr(head, change)
-        other = replace(head, **{change: f"{value}1" if change == "birth" else value + 1})
+        changed: dict[str, Any] = {change: f"{value}1" if change == "birth" else value + 1}
+        other = replace(head, **changed)
     one, two = (log_file(logs, [each], "a", "b", gzip=True) for each in (head, other))
     assert one.identity != two.identity
     assert zip_file(logs, [head], ["a"], "a").identity != zip_file(logs, [other], ["a"], "a").identity

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import closing, suppress
 from datetime import datetime
+from itertools import batched
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from botocore.exceptions import ClientError, IncompleteReadError, ReadTimeoutError, ResponseStreamingError
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 _CHUNK: Final = 1 << 20  # bytes
 _GET_MAX: Final = 16 << 20  # bytes of one request: joining ranges reads that far ahead in the extents
+_DELETED_AT_ONCE: Final = 1000  # the most that S3 takes
 _ATTEMPTS: Final = 3
 _BROKEN_OFF: Final = (IncompleteReadError, ReadTimeoutError, ResponseStreamingError)
 _ABSENT: Final = {"NoSuchKey", "404"}
@@ -111,6 +113,15 @@ class Bucket:
         """The keys that begin with a prefix, with the sizes of their objects in bytes."""
         pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=self.name, Prefix=prefix)
         return {each["Key"]: each["Size"] for page in pages for each in page.get("Contents", [])}
+
+    def delete_all(self, keys: Iterable[str]) -> None:
+        """Remove objects. Raises OSError if S3 leaves some."""
+        for batch in batched(keys, _DELETED_AT_ONCE, strict=False):
+            answer = self.s3.delete_objects(
+                Bucket=self.name, Delete={"Objects": [{"Key": key} for key in batch], "Quiet": True}
+            )
+            if errors := answer.get("Errors"):
+                raise OSError(f"{len(errors)} objects are left, the first with {errors[0].get('Code')}")
 
     def delete(self, key: str) -> None:
         """Remove an object that nothing refers to. A failure is ignored: the object only takes space."""

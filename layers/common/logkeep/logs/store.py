@@ -287,9 +287,7 @@ class LogStore(RowStore):
                     yield text[position - each.offset : stop - each.offset]
                     position = each.end
             except LogChanged:
-                before, head = head, self.head(head.log_id)
-                if head.birth != before.birth:
-                    raise LogNotFound(f"{head.log_id} was deleted while it was read") from None
+                head = self.now(head)
 
     def _inflated(self, rows: Iterable[Row]) -> Iterator[tuple[bytes, Fragment]]:
         """The text and the fragment of each row. Rows that touch in one object are read with one request."""
