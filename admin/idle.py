@@ -19,7 +19,7 @@ _POLLERS_FEW: Final = 2
 _POLLS_A_MINUTE: Final = 3
 # docs.aws.amazon.com/kms/latest/developerguide/services-dynamodb.html: DynamoDB asks for a table's key every 5 minutes.
 _KEY_CALLS: Final = MINUTES / 5
-_RATE: Final = re.compile(r"rate\((\d+) minutes?\)")
+_RATE: Final = re.compile(r"rate\((\d+) (minute|hour)s?\)")
 # What costs nothing while it is not used. Any other type of resource has to be priced here first.
 _FREE: Final = {
     "AWS::ApiGatewayV2::Api",
@@ -123,4 +123,4 @@ def _runs(expression: str, memory: int) -> float:
         + RUN_SECONDS * memory / 1024 * prices.LAMBDA_GB_SECOND
         + RUN_READ_UNITS * prices.READ_UNIT
     )
-    return MINUTES / int(found[1]) * run
+    return MINUTES / (int(found[1]) * (60 if found[2] == "hour" else 1)) * run

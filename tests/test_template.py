@@ -222,7 +222,7 @@ WORKERS = {name: each for name, each in TEMPLATE.functions.items() if each.is_wo
 
 
 def test_an_order_lives_long_enough_for_every_attempt_of_its_worker() -> None:
-    assert WORKERS.keys() == {"BuildRender", "RunBackup", "RunRestore"}
+    assert WORKERS.keys() == {"BuildRender", "PackLogs", "RunBackup", "RunRestore"}
     for function in WORKERS.values():
         assert function.failures.retries == len(PAUSES)
         # An attempt begins only while the order is younger than that.
@@ -253,7 +253,12 @@ def may_invoke(name: str) -> set[str]:
 
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_a_function_knows_the_names_of_the_workers_that_its_role_may_invoke(name: str) -> None:
-    variables = {"BUILD_RENDER": "BuildRender", "RUN_BACKUP": "RunBackup", "RUN_RESTORE": "RunRestore"}
+    variables = {
+        "BUILD_RENDER": "BuildRender",
+        "PACK_LOGS": "PackLogs",
+        "RUN_BACKUP": "RunBackup",
+        "RUN_RESTORE": "RunRestore",
+    }
     told = {value["Ref"] for variable, value in TEMPLATE.functions[name].environment.items() if variable in variables}
     assert all(
         TEMPLATE.functions[name].environment[variable] == {"Ref": worker}
@@ -404,21 +409,24 @@ def test_every_dead_letter_queue_is_named_so() -> None:
     )
 
 
-def test_an_order_of_any_worker_that_waits_for_half_an_hour_is_an_alarm() -> None:
+def test_an_order_of_a_worker_that_waits_for_half_an_hour_is_an_alarm() -> None:
+    """Not of the one that packs logs: nobody waits for it."""
     alarm = ALARMS["WaitingOrdersAlarm"]
     oldest, *ages = alarm["Metrics"]
     assert oldest["Expression"] == f"MAX([{', '.join(each['Id'] for each in ages)}]) / 1000"
     assert (alarm["ComparisonOperator"], alarm["Threshold"]) == ("GreaterThanThreshold", 1800)
     watched = {each["MetricStat"]["Metric"]["Dimensions"][0]["Value"]["Ref"] for each in ages}
     scheduled = {name for name, each in TEMPLATE.functions.items() if each.schedules}
-    assert watched == FUNCTIONS.keys() - {route.function for route in TEMPLATE.routes} - STREAMING - scheduled
+    assert watched == FUNCTIONS.keys() - {route.function for route in TEMPLATE.routes} - STREAMING - scheduled - {
+        "PackLogs"
+    }
     assert {each["MetricStat"]["Metric"]["MetricName"] for each in ages} == {"AsyncEventAge"}
     assert {each["MetricStat"]["Stat"] for each in ages} == {"Maximum"}
 
 
 def test_a_schedule_that_is_not_called_for_ten_minutes_is_told_but_not_at_the_first_deployment() -> None:
     """Without data an alarm begins; that it becomes so later is a change, and only changes are told."""
-    (name,) = [name for name, each in TEMPLATE.functions.items() if each.schedules]
+    name = "ScheduleBackups"
     alarm = ALARMS[f"{name}Alarm"]
     assert (alarm["Namespace"], alarm["MetricName"]) == ("AWS/Lambda", "Invocations")
     assert alarm["Dimensions"] == [{"Name": "FunctionName", "Value": {"Ref": name}}]
@@ -614,7 +622,7 @@ def test_the_environment_is_what_the_settings_read() -> None:
     from logkeep.settings import Settings
 
     declared = set(TEMPLATE.functions["ListLogs"].environment)
-    workers = {"BUILD_RENDER", "RUN_BACKUP", "RUN_RESTORE"}  # for those that order them
+    workers = {"BUILD_RENDER", "PACK_LOGS", "RUN_BACKUP", "RUN_RESTORE"}  # for those that order them
     expected = {name.upper() for name in Settings.__dataclass_fields__} - workers
     assert declared - expected == {"AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_LAMBDA", "POWERTOOLS_SERVICE_NAME"}
     assert expected <= declared
