@@ -3,18 +3,26 @@
 import gzip
 import io
 import json
+import time
 import zipfile
 import zlib
 from collections.abc import Iterator
 
 import pytest
 
+from logkeep.apis.worker import build_ordered_file
+from logkeep.aws import clients
+from logkeep.aws.dynamo import encode
 from logkeep.aws.multipart import Unfinished
 from logkeep.downloads.render_store import Renders
 from logkeep.errors import LogChanged
+from logkeep.logid import LogId
+from logkeep.logs.items import head_key
+from logkeep.logs.pack_store import packer
 from logkeep.logs.reader import Row
-from logkeep.logs.store import LogStore
-from tests.calls import RECORD, SUB_JOBS, Answer, append, call, event, log_request, read, seal, send, streamed
+from logkeep.logs.store import LogStore, log_store
+from logkeep.settings import settings
+from tests.calls import PROJECT, RECORD, SUB_JOBS, Answer, append, call, event, log_request, read, seal, send, streamed
 from tests.orders import ordered
 
 pytestmark = pytest.mark.usefixtures("aws")
@@ -269,7 +277,7 @@ def test_a_file_whose_logs_change_again_and_again_is_to_be_asked_for_later(monke
         raise LogChanged("packed", 1)
 
     append(STAGE, TEXT)
-    monkeypatch.setattr(LogStore, "rows", changed)
+    monkeypatch.setattr(LogStore, "stretches", changed)
     answer = read(STAGE)
     assert (answer.status, answer.headers["Retry-After"]) == (503, "1")
 
@@ -281,3 +289,31 @@ def test_a_project_orders_some_renders_at_once_and_builds_the_others_by_its_requ
     answers = [read(STAGE, accept="application/json").status for _ in range(15)]
     assert answers == [202] * 15
     assert len(ordered("BuildRender")) == 10
+
+
+def test_a_file_that_takes_long_is_that_of_the_first_request_however_its_log_grows(monkeypatch) -> None:
+    """Else no poll would find it while the log is written, and packed."""
+    append(STAGE, TEXT)
+    with monkeypatch.context() as patch:
+        patch.setattr(Renders, "build", lambda *_: Unfinished(1))
+        assert read(STAGE, accept="application/json").status == 202
+        (order,) = ordered("BuildRender")
+        append(STAGE, b"more\n", len(TEXT))
+        assert read(STAGE, accept="application/json").status == 202
+        assert ordered("BuildRender") == []
+    packer(PROJECT).pack(log_store(PROJECT).head(LogId.parse(STAGE)), time.monotonic() + 60)
+    build_ordered_file(order, 900, "")
+    append(STAGE, b"and more\n", len(TEXT) + 5)
+    assert read(STAGE, accept="application/json").json["raw_size"] == len(TEXT)
+    assert read(STAGE, accept="application/json").json["raw_size"] == len(TEXT) + 14
+
+
+def test_the_plan_of_a_log_that_was_deleted_and_begun_anew_is_not_used(monkeypatch) -> None:
+    append(STAGE, TEXT)
+    with monkeypatch.context() as patch:
+        patch.setattr(Renders, "build", lambda *_: Unfinished(1))
+        assert read(STAGE, accept="application/json").status == 202
+    key = head_key(PROJECT, LogId.parse(STAGE))
+    clients.dynamodb().delete_item(TableName=settings().logs_table, Key=encode(key))
+    append(STAGE, b"another\n")
+    assert read(STAGE, accept="application/json").json["raw_size"] == 8

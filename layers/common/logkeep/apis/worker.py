@@ -11,6 +11,7 @@ from logkeep.aws.multipart import Unfinished
 from logkeep.aws.triggers import RESERVE_SECONDS, logger
 from logkeep.downloads.files import LogFile
 from logkeep.downloads.orders import FileOrder, order_file
+from logkeep.downloads.plan_store import Noting, plans
 from logkeep.downloads.render_store import renders
 from logkeep.errors import Busy, NotFound
 from logkeep.logs.store import log_store
@@ -25,12 +26,13 @@ def build_ordered_file(event: Any, seconds_left: float, _: str) -> None:
     """
     deadline = time.monotonic() + seconds_left - RESERVE_SECONDS
     order = FileOrder[AnyFile].model_validate(event)
-    store = renders(order.project)
+    store, logs = renders(order.project), Noting(log_store(order.project))
     try:
-        rendition = order.file.rendition(log_store(order.project), gzip=order.gzip)
+        now = order.file.rendition(logs, gzip=order.gzip)
     except NotFound:
         logger.info("the logs of the file no longer exist", extra={"order": event})
         return
+    rendition = plans(order.project).find(order.file, logs, gzip=order.gzip) or now
     if store.find(rendition):
         return
     built = store.build(rendition, deadline)

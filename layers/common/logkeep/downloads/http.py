@@ -13,9 +13,11 @@ from logkeep.aws.multipart import Making, TimeUp, Unfinished
 from logkeep.downloads.file_store import StoredFile, disposition
 from logkeep.downloads.files import File
 from logkeep.downloads.orders import FileOrder, order_file
+from logkeep.downloads.plan_store import Noting, plans
 from logkeep.downloads.render_store import Renders, renders
 from logkeep.downloads.rendition import Rendition
 from logkeep.errors import Busy, LogChanged, Throttled, TooLarge
+from logkeep.extents import Facts
 from logkeep.identity.limiter_store import render_limiter
 from logkeep.limits import ANSWER_MAX, STREAM_MAX
 from logkeep.logs.store import log_store
@@ -43,13 +45,13 @@ def deliver(app: App, file: File) -> Answer:
 
 def _deliver(app: App, file: File, deadline: float) -> Answer:
     project, client = app.caller.project, app.client
-    store = renders(project)
+    store, logs = renders(project), Noting(log_store(project))
     if app.streams and not client.wants_json:
         # Without a Content-Encoding: nothing documents that function URLs leave one unchanged.
-        plain = file.rendition(log_store(project), gzip=False)
+        plain = file.rendition(logs, gzip=False)
         if plain.estimate <= STREAM_MAX:
             return _stream(app, store, plain)
-    rendition = file.rendition(log_store(project), gzip=client.takes_gzip)
+    rendition = file.rendition(logs, gzip=client.takes_gzip)
     tag = _tag(rendition.identity)
     if _is_held(app, tag):
         return _not_modified(tag)
@@ -62,16 +64,33 @@ def _deliver(app: App, file: File, deadline: float) -> Answer:
         raise _too_large(rendition.expected.size)
 
     facts = store.find(rendition)
+    if facts is None:
+        rendition, facts = _built(project, file, rendition, logs, deadline, gzip=client.takes_gzip)
+    return _pending(app) if facts is None else _hand_out(app, store.stored(rendition, facts), _tag(rendition.identity))
+
+
+def _built(
+    project: str, file: File, rendition: Rendition, logs: Noting, deadline: float, *, gzip: bool
+) -> tuple[Rendition, Facts | None]:
+    """Build a file, or continue what an earlier request began. Its facts are None if a worker must go on with it."""
+    store, plan = renders(project), plans(project)
+    planned = plan.find(file, logs, gzip=gzip)
+    rendition = planned or rendition
+    facts = store.find(rendition) if planned else None
     if facts is None and not store.is_ordered(rendition):
         built = store.build(rendition, deadline)
         if isinstance(built, Unfinished):
+            if not planned:
+                plan.put(file, logs, gzip=gzip)
             with suppress(Throttled):  # then only requests build it
                 render_limiter().take(project)
-                order_file(FileOrder(project=project, gzip=client.takes_gzip, file=file))
+                order_file(FileOrder(project=project, gzip=gzip, file=file))
                 store.mark_ordered(rendition)
         else:
             facts = built
-    return _pending(app) if facts is None else _hand_out(app, store.stored(rendition, facts), tag)
+    if facts and planned:
+        plan.drop(file, gzip=gzip)
+    return rendition, facts
 
 
 def deliver_stored(app: App, file: StoredFile, identity: str) -> Answer:
