@@ -132,5 +132,7 @@ def _plain(value: Any) -> Any:
             return bytes(value.value)  # type: ignore[attr-defined]  # the stubs lack it
         case dict():
             return {name: _plain(inner) for name, inner in value.items()}
+        case list():
+            return [*map(_plain, value)]
         case _:
             return value
