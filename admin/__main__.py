@@ -1,4 +1,4 @@
-"""Manages credentials of Logkeep, and shows what every project costs."""
+"""Manages credentials of Logkeep, shows what every project costs, and rebuilds what was lost."""
 
 import argparse
 import json
@@ -6,6 +6,7 @@ import re
 import secrets
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Final
@@ -23,6 +24,7 @@ from local.template import Template
 from logkeep.errors import Busy
 from logkeep.identity.credentials import Credential, Kind, Scope
 from logkeep.logid import is_segment
+from logkeep.logs.rebuild_store import Outcome, Rebuilding
 from logkeep.web.audit import NO_CALLER
 
 type _Run = Callable[[Target, argparse.Namespace], None]
@@ -70,6 +72,12 @@ _ADOPT: Final = """\
 Makes a stack of what is kept of another one, by an import of CloudFormation. Nothing is copied or changed; make deploy
 then adds all the rest. A table that was restored under another name is given as LogsTable=NAME, a parameter that your
 deployment sets, such as BackupLockDays=30, likewise. Without --yes it only says what it would adopt.
+"""
+_REBUILD: Final = """\
+Makes heads and packs of logs again from the objects in the bucket: all of them if the table of logs is lost, or those
+that a table lacks that was restored from an earlier time. Logs whose objects are gone are dropped. What was in the
+table alone, the end of a log that was not packed yet, cannot be made again: LOST says how many bytes that are. It can
+be repeated. Without --yes it only says what it would do.
 """
 
 
@@ -144,6 +152,11 @@ def _parser() -> argparse.ArgumentParser:
     zone = command("time-zone", _time_zone, "set the time zone of a project's new logs", _ZONE)
     zone.add_argument("project", type=_project, metavar="PROJECT")
     zone.add_argument("zone", metavar="NAME", help="an IANA name such as Asia/Shanghai")
+
+    rebuilding = command("rebuild", _rebuild, "make the table of logs again from the bucket", _REBUILD)
+    rebuilding.add_argument("--project", type=_project, help="only this one (default: all that have objects)")
+    rebuilding.add_argument("--yes", action="store_true", help="do it")
+    rebuilding.add_argument("--json", action="store_true", help="one JSON object a log, as it comes")
 
     leftovers = command("kept", None, "show what is kept of a stack that is gone, and how to remove it", _KEPT)
     leftovers.set_defaults(run=_kept)
@@ -233,6 +246,23 @@ def _time_zone(target: Target, arguments: argparse.Namespace) -> None:
     except ValueError as error:
         arguments.wrong(str(error))
     print(f"New logs of {arguments.project} have the time zone {arguments.zone}")
+
+
+def _rebuild(target: Target, arguments: argparse.Namespace) -> None:
+    found = [arguments.project] if arguments.project else target.projects_with_objects()
+    counts = Counter[str]()
+    for project in found:
+        for each in Rebuilding(target.logs(project), writes=arguments.yes).run():
+            counts[each.outcome] += 1
+            counts["bytes lost"] += each.lost
+            if arguments.json:
+                print(json.dumps({"project": project, **each._asdict()}), flush=True)
+            elif each.outcome is not Outcome.SAME or each.lost:
+                print(f"{each.outcome:<8}  {project}  {each.log_id}  {each.end} bytes  {each.why}".rstrip())
+    if not arguments.json:
+        print(", ".join(f"{count} {name}" for name, count in counts.items() if count) or "No project has objects")
+        if not arguments.yes:
+            print("With --yes, this is done")
 
 
 def _session(arguments: argparse.Namespace) -> boto3.Session:

@@ -61,6 +61,15 @@ class Target:
         s3 = Bucket(self.session.client("s3", config=CONFIG), self.bucket)
         return LogStore(self.session.client("dynamodb", config=CONFIG), s3, self.logs_table, project)
 
+    def projects_with_objects(self) -> list[str]:
+        """The projects that have objects of logs, in order."""
+        pages = (
+            self.session.client("s3", config=CONFIG)
+            .get_paginator("list_objects_v2")
+            .paginate(Bucket=self.bucket, Prefix="logs/", Delimiter="/")
+        )
+        return [each["Prefix"].split("/")[1] for page in pages for each in page.get("CommonPrefixes", [])]
+
     def credentials(self) -> CredentialStore:
         dynamodb, kms = self.session.client("dynamodb", config=CONFIG), self.session.client("kms", config=CONFIG)
         return CredentialStore(dynamodb, kms, self.credentials_table)

@@ -52,6 +52,10 @@ def pack(store: LogStore, seconds: float = 60) -> Head | None:
     return packer(PROJECT).pack(store.head(LOG), time.monotonic() + seconds)
 
 
+def packer_of(log_id: LogId) -> None:
+    assert packer(PROJECT).pack(log_store(PROJECT).head(log_id), time.monotonic() + 60)
+
+
 def check(store: LogStore, expected: bytes, head: Head | None = None) -> None:
     """All ways to read a log, from a head read now or before, agree with the text and with the head's sums."""
     head = head or store.head(LOG)

@@ -169,6 +169,11 @@ class Head:
             )
         return replace(head, scan_state=scan_state)
 
+    def with_packed(self, fragments: Iterable[Fragment], after: ScanState) -> Self:
+        """The head after a pack of these fragments, which follows its end and leaves the scan state."""
+        head = self._advance(fragments, after)
+        return replace(head, mark=head.sums)
+
     def register(self, wanted: Registration | None) -> Self:
         """The head with a registration. Raises Conflict if it already has another one."""
         if wanted is None or wanted == self.registration:

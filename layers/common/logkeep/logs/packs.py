@@ -17,11 +17,13 @@ from isal import isal_zlib
 from logkeep.errors import Corrupt
 from logkeep.extents import Extent, ObjectRange
 from logkeep.limits import FRAGMENT_MAX
+from logkeep.logid import LogId
 from logkeep.logs.fragment import Fragment, deflate, gzip_trailer, joined
 from logkeep.logs.head import Head, State
 from logkeep.logs.items import PACK, fragment_fields, fragment_of, head_item, objects_prefix, rows_key, sort_key
 from logkeep.logs.levels import ScanState
 from logkeep.logs.reader import Row
+from logkeep.logs.registration import Registration
 from logkeep.logs.sums import Sums
 
 RAW_MAX: Final = 64 << 20  # bytes of text of a pack
@@ -265,6 +267,23 @@ def header_of(table: bytes, about: Mapping[str, Any]) -> bytes:
     fields = ((_LOG_ID, log), (_TABLE_ID, table))
     extra = b"".join(name + struct.pack("<H", len(data)) + data for name, data in fields)
     return _HEADER + struct.pack("<H", len(extra)) + extra
+
+
+def head_before(about: Mapping[str, Any]) -> Head:
+    """The head of a new log, as a pack describes it in about()."""
+    registration = about.get("registration")
+    return Head(
+        log_id=LogId.parse(about["log_id"]),
+        birth=about["birth"],
+        time_zone=about.get("time_zone"),
+        registration=Registration(*registration) if registration else None,
+    )
+
+
+def state_after(about: Mapping[str, Any]) -> ScanState:
+    """The scan state where the pack of about() ends."""
+    after = about["after"]
+    return ScanState(after["level"], base64.b64decode(after["open_line"]), after["partial"])
 
 
 HEADER_MAX: Final = len(_HEADER) + 2 + 0xFFFF

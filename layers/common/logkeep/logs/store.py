@@ -276,6 +276,15 @@ class LogStore(RowStore):
             ),
         }
 
+    def drop(self, head: Head) -> None:
+        """Remove a head and all its rows and packs, whose objects are gone. Raises Conflict if it was written since."""
+        item = {"Delete": {"TableName": self.table, "Key": encode(head_key(self.project, head.log_id))}}
+        condition = self.put_of_head(head, head)
+        item["Delete"] |= {name: value for name, value in condition.items() if name.startswith(("Cond", "Expr"))}
+        if transact(self.dynamodb, [item]).refused:  # type: ignore[list-item]  # built as a dict
+            raise Conflict(f"{head.log_id} was written meanwhile")
+        self.remove_rows(head)
+
     # Reading
 
     def texts(self, head: Head, start: int = 0, end: int | None = None) -> Iterator[bytes]:

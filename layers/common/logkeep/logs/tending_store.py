@@ -6,19 +6,14 @@ Every step can be repeated: objects go first, then their rows, then the item tha
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import batched, takewhile
-from typing import Any, Final
+from itertools import takewhile
 
-from logkeep.aws.dynamo import attempts, delete, encode, query
-from logkeep.aws.refusals import RETRY_AFTER
+from logkeep.aws.dynamo import delete, encode, query
 from logkeep.clock import DAY
-from logkeep.errors import Unavailable
 from logkeep.logs.calendar import SHARDS, CleanUp, day_of, due_key
 from logkeep.logs.head import Head
-from logkeep.logs.items import FRAGMENT, objects_prefix, rows_key, sort_key
+from logkeep.logs.items import objects_prefix, sort_key
 from logkeep.logs.store import LogStore, log_store
-
-_BATCH: Final = 25  # items that BatchWriteItem takes
 
 
 class Tending:
@@ -48,7 +43,7 @@ class Tending:
         # What was deleted is removed as a whole. What is not in packs is never removed.
         if head and head.birth == order.birth and head.mark.raw >= order.end:
             self._remove_objects(head, order)
-            self._remove_rows(head, order)
+            self._logs.remove_rows(head, sort_key(order.begin), sort_key(order.end - 1))
         item = order.item(self._logs.project)
         key = encode({"pk": item["pk"], "sk": item["sk"]})
         delete(self._logs.dynamodb, TableName=self._logs.table, Key=key)
@@ -66,31 +61,6 @@ class Tending:
         keys = (each["Key"] for page in pages for each in page.get("Contents", []))
         there = takewhile(lambda key: key < f"{prefix}{order.end:016d}", keys)
         bucket.delete_all(key for key in there if key not in used)
-
-    def _remove_rows(self, head: Head, order: CleanUp) -> None:
-        rows = query(
-            self._logs.dynamodb,
-            TableName=self._logs.table,
-            KeyConditionExpression="pk = :pk AND sk BETWEEN :first AND :last",
-            ExpressionAttributeValues=encode(
-                {
-                    ":pk": rows_key(self._logs.project, head),
-                    ":first": sort_key(order.begin, FRAGMENT),
-                    ":last": sort_key(order.end - 1, FRAGMENT),
-                }
-            ),
-            ProjectionExpression="pk, sk",
-        )
-        for batch in batched(rows, _BATCH, strict=False):
-            self._delete([encode(each) for each in batch])
-
-    def _delete(self, keys: list[Any]) -> None:
-        requests: Any = {self._logs.table: [{"DeleteRequest": {"Key": key}} for key in keys]}
-        for _ in attempts():
-            requests = self._logs.dynamodb.batch_write_item(RequestItems=requests)["UnprocessedItems"]
-            if not requests:
-                return
-        raise Unavailable("storage is busy", RETRY_AFTER)
 
 
 def tending(project: str) -> Tending:
