@@ -29,6 +29,14 @@ _SLOW: Final = 0.02  # seconds
 _ATTEMPTS: Final = 5  # of botocore: one, and the four more of logkeep.aws.clients
 _CALLER: Final = "/layers/common/logkeep/"  # whose requests meet faults
 _SINGLE_WRITES: Final = {"PutItem", "UpdateItem", "DeleteItem"}
+# By service, if it is not 400 ThrottlingException.
+_THROTTLES: Final = {
+    "dynamodb": (400, "ProvisionedThroughputExceededException"),
+    "lambda": (429, "TooManyRequestsException"),
+    "s3": (503, "SlowDown"),
+    "sns": (400, "Throttling"),
+    "sts": (400, "Throttling"),
+}
 # What S3 begins to answer with 200, before it knows how it will end.
 _SAID_TOO_EARLY: Final = {"CompleteMultipartUpload", "UploadPartCopy"}
 _OF_OBJECTS: Final = {"GetObject", "HeadObject", "UploadPartCopy"}
@@ -174,9 +182,8 @@ def _before(fault: Fault, service: str, operation: str, request: Any) -> AWSResp
     """The answer in place of the emulator's, which does not hear of the request; None for a fault that comes later."""
     match fault:
         case Fault.THROTTLED | Fault.EXHAUSTED:
-            code = {"dynamodb": "ProvisionedThroughputExceededException", "s3": "SlowDown"}
-            status = 503 if service == "s3" else 400
-            return refusal(status, service, code.get(service, "ThrottlingException"), request.url)
+            status, code = _THROTTLES.get(service, (400, "ThrottlingException"))
+            return refusal(status, service, code, request.url)
         case Fault.FAILED:
             code = {"dynamodb": "InternalServerError", "s3": "InternalError"}
             return refusal(500, service, code.get(service, "InternalFailure"), request.url)

@@ -260,6 +260,7 @@ def test_the_event_files_do_what_their_names_say() -> None:
     assert send("read_log-no_token").json["error_code"] == "APIGW.0301"
 
 
+@pytest.mark.no_faults("counts orders; one whose answer is lost is sent twice")
 def test_a_project_orders_some_renders_at_once_and_builds_the_others_by_its_requests(monkeypatch) -> None:
     append(STAGE, TEXT)
     monkeypatch.setattr(Renders, "build", lambda *_: Unfinished(1))

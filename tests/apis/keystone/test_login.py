@@ -303,6 +303,7 @@ def test_an_address_can_try_only_so_often(monkeypatch) -> None:
     assert log_in(address="2001:db8::1").status == 201
 
 
+@pytest.mark.no_faults("puts its own")
 @pytest.mark.parametrize("code", ["ProvisionedThroughputExceededException", "ResourceNotFoundException"])
 def test_no_password_is_tried_while_the_tries_cannot_be_counted(monkeypatch, code: str) -> None:
     tried: list[object] = []
