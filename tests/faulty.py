@@ -12,7 +12,7 @@ from botocore.retries.standard import ExponentialBackoff
 
 from local.faults import Fault, Faults
 from local.template import Template
-from tests import calls
+from tests import calls, faults
 
 _TRIES = 12  # of a call that is answered 503
 _MANY = 300  # tests of which each kind of fault must have met one
@@ -30,6 +30,7 @@ class _Plugin:
         if self.faults.on:
             monkeypatch.setattr(ExponentialBackoff, "delay_amount", lambda *_: 0)
             monkeypatch.setattr(calls, "tries", _TRIES)
+            monkeypatch.setattr(faults, "of_all", self.faults)
         yield
         self.faults.on = False
 
