@@ -46,7 +46,7 @@ class _Plugin:
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         output = getattr(session.config, "workeroutput", None)
         if output is not None:
-            output["faults"] = dict(self.faults.counts)
+            output["faults"] = dict(self.faults.counts)  # plain strings: execnet sends no enumeration
         elif session.testscollected >= _MANY and self.missing and not session.exitstatus:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
