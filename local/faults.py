@@ -29,6 +29,14 @@ _SLOW: Final = 0.02  # seconds
 _ATTEMPTS: Final = 5  # of botocore: one, and the four more of logkeep.aws.clients
 _CALLER: Final = "/layers/common/logkeep/"  # whose requests meet faults
 _SINGLE_WRITES: Final = {"PutItem", "UpdateItem", "DeleteItem"}
+# By service, if it is not 400 ThrottlingException.
+_THROTTLES: Final = {
+    "dynamodb": (400, "ProvisionedThroughputExceededException"),
+    "lambda": (429, "TooManyRequestsException"),
+    "s3": (503, "SlowDown"),
+    "sns": (400, "Throttling"),
+    "sts": (400, "Throttling"),
+}
 # What S3 begins to answer with 200, before it knows how it will end.
 _SAID_TOO_EARLY: Final = {"CompleteMultipartUpload", "UploadPartCopy"}
 _OF_OBJECTS: Final = {"GetObject", "HeadObject", "UploadPartCopy"}
@@ -156,7 +164,7 @@ class Faults:
 
     def _count(self, fault: Fault, operation: str) -> None:
         with self._lock:
-            self.counts[fault] += 1
+            self.counts[fault.value] += 1
         self._note(fault, operation)
 
     def _true(self, operation: str, answer: AWSResponse) -> AWSResponse:
@@ -167,6 +175,7 @@ class Faults:
         if operation not in _OF_OBJECTS or answer.status_code != 404 or function is None or function in self._listing:
             return answer
         self._count(Fault.DENIED, operation)
+        answer.raw.close()
         return refusal(403, "s3", "AccessDenied", answer.url)
 
 
@@ -174,12 +183,11 @@ def _before(fault: Fault, service: str, operation: str, request: Any) -> AWSResp
     """The answer in place of the emulator's, which does not hear of the request; None for a fault that comes later."""
     match fault:
         case Fault.THROTTLED | Fault.EXHAUSTED:
-            code = {"dynamodb": "ProvisionedThroughputExceededException", "s3": "SlowDown"}
-            status = 503 if service == "s3" else 400
-            return refusal(status, service, code.get(service, "ThrottlingException"), request.url)
+            status, code = _THROTTLES.get(service, (400, "ThrottlingException"))
+            return refusal(status, service, code, request.url)
         case Fault.FAILED:
-            code = {"dynamodb": "InternalServerError", "s3": "InternalError"}
-            return refusal(500, service, code.get(service, "InternalFailure"), request.url)
+            codes = {"dynamodb": "InternalServerError", "s3": "InternalError"}
+            return refusal(500, service, codes.get(service, "InternalFailure"), request.url)
         case Fault.UNSENT:
             return ConnectionClosedError(endpoint_url=request.url)
         case Fault.UNDONE:
@@ -199,8 +207,10 @@ def _after(fault: Fault, answer: AWSResponse, request: Any) -> AWSResponse | Exc
     """What comes back of the emulator's answer."""
     match fault:
         case Fault.LOST:
+            answer.raw.close()
             return ConnectionClosedError(endpoint_url=request.url)
         case Fault.LATE:
+            answer.raw.close()
             return ReadTimeoutError(endpoint_url=request.url)
         case Fault.CUT:
             return cut_off(answer)
@@ -217,11 +227,10 @@ class _Cut:
         self._left = size // 2
 
     def read(self, amt: int | None = None, **_: Any) -> bytes:
-        if not self._left:
-            raise ProtocolError("Connection broken: IncompleteRead")
-        read: bytes = self._raw.read(self._left if amt is None else min(amt, self._left))
+        read: bytes = self._raw.read(self._left if amt is None else min(amt, self._left)) if self._left else b""
         self._left -= len(read)
-        if amt is None:
+        if amt is None or not read:
+            self._raw.close()
             raise ProtocolError("Connection broken: IncompleteRead")
         return read
 

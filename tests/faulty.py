@@ -12,7 +12,7 @@ from botocore.retries.standard import ExponentialBackoff
 
 from local.faults import Fault, Faults
 from local.template import Template
-from tests import calls
+from tests import calls, faults
 
 _TRIES = 12  # of a call that is answered 503
 _MANY = 300  # tests of which each kind of fault must have met one
@@ -30,6 +30,7 @@ class _Plugin:
         if self.faults.on:
             monkeypatch.setattr(ExponentialBackoff, "delay_amount", lambda *_: 0)
             monkeypatch.setattr(calls, "tries", _TRIES)
+            monkeypatch.setattr(faults, "of_all", self.faults)
         yield
         self.faults.on = False
 
@@ -45,7 +46,7 @@ class _Plugin:
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         output = getattr(session.config, "workeroutput", None)
         if output is not None:
-            output["faults"] = dict(self.faults.counts)
+            output["faults"] = dict(self.faults.counts)  # plain strings: execnet sends no enumeration
         elif session.testscollected >= _MANY and self.missing and not session.exitstatus:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 

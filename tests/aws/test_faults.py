@@ -42,6 +42,7 @@ def faults(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> I
     yield made
     assert made.counts[request.param], "it never happened"
     assert set(made.counts) == {request.param}
+    assert all(type(each) is str for each in made.counts), "execnet sends no enumeration"
 
 
 @pytest.mark.parametrize("seed", SEEDS)

@@ -9,11 +9,14 @@ from botocore.exceptions import ClientError, IncompleteReadError, ResponseStream
 from logkeep.aws import clients
 from logkeep.aws.objects import Bucket
 from logkeep.aws.partition import Partition
-from logkeep.errors import Busy, Corrupt
+from logkeep.backups.orders import RunOrder, order_backup
+from logkeep.errors import Busy, Corrupt, Unavailable
 from logkeep.extents import ObjectRange
 from logkeep.logs.format_store import check_format, claim_format
 from logkeep.settings import settings
+from tests.calls import CLUSTER, PROJECT
 from tests.faults import answering, cut, lost
+from tests.orders import ordered
 
 pytestmark = [pytest.mark.usefixtures("aws"), pytest.mark.no_faults("puts its own")]
 
@@ -91,6 +94,13 @@ def test_a_small_object_whose_body_breaks_off_is_read_again(repeated: bool) -> N
 def test_another_refusal_is_not_taken_for_a_conflict(partition: Partition) -> None:
     with answering(clients.dynamodb(), "UpdateItem", "AccessDeniedException", times=1), pytest.raises(ClientError):
         partition.update("item", {"n": 2})
+
+
+@pytest.mark.parametrize(("code", "answer"), [("TooManyRequestsException", Unavailable), ("NoSuchThing", ClientError)])
+def test_an_order_that_lambda_refuses_for_now_says_so(code: str, answer: type[Exception]) -> None:
+    with answering(clients.functions(), "Invoke", code, times=1), pytest.raises(answer):
+        order_backup(RunOrder(project=PROJECT, cluster=CLUSTER))
+    assert ordered("RunBackup") == []
 
 
 @pytest.mark.parametrize("code", ["NoSuchKey", "AccessDenied"])

@@ -24,7 +24,10 @@ from tests.backups.test_runs import begin, expire, fill
 from tests.calls import CLUSTER, PROJECT
 from tests.faults import SIDES, Killed, killed, killed_at
 
-pytestmark = pytest.mark.usefixtures("aws")
+pytestmark = [
+    pytest.mark.usefixtures("aws"),
+    pytest.mark.no_faults("counts notices; one whose answer is lost is sent twice"),
+]
 RUN = RunOrder(project=PROJECT, cluster=CLUSTER).model_dump()
 SOON = ALERT_AFTER + 1000
 

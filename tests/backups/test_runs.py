@@ -25,7 +25,7 @@ from logkeep.errors import BackupInProgress, Busy
 from logkeep.logid import LogId
 from logkeep.logs.store import log_store
 from tests.calls import CLUSTER, PROJECT
-from tests.faults import SIDES, Killed, at_once, killed_at
+from tests.faults import SIDES, Killed, answering, at_once, killed_at
 
 pytestmark = pytest.mark.usefixtures("aws")
 LOGS = [f"cluster/{CLUSTER}/node-{node}/{kind}" for node in (1, 2) for kind in ("instance", "searchSlow")]
@@ -265,6 +265,16 @@ def test_two_workers_agree_on_the_cut_that_was_written_first(store, runs, object
 
     monkeypatch.setattr(first._logs, "heads", late)
     first.resume(TIME)
+    assert restored(objects, only(store)) == stored()
+
+
+@pytest.mark.no_faults("puts its own")
+def test_a_cut_that_meets_another_write_is_made_anew(store, runs, objects) -> None:
+    """S3 answers 409 where neither of two writes may have come to pass: there need not be a cut."""
+    fill()
+    begin(store)
+    with answering(clients.s3(), "PutObject", "ConditionalRequestConflict", times=2):
+        assert not runs.resume(TIME)
     assert restored(objects, only(store)) == stored()
 
 

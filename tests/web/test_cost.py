@@ -144,6 +144,7 @@ def _listing(limit: int) -> Line:
     return {**log_request("list_logs", "", f"limit={limit}"), "rawPath": f"/v1/{PROJECT}/logs"}
 
 
+@pytest.mark.no_faults("prices requests by all that they used")
 def test_the_table_of_what_requests_cost_is_true(lines, root: Path) -> None:
     page = (root / "docs" / "credentials-and-limits.md").read_text()
     rows = list(measured(lines))
@@ -151,6 +152,7 @@ def test_the_table_of_what_requests_cost_is_true(lines, root: Path) -> None:
     assert [each for each in rows if each not in page] == []
 
 
+@pytest.mark.no_faults("counts requests; one whose answer is lost counts twice")
 def test_a_costly_request_beyond_the_limit_is_refused_before_it_writes(aws, monkeypatch) -> None:
     monkeypatch.setenv("PROJECT_BURST", "10")
     monkeypatch.setenv("PROJECT_RATE", "0.5")

@@ -7,12 +7,15 @@ from urllib.parse import urlencode
 
 import pytest
 
+from logkeep.aws import clients
+from logkeep.backups.due_store import items_of
 from logkeep.backups.orders import BACKUP_ORDERS, RunOrder
 from logkeep.backups.settings import SettingsChange
 from logkeep.backups.store import BackupStore, backup_store
+from logkeep.backups.work_store import ORDERED_FOR, Kind
 from logkeep.clock import now_ms
 from tests.calls import CLUSTER, PROJECT, Answer, Context, append, call, event, send
-from tests.faults import at_once
+from tests.faults import answering, at_once
 from tests.orders import ordered
 
 pytestmark = pytest.mark.usefixtures("aws")
@@ -266,6 +269,7 @@ def test_connectivity_is_whether_the_target_exists() -> None:
 # collect
 
 
+@pytest.mark.no_faults("counts orders; one whose answer is lost is sent twice")
 def test_a_backup_by_hand_is_recorded_ordered_and_run(store: BackupStore, monkeypatch) -> None:
     monkeypatch.setattr("logkeep.apis.css.http.BEGINS_AFTER", 0)
     append(f"cluster/{CLUSTER}/node-1/instance", b"INFO a line\n")
@@ -285,6 +289,17 @@ def test_a_backup_by_hand_is_recorded_ordered_and_run(store: BackupStore, monkey
     assert (ended["id"], ended["status"], ended["failedMsg"]) == (running["id"], "SUCCESS", None)
     assert ended["finishedAt"] >= ended["createAt"]
     assert send("collect_logs").status == 200
+
+
+@pytest.mark.no_faults("puts its own")
+def test_a_backup_by_hand_whose_order_is_refused_is_left_to_the_schedule(store: BackupStore) -> None:
+    """It is written: a 503 would have the client come back, and be answered that a backup runs."""
+    ask("open_log_backup", BASE)
+    with answering(clients.functions(), "Invoke", "TooManyRequestsException", times=1):
+        assert send("collect_logs").status == 200
+    assert orders() == []
+    (due,) = items_of(Kind.BACKUPS, now_ms() + ORDERED_FOR)
+    assert (due.project, due.cluster) == (PROJECT, CLUSTER)
 
 
 def run_order(name: str, seconds: float = 900) -> None:

@@ -303,6 +303,7 @@ def test_an_address_can_try_only_so_often(monkeypatch) -> None:
     assert log_in(address="2001:db8::1").status == 201
 
 
+@pytest.mark.no_faults("puts its own")
 @pytest.mark.parametrize("code", ["ProvisionedThroughputExceededException", "ResourceNotFoundException"])
 def test_no_password_is_tried_while_the_tries_cannot_be_counted(monkeypatch, code: str) -> None:
     tried: list[object] = []
@@ -313,6 +314,7 @@ def test_no_password_is_tried_while_the_tries_cannot_be_counted(monkeypatch, cod
     assert not tried
 
 
+@pytest.mark.no_faults("counts requests; one whose answer is lost counts twice")
 def test_a_throttled_request_has_the_shape_of_its_service(monkeypatch) -> None:
     monkeypatch.setenv("PROJECT_BURST", "1")
     monkeypatch.setenv("PROJECT_RATE", "0.1")

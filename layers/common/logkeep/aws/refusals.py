@@ -17,6 +17,7 @@ from logkeep.errors import Unavailable
 RETRY_AFTER: Final = 5  # seconds; botocore has tried five times by then
 # Codes of requests that were too many, or met another one. botocore retries most of them, not the conflicts.
 TRANSIENT: Final = {
+    "KMSThrottling",  # of SNS
     "LimitExceededException",
     "ProvisionedThroughputExceeded",
     "ProvisionedThroughputExceededException",
@@ -27,6 +28,7 @@ TRANSIENT: Final = {
     "Throttling",
     "ThrottlingError",
     "ThrottlingException",
+    "TooManyRequestsException",  # of Lambda
     "TransactionConflict",
     "TransactionConflictException",
     "TransactionInProgressException",

@@ -1,6 +1,7 @@
 """Requests about a cluster's backups: switch them on and off, change their settings, back up now, hold a backup."""
 
 import uuid
+from contextlib import suppress
 from http import HTTPStatus
 from typing import Final
 
@@ -21,7 +22,7 @@ from logkeep.backups.settings import SettingsChange
 from logkeep.backups.store import BackupStore, backup_store
 from logkeep.backups.work_store import Kind, has_room
 from logkeep.clock import now_ms
-from logkeep.errors import AlreadyClosed, ClusterNotFound, NotEnabled, RecordNotFound
+from logkeep.errors import AlreadyClosed, ClusterNotFound, NotEnabled, RecordNotFound, Unavailable
 from logkeep.logid import is_segment
 from logkeep.logs.store import LogStore, log_store
 from logkeep.settings import settings
@@ -135,7 +136,8 @@ def start_backup(app: App, cluster_id: str) -> Answer[None]:
     room = has_room(Kind.BACKUPS, project, now)
     Leases(store).start(cluster.new_record(str(uuid.uuid4()), now, "Manual"), now, ordered=room)
     if room:
-        order_backup(RunOrder(project=project, cluster=cluster_id, not_before=now + BEGINS_AFTER * 1000))
+        with suppress(Unavailable):  # the backup is written, and the schedule orders a worker for what has none
+            order_backup(RunOrder(project=project, cluster=cluster_id, not_before=now + BEGINS_AFTER * 1000))
     return _empty()
 
 
