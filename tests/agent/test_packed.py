@@ -1,44 +1,19 @@
 """The agent and rotated files that are compressed or moved elsewhere."""
 
-import bz2
-import gzip
-import lzma
 import shutil
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from tests.agent.packing import PACKERS, pack, path_with_zstd
+
 pytestmark = pytest.mark.unit
-
-
-def zstd(text: bytes) -> bytes:
-    """A frame of raw blocks (RFC 8878), since not every machine has zstd."""
-    head = (len(text) << 3 | 1).to_bytes(3, "little")
-    return bytes.fromhex("28b52ffd 00 58") + head + text
-
-
-PACKERS: dict[str, Callable[[bytes], bytes]] = {
-    "gz": gzip.compress, "xz": lzma.compress, "bz2": bz2.compress, "zst": zstd,
-}  # fmt: skip
 
 
 @pytest.fixture
 def zstd_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A program that unpacks what `zstd` above makes, as `zstd -dcq` does."""
-    program = tmp_path / "bin" / "zstd"
-    program.parent.mkdir()
-    program.write_text('#!/bin/sh\n[ "$1" = -dcq ] && exec tail -c +10\n')
-    program.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{program.parent}:/usr/bin:/bin")
-
-
-def pack(path: Path, kind: str) -> None:
-    packed = path.with_name(f"{path.name}.{kind}")
-    packed.write_bytes(PACKERS[kind](path.read_bytes()))
-    shutil.copystat(path, packed)
-    path.unlink()
+    monkeypatch.setenv("PATH", path_with_zstd(tmp_path / "bin"))
 
 
 @pytest.mark.parametrize("kind", PACKERS)
