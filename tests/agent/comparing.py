@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from tests.agent.producer import Producer, Text
 
@@ -36,6 +36,24 @@ def compare(producer: Producer, held: bytes, said: str) -> Counter[str]:
     else:
         assert found == expected, said
     return counts
+
+
+def check_days(producer: Producer, held: Mapping[str, bytes]) -> None:
+    """Assert that each line is in the log of the day on which it was written, or of a later one on which others were.
+
+    The key of a log has its day (2026-11-22) in it.
+    """
+    written = {
+        line.removesuffix(b"\n"): day
+        for text in producer.texts
+        for line, day in zip(text.lines, text.days, strict=True)
+    }
+    known = set(written.values())
+    for log_id, text in held.items():
+        (day,) = re.findall(r"\d{4}-\d\d-\d\d", log_id)
+        assert day in known
+        for line in text.replace(b" EDITED ", b" plain ").splitlines():
+            assert written[line] <= day, (line, day)
 
 
 def _check_lost(texts: Sequence[Text], held: bytes, said: str) -> int:

@@ -3,6 +3,7 @@
 import os
 import random
 import shutil
+import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -38,7 +39,7 @@ class Producer:
 
     def __init__(self, path: Path, scenario: str, seed: int, most: int) -> None:
         """`most` lines are written at once."""
-        self.path, self.old = path, path.parent / "old"
+        self.path, self.old = path, path.parent / "old"  # where files are moved to
         self.texts: list[Text] = []
         self.counts = Counter[str]()
         self.stamp: Callable[[int], str] = lambda _: ""  # dates a file that was written to, and says the day
@@ -47,7 +48,7 @@ class Producer:
         self.often = 0.06
         self.packed: tuple[str, ...] = ("gz", "xz", "zst")
         self._chance = random.Random(seed)
-        self._scenario, self._kinds, self._most = scenario, SCENARIOS[scenario], most
+        self.scenario, self._kinds, self._most = scenario, SCENARIOS[scenario], most
         self._line = 0
         self._open_late: dict[int, tuple[FileIO, Text]] = {}  # by inode
         self.old.mkdir(parents=True, exist_ok=True)
@@ -79,10 +80,11 @@ class Producer:
 
     def _open(self) -> FileIO:
         self.texts.append(Text())
+        self.began = time.monotonic()
         return self._opened()
 
     def _opened(self) -> FileIO:
-        if self._scenario != "holes":
+        if self.scenario != "holes":
             return FileIO(self.path, "a")
         # A program that does not append writes on where it was, though the file was emptied.
         file = FileIO(self.path, "w", opener=lambda name, _: os.open(name, os.O_WRONLY | os.O_CREAT))
@@ -93,7 +95,7 @@ class Producer:
         file, text = file or self._file, text or self.texts[-1]
         self._line += 1
         noise = self._chance.randbytes(self._chance.choice([4, 40, 300])).hex().encode()
-        if self._scenario == "holes" and self._chance.random() < 0.1:
+        if self.scenario == "holes" and self._chance.random() < 0.1:
             noise += b"\0" * self._chance.choice([1, 100]) + b"x"
         line = b"2026-11-22 00:00:00,000 INFO line %d plain %s" % (self._line, noise) + end
         # Now and then an agent sees half a line.
@@ -193,6 +195,7 @@ class Producer:
         self._file.truncate(0)
         self.stamp(self._file.fileno())
         self.texts.append(Text())
+        self.began = time.monotonic()
 
     def _rewrite(self) -> None:
         """Write the file anew in place, with a mark in every line."""

@@ -101,7 +101,8 @@ class World:
     @property
     def held(self) -> dict[str, bytes]:
         logs = {self.log.log_id: self.log} | self.log.others
-        return {name: bytes(log.text) for name, log in sorted(logs.items()) if log.text}
+        # A day's log may end within a line, if its file does.
+        return {name: log.text.removesuffix(b"\n") + b"\n" for name, log in sorted(logs.items()) if log.text}
 
 
 class WorldClock(FakeClock):
