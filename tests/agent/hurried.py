@@ -29,6 +29,9 @@ class Days(tzinfo):
     def utcoffset(self, _: datetime | None) -> timedelta:
         return timedelta(0)
 
+    def dst(self, _: datetime | None) -> timedelta:
+        return timedelta(0)
+
 
 if __name__ == "__main__":
     zone = Days(int(os.environ["DAYS_BEGIN"]))

@@ -120,7 +120,9 @@ def read(service: Service, prefix: str) -> dict[str, bytes]:
     found: dict[str, bytes] = {}
     url = f"/v1/{service.demo['project_id']}/logs"
     with service.client() as client:
-        for log in client.get(url, params={"prefix": prefix, "limit": 100}).json()["logs"]:
+        asked = {"prefix": prefix, "limit": 100}
+        assert eventually(lambda: client.get(url, params=asked).status_code == 200, seconds=60)
+        for log in client.get(url, params=asked).json()["logs"]:
             path = f"{url}/{log['log_id']}"
             assert eventually(lambda path=path: client.get(path).status_code == 200, seconds=240), "it is built"
             found[log["log_id"]] = text = client.get(path).content
