@@ -32,9 +32,12 @@ class Days(tzinfo):
     def dst(self, _: datetime | None) -> timedelta:
         return timedelta(0)
 
+    def tzname(self, _: datetime | None) -> str:
+        return "days that are seconds"
+
 
 if __name__ == "__main__":
     zone = Days(int(os.environ["DAYS_BEGIN"]))
-    agent._zone = lambda _: zone
+    agent._zone = lambda name: zone
     pipe._FILE_MAX = 300_000  # type: ignore[misc] # it is final for everyone else
     agent.main()

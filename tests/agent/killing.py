@@ -5,7 +5,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -24,11 +24,8 @@ class Writer(threading.Thread):
     def __init__(self, *producers: Producer) -> None:
         super().__init__(daemon=True)
         self._producers, self._ends = producers, threading.Event()
-        self._since = {each: time.monotonic() for each in producers}
         for each in producers:
-            each.pause = time.sleep
-            # Of a younger file, an agent that is down for long would not know enough to recognize it.
-            each.may_edit = lambda each=each: time.monotonic() > each.began + 3
+            each.pause, each.edits_after = time.sleep, 3
 
     def run(self) -> None:
         waits = 0

@@ -44,7 +44,7 @@ class Producer:
         self.counts = Counter[str]()
         self.stamp: Callable[[int], str] = lambda _: ""  # dates a file that was written to, and says the day
         self.pause: Callable[[float], None] = lambda _: None
-        self.may_edit: Callable[[], bool] = lambda: True
+        self.edits_after = 0.0  # seconds since it was begun
         self.often = 0.06
         self.packed: tuple[str, ...] = ("gz", "xz", "zst")
         self._chance = random.Random(seed)
@@ -67,7 +67,7 @@ class Producer:
         if self._chance.random() < self.often:
             kind = self._chance.choice(self._kinds)
             # Of less, an agent that is down for long would not know enough to recognize the edited file.
-            if kind == "sed" and (len(self.texts[-1].lines) < 50 or not self.may_edit()):
+            if kind == "sed" and (len(self.texts[-1].lines) < 50 or time.monotonic() < self.began + self.edits_after):
                 kind = "rename"
             self.counts[kind] += 1
             getattr(self, f"_{kind}")()

@@ -127,3 +127,25 @@ def test_files_that_are_renamed_and_compressed_while_agents_are_killed_before_th
     assert bench.ship(once=True)
     assert bytes(bench.log.text) == b"".join(b"%d\n" % number for number in range(12)) + b"end\n"
     assert bench.lost == []
+
+
+@pytest.mark.parametrize("is_written", [None, True, False])
+def test_late_lines_of_a_file_that_was_compressed_while_it_was_down_are_sent(bench, is_written) -> None:
+    bench.write(b"one\n")
+
+    def rotate() -> None:
+        bench.rotate()
+        bench.write(b"two\n")
+
+    assert bench.ship(rotate, lambda: None)
+    bench.write(b"late\nhalf", "app.log.1")
+    if is_written is not None:
+        bench.killed(lambda: bench.ship(once=True), is_written)
+    bench.rotate()
+    bench.write(b"three\n")
+    pack(bench.path.with_name("app.log.2"), "gz")
+    assert bench.ship(once=True)
+    assert sorted(bytes(bench.log.text).split()) == [b"half", b"late", b"one", b"three", b"two"]
+    assert bench.ship(once=True), "again"
+    assert len(bytes(bench.log.text).split()) == 5
+    assert bench.lost == []

@@ -15,6 +15,7 @@ from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
+import httpx
 import psutil
 import pytest
 
@@ -23,7 +24,7 @@ from tests.agent.comparing import check_days, compare
 from tests.agent.hurried import Days
 from tests.agent.killing import Writer, agent, kill_functions
 from tests.agent.producer import Producer
-from tests.local.service import Service, eventually, running
+from tests.local.service import Service, eventually
 from tests.soak.processes import LONG
 
 KILLS = 30 if LONG else 5  # of each agent
@@ -38,7 +39,9 @@ pytestmark = pytest.mark.soak
 class Case(threading.Thread):
     """An agent that is killed over and over while producers write what it ships."""
 
-    def __init__(self, service: Service, directory: Path, name: str, paths: str, scenarios: list[str], seed: int) -> None:
+    def __init__(
+        self, service: Service, directory: Path, name: str, paths: str, scenarios: list[str], seed: int
+    ) -> None:
         super().__init__(daemon=True)
         self.service, self.name, self.directory = service, name, directory / name
         self.record = str(uuid.UUID(int=random.Random(f"{name} {seed} {directory}").getrandbits(128), version=4))
@@ -59,7 +62,7 @@ class Case(threading.Thread):
         self.days = Days(self.said.stat().st_mtime_ns)
         # A pattern has a log per file, by its name or by what the wildcard stands for.
         name = "{1}" if "/" in paths else "{stem}"
-        self.arguments = [str(self.logs / paths), "--log", f"build/{self.record}/{name}", "--interval", "0.05"]
+        self.arguments = [str(self.logs / paths), "--log", f"check/{self.record}/{name}", "--interval", "0.05"]
         self.arguments += ["--settle", "0.2", "--rotated", str(self.logs / "old")]
         if scenarios == ["days"]:
             self.arguments += ["--daily", "--seal"]
@@ -94,9 +97,9 @@ class Case(threading.Thread):
         with self._agent("--once", "--seal") as last:
             assert last.wait(timeout=600) == 0, self._words()
         for name, producer in self.producers.items():
-            prefix = f"build/{self.record}/{name}"
+            prefix = f"check/{self.record}/{name}"
             if producer.scenario == "days":
-                prefix = f"build/{self.record}-"
+                prefix = f"check/{self.record}-"
             logs = read(self.service, prefix)
             said = "".join(line for line in self.said.read_text().splitlines(True) if str(producer.path.parent) in line)
             # A day's log may end within a line, if its file does.
@@ -120,14 +123,22 @@ def read(service: Service, prefix: str) -> dict[str, bytes]:
     found: dict[str, bytes] = {}
     url = f"/v1/{service.demo['project_id']}/logs"
     with service.client() as client:
-        asked = {"prefix": prefix, "limit": 100}
-        assert eventually(lambda: client.get(url, params=asked).status_code == 200, seconds=60)
-        for log in client.get(url, params=asked).json()["logs"]:
-            path = f"{url}/{log['log_id']}"
-            assert eventually(lambda path=path: client.get(path).status_code == 200, seconds=240), "it is built"
-            found[log["log_id"]] = text = client.get(path).content
+        for log in patiently(client, f"{url}?prefix={prefix}&limit=100").json()["logs"]:
+            found[log["log_id"]] = text = patiently(client, f"{url}/{log['log_id']}").content
             assert (log["bytes"], log["crc32"]) == (len(text), f"{zlib.crc32(text):08x}")
     return dict(sorted(found.items()))
+
+
+def patiently(client: httpx.Client, url: str) -> httpx.Response:
+    """The answer, though the service may be down, or build what is asked for."""
+    until = time.monotonic() + 240
+    while time.monotonic() < until:
+        with suppress(httpx.TransportError):
+            answer = client.get(url)
+            if answer.status_code == 200:
+                return answer
+        time.sleep(0.1)
+    raise AssertionError(f"{url} is not answered")
 
 
 class Killer(threading.Thread):
@@ -242,4 +253,6 @@ def pipe(service: Service, directory: Path, chance: random.Random) -> Counter[st
     assert text.startswith(held), words + again_words.read_text()
     assert len(text) - len(held) <= PIPED, (len(text), len(held), words + again_words.read_text())
     missing = Counter({"bytes that were in the pipe": len(text) - len(held)})
-    return missing + Counter({"kills of the agent": 1 + kills, "bytes": len(held), "files": len(list(directory.glob("logkeep-*/stdin*")))})
+    return missing + Counter(
+        {"kills of the agent": 1 + kills, "bytes": len(held), "files": len(list(directory.glob("logkeep-*/stdin*")))}
+    )

@@ -2,15 +2,14 @@
 
 import os
 import random
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
-from logkeep_agent.service import Certificate, Later
 from logkeep_agent.ship import Options, Shipper
 from logkeep_agent.state import State
 from tests.agent.comparing import compare
@@ -102,7 +101,7 @@ class World:
     def held(self) -> dict[str, bytes]:
         logs = {self.log.log_id: self.log} | self.log.others
         # A day's log may end within a line, if its file does.
-        return {name: log.text.removesuffix(b"\n") + b"\n" for name, log in sorted(logs.items()) if log.text}
+        return {name: bytes(log.text).removesuffix(b"\n") + b"\n" for name, log in sorted(logs.items()) if log.text}
 
 
 class WorldClock(FakeClock):
@@ -145,7 +144,9 @@ def play(world: World) -> None:
 
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("scenario", SCENARIOS)
-def test_killed_agents_lose_and_repeat_nothing_whatever_is_done_to_the_file(tmp_path, monkeypatch, scenario, seed) -> None:
+def test_killed_agents_lose_and_repeat_nothing_whatever_is_done_to_the_file(
+    tmp_path, monkeypatch, scenario, seed
+) -> None:
     monkeypatch.setattr(os, "fsync", lambda _: None)
     world = World(tmp_path / "logs", scenario, seed)
     play(world)
