@@ -27,8 +27,7 @@ def compare(producer: Producer, held: bytes, said: str) -> Counter[str]:
         counts["lost and named"] = _check_lost(texts, held, said)
         counts["lost"] = counts["doubled"] = 0
         return counts
-    assert not lost + more, f"lost {list(lost)[:5]}, doubled {list(more)[:5]}: {dict(counts)}
-{said[-5000:]}"
+    assert not lost + more, f"lost {list(lost)[:5]}, doubled {list(more)[:5]}: {dict(counts)}\n{said[-5000:]}"
     assert "LOST" not in said, said[-5000:]
     if producer.counts["lines written late"]:
         of = {line.removesuffix(b"\n"): number for number, text in enumerate(texts) for line in text.lines}
