@@ -44,7 +44,7 @@ class Case(threading.Thread):
     ) -> None:
         super().__init__(daemon=True)
         self.service, self.name, self.directory = service, name, directory / name
-        self.record = str(uuid.UUID(int=random.Random(f"{name} {seed} {directory}").getrandbits(128), version=4))
+        self.record = random.Random(f"{name} {seed} {directory}").randbytes(4).hex()
         self.counts = Counter[str]()
         self.said = self.directory / "said"
         self.failed: BaseException | None = None
@@ -62,7 +62,8 @@ class Case(threading.Thread):
         self.days = Days(self.said.stat().st_mtime_ns)
         # A pattern has a log per file, by its name or by what the wildcard stands for.
         name = "{1}" if "/" in paths else "{stem}"
-        self.arguments = [str(self.logs / paths), "--log", f"check/{self.record}/{name}", "--interval", "0.05"]
+        day = "{date}" if scenarios == ["days"] else "log"
+        self.arguments = [str(self.logs / paths), "--log", f"cluster/{self.record}/{name}/{day}", "--interval", "0.05"]
         self.arguments += ["--settle", "0.2", "--rotated", str(self.logs / "old")]
         if scenarios == ["days"]:
             self.arguments += ["--daily", "--seal"]
@@ -97,9 +98,7 @@ class Case(threading.Thread):
         with self._agent("--once", "--seal") as last:
             assert last.wait(timeout=600) == 0, self._words()
         for name, producer in self.producers.items():
-            prefix = f"check/{self.record}/{name}"
-            if producer.scenario == "days":
-                prefix = f"check/{self.record}-"
+            prefix = f"cluster/{self.record}/{name}/"
             logs = read(self.service, prefix)
             said = "".join(line for line in self.said.read_text().splitlines(True) if str(producer.path.parent) in line)
             # A day's log may end within a line, if its file does.
