@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import shlex
 import shutil
 import signal
 import sys
@@ -159,14 +160,16 @@ class _Ships:
         directory = Path(tempfile.mkdtemp(prefix="logkeep-"))
         path = directory / "stdin"
         path.touch()
-        _say(f"keeps standard input in {directory} until it is sent")
+        _say(f"keeps standard input in {directory} until it is sent; if this is killed: {self._again(path)}")
         shipper = self._shippers[path] = self._shipper(path, "-", _say, spool=True)
 
         def at_end() -> None:
             shipper.is_complete = True
             shipper.stopping = self._stopping.is_set()
 
-        self._pump = Pump(sys.stdin.fileno(), path, _say, at_end)
+        # Before the agent has a state, it would not know files that were begun before the last one as its own.
+        state = self._state_of(path, spool=True)
+        self._pump = Pump(sys.stdin.fileno(), path, _say, at_end, may_turn=state.exists)
         self._pump.start()
         status = 1
         try:
@@ -175,8 +178,15 @@ class _Ships:
             if status == 0:
                 shutil.rmtree(directory, ignore_errors=True)
             else:
-                _say(f"what was not sent is in {directory}: logkeep ship {path} --log {self._arguments.log} --once")
+                _say(f"what was not sent is in {directory}: {self._again(path)}")
         return status
+
+    def _again(self, path: Path) -> str:
+        """The command that ships what was kept of standard input."""
+        given = self._arguments
+        command = ["logkeep", "ship", str(path), "--log", given.log]
+        command += [f"--{name}" for name in ("daily", "append", "seal") if getattr(given, name)]
+        return shlex.join([*command, *(["--time-zone", given.time_zone] if given.time_zone else []), "--once"])
 
     _pump: Pump | None = None
 

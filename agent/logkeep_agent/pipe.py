@@ -16,8 +16,17 @@ _AFTER_STOP: Final = 10.0  # seconds that a program has to end its output after 
 class Pump(threading.Thread):
     """Copies a pipe to a file until it ends, or some seconds after `stop`. Then it calls `at_end`."""
 
-    def __init__(self, source: int, path: Path, report: Callable[[str], None], at_end: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        source: int,
+        path: Path,
+        report: Callable[[str], None],
+        at_end: Callable[[], None],
+        may_turn: Callable[[], bool] = lambda: True,
+    ) -> None:
+        """`may_turn`: whether another file may be begun now."""
         super().__init__(daemon=True)
+        self._may_turn = may_turn
         self._source, self._path, self._report, self._at_end = source, path, report, at_end
         self._stopped = threading.Event()
         self._number = 0
@@ -48,7 +57,7 @@ class Pump(threading.Thread):
                 rest = memoryview(block)
                 while rest:
                     rest = rest[file.write(rest) :]
-                if block.endswith(b"\n") and file.tell() >= _FILE_MAX:
+                if block.endswith(b"\n") and file.tell() >= _FILE_MAX and self._may_turn():
                     file.close()
                     self._number += 1
                     self._path.rename(self._path.with_name(f"{self._path.name}.{self._number:06d}"))

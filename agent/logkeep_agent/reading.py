@@ -9,7 +9,7 @@ from itertools import count
 from typing import Final
 
 from logkeep_agent.clock import Clock
-from logkeep_agent.files import Place, Source, hole_in
+from logkeep_agent.files import HOLE, Place, Source, hole_in
 from logkeep_agent.lines import Lines
 from logkeep_agent.rotation import Rotation
 from logkeep_agent.state import Mark, Print, State
@@ -35,6 +35,8 @@ class Run:
         self.start, self.last, self.base, self.is_joined = place.position, place.last, Mark(), False
         self.joins: Run | None = None  # the run whose half line it continues
         self.nul_until = 0
+        self.is_first = False  # nothing of this path comes before it that was not read
+        self.is_over = False  # it is compressed, and was read to its end
 
     def grow(self, text: bytes) -> None:
         self.place, self.lines = self.place.grown(text), self.lines.grown(text)
@@ -85,7 +87,7 @@ class Reader:
         self.is_ending = False
         self._last: Run | None = None  # whose text was read last
         self._is_open = False  # whether it ended within a line
-        self._done: deque[tuple[Print, int, int, int]] = deque(maxlen=_DONE_MAX)
+        self._done: deque[tuple[Print, int, Place, int]] = deque(maxlen=_DONE_MAX)
         self._read_at = 0.0  # when the file was last read to its end
 
     def begin(self, run: Run, end: Mark, day: str) -> None:
@@ -110,7 +112,10 @@ class Reader:
             return False
         if self._read_late(run):
             return True
-        piece = run.source.read(run.place.position, min(PIECE, self._ahead - self.size))
+        if not run.place.position and not run.is_first and self._is_after_copy(run):
+            return True
+        # Of a few NUL bytes it could not be seen whether they begin a hole.
+        piece = run.source.read(run.place.position, max(HOLE, min(PIECE, self._ahead - self.size)))
         if not run.place.is_in(run.source):
             self.run = self._rewritten(run)
             return True
@@ -161,14 +166,16 @@ class Reader:
     def _read_late(self, main: Run) -> bool:
         """Read what was written to a file after the next one had been begun."""
         for run in list(self.left):
-            if run.source.size == run.place.position:
+            if run.is_over or (run.source.size == run.place.position and not run.source.is_packed):
                 continue
             piece = run.source.read(run.place.position, min(PIECE, self._ahead - self.size))
             if not run.place.is_in(run.source):
                 self.left.remove(run)
                 run.source.close()
                 continue
-            text = piece if self.is_ending else piece[: piece.rfind(b"\n") + 1]
+            run.is_over = run.source.is_packed and not piece
+            is_ending = self.is_ending or run.source.is_packed
+            text = piece if is_ending else piece[: piece.rfind(b"\n") + 1]
             if text and (self.is_ending or self._last is run or not self._is_open):
                 self._report(f"sends {len(text)} bytes that were written late to {run.source.name}")
                 self._put(run, main, text)
@@ -211,14 +218,33 @@ class Reader:
         """Whether a compressed file is one that was read. Its time is no proof, because not all programs keep it."""
         if not following.is_packed:
             return False
-        read = (run.place.first, run.crc_from, run.place.position, run.crc32)
+        read = (run.place.first, run.crc_from, run.place, run.crc32)
         return any(
-            upto and following.has(first) and following.crc32(upto - start, start=start) == crc32
+            upto.position
+            and following.has(first)
+            and following.has(upto.last, upto.position - upto.last.size)
+            and following.crc32(upto.position - start, start=start) == crc32
             for first, start, upto, crc32 in (read, *self._done)
         )
 
+    def _is_after_copy(self, run: Run) -> bool:
+        """Whether a file was emptied before anything of it was read, and a copy holds that. Then that is read first."""
+        source = run.source
+        if source.is_packed or source.path != self._rotation.family.member or not source.size:
+            return False
+        run.is_first = True
+        have = {each.source.identity for each in self.left}
+        copy = self._rotation.copy_before(
+            source, run.begun, lambda found: found.identity in have or self._is_done(run, found)
+        )
+        if not copy:
+            return False
+        source.close()
+        self.run = Run(copy, Place(), run.begun)
+        return True
+
     def _leave(self, run: Run) -> None:
-        self._done.append((run.place.first, run.crc_from, run.place.position, run.crc32))
+        self._done.append((run.place.first, run.crc_from, run.place, run.crc32))
         if run.nul_until > run.place.position:
             self._report(f"skips {run.nul_until - run.place.position} NUL bytes at the end of {run.source.name}")
             run.source.close()

@@ -89,16 +89,25 @@ class Rotation:
 
         return self._first([each for each in entries if each.identity != source.identity], is_it)
 
-    def left(self, left: Left, late: int) -> Source | None:
-        """A file that was left, if it still is what it was. `late` bytes more of it were sent."""
-        entries = self.family.of_identity((left.device, left.inode), Path(left.path))
+    def left(self, left: Left, member: Path, late: int) -> Source | None:
+        """A file that was left, if it still is what it was, or a compressed copy. `late` bytes more of it were sent."""
 
         def is_it(source: Source) -> bool:
-            if source.is_packed or source.size < left.position + late or not source.has(left.first):
+            if source.crc32(late, start=left.position) is None or not source.has(left.first):
                 return False
             return source.has(left.last, left.position - left.last.size)
 
+        entries = self.family.of_identity((left.device, left.inode), Path(left.path))
+        if left.first.size:
+            packed = self.family.chain(member, copies=True)
+            entries += [each for each in packed if PACKED.search(each.path.name) and each not in entries]
         return self._first(entries, is_it)
+
+    def copy_before(self, source: Source, begun: int, is_known: Callable[[Source], bool]) -> Source | None:
+        """The oldest file that was written since a time in epoch ns and comes before an own one that was emptied."""
+        entries = self.family.chain(source.member, begun)
+        before = entries[: next((n for n, each in enumerate(entries) if each.identity == source.identity), 0)]
+        return self._first([each for each in before if each.modified > begun], lambda found: not is_known(found))
 
     def is_rotated(self, source: Source) -> bool:
         """Whether the file has the name of a rotated one."""

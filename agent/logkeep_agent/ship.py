@@ -383,7 +383,7 @@ class Shipper:
             raise Refused(f"no file holds the end of {state.log_id}: {_OTHERS}, or the file was changed")
         for index, each in enumerate(state.left):
             late = state.late if was_late and index == 0 else 0
-            if found := self._rotation.left(each, late):
+            if found := self._rotation.left(each, Path(state.member or self._path), late):
                 self._reader.left.append(Run(found, Place.of(found, each.position + late), 0))
         if not source:
             return None
@@ -433,7 +433,7 @@ class Shipper:
                 f"{self._service.log_id} holds {self._end.bytes} bytes, and {self._path} does not begin with them. "
                 "To ship the file after them, use --append"
             )
-        self._found = None
+        self._found, run.is_first = None, True
         self._begin(run, run.joins)
         return True
 

@@ -8,6 +8,7 @@ import pytest
 
 from logkeep_agent import reading
 from tests.agent.fakes import Bench
+from tests.agent.packing import pack
 from tests.agent.test_rotation import copy_and_truncate
 
 pytestmark = pytest.mark.unit
@@ -102,6 +103,21 @@ def test_a_file_of_which_nothing_was_sent_is_shipped_out_of_its_copy_after_a_sto
     assert bench.ship(once=True)
     assert bytes(bench.log.text) == b"one\ntwo\nthree\n"
     assert bench.lost == []
+
+
+def test_a_file_that_is_emptied_between_two_looks_before_it_was_read_is_shipped_out_of_its_copy(bench) -> None:
+    bench.path.touch()
+    bench.ship()
+
+    def truncate() -> None:
+        bench.write(b"one\n")
+        copy_and_truncate(bench)
+        bench.write(b"two\n")
+
+    assert bench.ship(truncate, lambda: None)
+    assert bytes(bench.log.text) == b"one\ntwo\n"
+    assert bench.ship(once=True)
+    assert bytes(bench.log.text) == b"one\ntwo\n", "again"
 
 
 # Edited
@@ -232,6 +248,37 @@ def test_nul_bytes_that_a_program_writes_ahead_are_not_sent(bench) -> None:
 
     assert bench.ship(lambda: fill(b"two\n"), rotate, lambda: None)
     assert bytes(bench.log.text) == b"one\ntwo\nthree\n"
+    assert bench.lost == []
+
+
+def test_few_nul_bytes_at_the_end_of_what_fits_may_begin_a_hole(bench) -> None:
+    """While the service is away, the agent reads until its memory is full, here within the hole."""
+    bench.log.fails = lambda: "before" if 1 < bench.seconds < 300 else None
+    bench.write(b"0\n")
+    text = b"x" * 990 + b"\n"
+
+    def leave() -> None:
+        bench.write(text)
+
+    assert bench.ship(leave, lambda: bench.write(b"\0" * 5000 + b"end\n"), lambda: None, every=120, ahead=1000)
+    assert bytes(bench.log.text) == b"0\n" + text + b"end\n"
+
+
+def test_two_files_that_begin_with_holes_are_not_taken_for_each_other(bench) -> None:
+    def begin(text: bytes) -> None:
+        with bench.path.open("wb") as file:
+            file.seek(5000)
+            file.write(text)
+
+    begin(b"one\n" * 400)
+    bench.ship()
+    for text in (b"two\n", b"three\n"):
+        bench.rotate()
+        begin(text * 400)
+    for number in (1, 2):
+        pack(bench.path.with_name(f"app.log.{number}"), "gz")
+    assert bench.ship(once=True)
+    assert bytes(bench.log.text) == b"one\n" * 400 + b"two\n" * 400 + b"three\n" * 400
     assert bench.lost == []
 
 

@@ -1,44 +1,19 @@
 """The agent and rotated files that are compressed or moved elsewhere."""
 
-import bz2
-import gzip
-import lzma
 import shutil
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from tests.agent.packing import PACKERS, pack, path_with_zstd
+
 pytestmark = pytest.mark.unit
-
-
-def zstd(text: bytes) -> bytes:
-    """A frame of raw blocks (RFC 8878), since not every machine has zstd."""
-    head = (len(text) << 3 | 1).to_bytes(3, "little")
-    return bytes.fromhex("28b52ffd 00 58") + head + text
-
-
-PACKERS: dict[str, Callable[[bytes], bytes]] = {
-    "gz": gzip.compress, "xz": lzma.compress, "bz2": bz2.compress, "zst": zstd,
-}  # fmt: skip
 
 
 @pytest.fixture
 def zstd_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A program that unpacks what `zstd` above makes, as `zstd -dcq` does."""
-    program = tmp_path / "bin" / "zstd"
-    program.parent.mkdir()
-    program.write_text('#!/bin/sh\n[ "$1" = -dcq ] && exec tail -c +10\n')
-    program.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{program.parent}:/usr/bin:/bin")
-
-
-def pack(path: Path, kind: str) -> None:
-    packed = path.with_name(f"{path.name}.{kind}")
-    packed.write_bytes(PACKERS[kind](path.read_bytes()))
-    shutil.copystat(path, packed)
-    path.unlink()
+    monkeypatch.setenv("PATH", path_with_zstd(tmp_path / "bin"))
 
 
 @pytest.mark.parametrize("kind", PACKERS)
@@ -151,4 +126,26 @@ def test_files_that_are_renamed_and_compressed_while_agents_are_killed_before_th
     bench.write(b"end\n")
     assert bench.ship(once=True)
     assert bytes(bench.log.text) == b"".join(b"%d\n" % number for number in range(12)) + b"end\n"
+    assert bench.lost == []
+
+
+@pytest.mark.parametrize("is_written", [None, True, False])
+def test_late_lines_of_a_file_that_was_compressed_while_it_was_down_are_sent(bench, is_written) -> None:
+    bench.write(b"one\n")
+
+    def rotate() -> None:
+        bench.rotate()
+        bench.write(b"two\n")
+
+    assert bench.ship(rotate, lambda: None)
+    bench.write(b"late\nhalf", "app.log.1")
+    if is_written is not None:
+        bench.killed(lambda: bench.ship(once=True), is_written)
+    bench.rotate()
+    bench.write(b"three\n")
+    pack(bench.path.with_name("app.log.2"), "gz")
+    assert bench.ship(once=True)
+    assert sorted(bytes(bench.log.text).split()) == [b"half", b"late", b"one", b"three", b"two"]
+    assert bench.ship(once=True), "again"
+    assert len(bytes(bench.log.text).split()) == 5
     assert bench.lost == []

@@ -96,6 +96,19 @@ def test_a_pipe_is_copied_to_files_until_it_ends(tmp_path, monkeypatch) -> None:
         b"0123456789\nnext\n", b"next\n0123456789\n"}  # fmt: skip
 
 
+def test_a_pipe_stays_in_one_file_until_the_agent_has_a_state(tmp_path, monkeypatch) -> None:
+    """It would not know files that were begun before the last one as its own."""
+    monkeypatch.setattr("logkeep_agent.pipe._FILE_MAX", 10)
+    source, sink = os.pipe()
+    pump = Pump(source, tmp_path / "stdin", print, lambda: None, may_turn=(tmp_path / "state").exists)
+    pump.start()
+    os.write(sink, b"0123456789 and more\n")
+    os.close(sink)
+    pump.join(timeout=30)
+    os.close(source)
+    assert [each.name for each in tmp_path.iterdir()] == ["stdin"]
+
+
 def test_files_of_a_pipe_are_removed_when_they_were_sent(bench: Bench) -> None:
     bench.write(b"1\n")
 

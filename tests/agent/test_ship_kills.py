@@ -1,250 +1,257 @@
-"""An agent that is killed over and over, and a service that is: the log is what was written, once and in order."""
+"""Agents that are killed over and over, and a service that is: logs are what was written, once and in order."""
 
-import gzip
-import json
-import lzma
 import os
 import random
-import shutil
+import re
+import shlex
 import signal
-import subprocess
-import sys
 import threading
 import time
+import uuid
 import zlib
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
-from io import FileIO
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
+from typing import Any
 
+import httpx
 import psutil
 import pytest
 
-from local import ROOT
 from local.emulator import is_free
-from tests.local.service import Service, eventually, running
-from tests.other_days import clock
+from tests.agent.comparing import check_days, compare
+from tests.agent.hurried import Days
+from tests.agent.killing import Writer, agent, kill_functions
+from tests.agent.producer import Producer
+from tests.local.service import Service, eventually
 from tests.soak.processes import LONG
 
-KILLS = 200 if LONG else 6
-SERVICE_KILLS = 8 if LONG else 1
-LOG = "build/6f1c2d3e-0000-4000-8000-0000000000ff/stage1"
+KILLS = 30 if LONG else 5  # of each agent
+EVERY = 10 if LONG else 1000  # so many kills of functions to one of the service
+SEEDS = [7, 8, 9] if LONG else [7]
+MOST = 300 if LONG else 30  # lines that are written at once
+PIPED = 2 * (1 << 16)  # bytes that may be in a pipe, and in the hand of the agent that read them
 
 pytestmark = pytest.mark.soak
 
 
-# What is done to the file, in turn with what its writer writes. A link moves in a loop of its own.
-KINDS = ("rename", "copy", "sed", "half")
+class Case(threading.Thread):
+    """An agent that is killed over and over while producers write what it ships."""
 
-
-class Writer(threading.Thread):
-    """Writes a file that it rotates and edits in several ways, and remembers what it wrote."""
-
-    def __init__(self, path: Path, seed: int, *, is_link: bool) -> None:
-        super().__init__()
-        self.path, self.written, self.counts = path, bytearray(), Counter[str]()
-        self.old = path.parent / "old"
-        self.ends = threading.Event()
-        self._chance = random.Random(seed)
-        self._is_link = is_link
-        self._line = self._lines = 0  # altogether, and in this file
-        self._since = time.monotonic()
+    def __init__(
+        self, service: Service, directory: Path, name: str, paths: str, scenarios: list[str], seed: int
+    ) -> None:
+        super().__init__(daemon=True)
+        self.service, self.name, self.directory = service, name, directory / name
+        self.record = random.Random(f"{name} {seed} {directory}").randbytes(4).hex()
+        self.counts = Counter[str]()
+        self.said = self.directory / "said"
+        self.failed: BaseException | None = None
+        self._chance = random.Random(f"{name} {seed}")
+        self.logs = self.directory / "logs"
+        self.logs.mkdir(parents=True)
+        self.producers: dict[str, Producer] = {}
+        for number, scenario in enumerate(scenarios):
+            path = self.logs / paths.replace("*", f"{number}-{scenario.replace(' ', '-')}")
+            path.parent.mkdir(exist_ok=True)
+            self.producers[path.stem if path.parent == self.logs else path.parent.name] = Producer(
+                path, scenario, seed + number, MOST
+            )
+        self.said.touch()
+        self.days = Days(self.said.stat().st_mtime_ns)
+        # A pattern has a log per file, by its name or by what the wildcard stands for.
+        name = "{1}" if "/" in paths else "{stem}"
+        day = "{date}" if scenarios == ["days"] else "log"
+        self.arguments = [str(self.logs / paths), "--log", f"cluster/{self.record}/{name}/{day}", "--interval", "0.05"]
+        self.arguments += ["--settle", "0.2", "--rotated", str(self.logs / "old")]
+        if scenarios == ["days"]:
+            self.arguments += ["--daily", "--seal"]
+            for each in self.producers.values():
+                each.stamp = lambda file: self.days.of(os.fstat(file).st_mtime_ns)
+        self._writer = Writer(*self.producers.values())
 
     def run(self) -> None:
-        file = self._open()
-        while not self.ends.is_set():
-            for _ in range(self._chance.choice([1, 5, 1000 if LONG else 100])):
-                self._write(file)
-            if self._chance.random() < 0.06:
-                kind = "link" if self._is_link else self._chance.choice(KINDS)
-                # Of less, an agent that is down for long would not know enough to recognize the edited file.
-                if kind == "sed" and (self._lines < 50 or time.monotonic() < self._since + 3):
-                    kind = "rename"
-                self.counts[kind] += 1
-                file = getattr(self, f"_{kind}")(file)
-            time.sleep(self._chance.choice([0.01, 0.05, 0.3]))
-        self._write(file, end=b"the end")
-        file.close()
-
-    def _open(self) -> FileIO:
-        self._lines, self._since = 0, time.monotonic()
-        return FileIO(self.path, "a")
-
-    def _write(self, file: FileIO, end: bytes = b"\n") -> None:
-        self._line += 1
-        self._lines += 1
-        noise = self._chance.randbytes(self._chance.choice([4, 40, 300])).hex()
-        line = b"2026-11-22 00:00:00,000 INFO line %d plain %s" % (self._line, noise.encode()) + end
-        # Now and then an agent sees half a line.
-        half = self._chance.choice([0, len(line) // 2])
-        file.write(line[:half])
-        file.write(line[half:])
-        self.written += line
-
-    def _shift(self) -> None:
-        """Number rotated files anew. Those after the first are compressed, and those after the second moved away."""
-        found = [each for directory in (self.old, self.path.parent) for each in directory.glob("app.log.*")]
-        for path in sorted(found, key=lambda each: -int(each.name.split(".")[2])):
-            _, _, number, *packed = path.name.split(".")
-            new = path.with_name(".".join(["app.log", str(int(number) + 1), *packed]))
-            path.rename(new)
-            if number == "1":
-                kind = self._chance.choice(["gz", "xz"])
-                half = new.with_name("being-packed")
-                half.write_bytes((gzip if kind == "gz" else lzma).compress(new.read_bytes()))
-                shutil.copystat(new, half)
-                half.rename(new.with_name(f"{new.name}.{kind}"))
-                new.unlink()
-            elif number == "2":
-                new.rename(self.old / new.name)
-
-    def _rename(self, file: FileIO) -> FileIO:
-        self._shift()
-        self.path.rename(self.path.with_name("app.log.1"))
-        for _ in range(self._chance.choice([0, 1, 20])):  # it has not noticed yet
-            self._write(file)
-            time.sleep(self._chance.choice([0, 0, 0.02]))
-        file.close()
-        return self._open()
-
-    def _half(self, file: FileIO) -> FileIO:
-        """Rotate in the midst of a line. What is added in the log is a line's end."""
-        self._write(file, end=b" half")
-        self.written += b"\n"
-        return self._rename_at_once(file)
-
-    def _rename_at_once(self, file: FileIO) -> FileIO:
-        self._shift()
-        file.close()
-        self.path.rename(self.path.with_name("app.log.1"))
-        return self._open()
-
-    def _copy(self, file: FileIO) -> FileIO:
-        self._shift()
-        shutil.copy(self.path, self.path.with_name("app.log.1"))
-        file.truncate(0)
-        self._lines, self._since = 0, time.monotonic()
-        return file
-
-    def _sed(self, file: FileIO) -> FileIO:
-        new = self.path.with_name("sedq3Zk8W")
-        lines = self.path.read_bytes().splitlines(keepends=True)
-        chosen = self._chance.randrange(len(lines))
-        lines[chosen] = lines[chosen].replace(b" plain ", b" EDITED ")
-        new.write_bytes(b"".join(lines))
-        file.close()
-        new.rename(self.path)
-        return FileIO(self.path, "a")
-
-    def _link(self, file: FileIO) -> FileIO:
-        """Several times at once now and then."""
-        for _ in range(self._chance.choice([1, 1, 3])):
-            file.close()
-            self.counts["files"] += 1
-            new = self.path.with_name("new")
-            target = self.path.with_name(f"{self.counts['files']}.log")
-            target.touch()
-            new.symlink_to(target.name)
-            new.rename(self.path)
-            file = self._open()
-            self._write(file)
-        return file
-
-
-@pytest.mark.parametrize("is_link", [False, *([True] if LONG else [])])
-def test_killed_agents_and_killed_services_lose_and_repeat_nothing(tmp_path: Path, is_link: bool) -> None:
-    chance = random.Random(7)
-    counts: Counter[str] = Counter()
-    path = tmp_path / "logs" / "app.log"
-    writer = Writer(path, seed=11, is_link=is_link)
-    writer.old.mkdir(parents=True)
-    if is_link:
-        path.symlink_to("0.log")
-    with running(tmp_path / "service") as service:
-        # What is rotated before an agent ever had an answer is not its own.
-        agents = tmp_path / "agents"
-        path.touch()
-        with agent(service, path, agents):
-            assert eventually(lambda: "begins with" in agents.read_text(), seconds=60)
-        writer.start()
         try:
-            service_dies = set(chance.sample(range(5, KILLS), SERVICE_KILLS))
-            for number in range(KILLS):
-                with agent(service, path, agents) as killed:
-                    time.sleep(chance.uniform(0, 1.2))
-                    if number in service_dies:
-                        service.stop(signal.SIGKILL)
-                        assert eventually(lambda: is_free(service.emulator_port), seconds=60)
-                        service.start()
-                        counts["kills of the service"] += 1
-                        time.sleep(chance.uniform(0, 2))
-                    elif chance.random() < 0.4:
-                        counts["kills of a function"] += kill_functions(service)
-                        time.sleep(chance.uniform(0, 1.2))
-                counts["kills of the agent"] += killed.returncode == -signal.SIGKILL
-        finally:
-            writer.ends.set()
-            writer.join()
-        with agent(service, path, agents, "--once", "--seal") as last:
-            assert last.wait(timeout=600 if LONG else 240) == 0, agents.read_text()
-        with service.client() as client:
-            url = f"/v1/{service.demo['project_id']}/logs"
-            assert eventually(lambda: client.get(f"{url}/{LOG}").status_code == 200, seconds=120), "it is built"
-            held = client.get(f"{url}/{LOG}").content
-            (certificate,) = client.get(url, params={"prefix": LOG}).json()["logs"]
-        statuses = Counter(
-            f"answers {line['status']}"
-            for line in map(json.loads, (service.directory / "functions.log").read_text().splitlines())
-            if line.get("method") == "PATCH"
-        )
-    text = bytes(writer.written)
-    found, lines = (Counter(each.splitlines()) for each in (held.replace(b" EDITED ", b" plain "), text))
-    counts += Counter({"lost": (lines - found).total(), "doubled": (found - lines).total(), "bytes": len(text)})
-    print(f"\n{dict(counts) | dict(writer.counts + statuses)}")
-    assert lines == found, agents.read_text()
-    assert first_difference(held.replace(b" EDITED ", b" plain "), text) is None
-    assert "LOST" not in agents.read_text()
-    assert counts["kills of the agent"] == KILLS
-    assert (certificate["state"], certificate["bytes"]) == ("sealed", len(held))
-    assert certificate["crc32"] == f"{zlib.crc32(held):08x}"
+            self._run()
+        except BaseException as error:
+            self.failed = error
+
+    def begin(self) -> None:
+        """Let an agent know the files: what is rotated before one ever had an answer is not its own."""
+        with self._agent():
+            assert eventually(lambda: self._words().count("begins with") == len(self.producers), 60), self._words()
+        self._writer.start()
+
+    def _run(self) -> None:
+        for _ in range(KILLS):
+            with self._agent() as killed:
+                time.sleep(self._chance.uniform(0, 4 if LONG else 1.5))
+            self.counts["kills of the agent"] += killed.returncode == -signal.SIGKILL
+
+    def end(self) -> None:
+        """Stop writing, let an agent send the rest, and compare."""
+        self._writer.stop()
+        if self.failed:
+            raise self.failed
+        assert self.counts["kills of the agent"] == KILLS, self._words()
+        with self._agent("--once", "--seal") as last:
+            assert last.wait(timeout=600) == 0, self._words()
+        for name, producer in self.producers.items():
+            prefix = f"cluster/{self.record}/{name}/"
+            logs = read(self.service, prefix)
+            said = "".join(line for line in self.said.read_text().splitlines(True) if str(producer.path.parent) in line)
+            # A day's log may end within a line, if its file does.
+            held = b"".join(text.removesuffix(b"\n") + b"\n" for text in logs.values())
+            counted = compare(producer, held, said)
+            self.counts += counted
+            self.counts += producer.counts
+            if producer.scenario == "days":
+                check_days(producer, logs)
+                self.counts["days"] = len(logs)
+
+    def _agent(self, *more: str) -> Any:
+        return agent(self.service, self.said, [*self.arguments, *more], begins=self.days.begins)
+
+    def _words(self) -> str:
+        return self.said.read_text()
 
 
-def first_difference(one: bytes, other: bytes) -> int | None:
-    if one == other:
-        return None
-    return next((at for at, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
+def read(service: Service, prefix: str) -> dict[str, bytes]:
+    """The logs whose ids begin so, as they are certified."""
+    found: dict[str, bytes] = {}
+    url = f"/v1/{service.demo['project_id']}/logs"
+    with service.client() as client:
+        for log in patiently(client, f"{url}?prefix={prefix}&limit=100").json()["logs"]:
+            found[log["log_id"]] = text = patiently(client, f"{url}/{log['log_id']}").content
+            assert (log["bytes"], log["crc32"]) == (len(text), f"{zlib.crc32(text):08x}")
+    return dict(sorted(found.items()))
+
+
+def patiently(client: httpx.Client, url: str) -> httpx.Response:
+    """The answer, though the service may be down, or build what is asked for."""
+    until = time.monotonic() + 240
+    while time.monotonic() < until:
+        with suppress(httpx.TransportError):
+            answer = client.get(url)
+            if answer.status_code == 200:
+                return answer
+        time.sleep(0.1)
+    raise AssertionError(f"{url} is not answered")
+
+
+class Killer(threading.Thread):
+    """Kills functions, and now and then the service, until it is stopped."""
+
+    def __init__(self, service: Service, seed: int, pause: float) -> None:
+        super().__init__(daemon=True)
+        self.counts, self.ends = Counter[str](), threading.Event()
+        self._service, self._chance, self._pause = service, random.Random(seed), pause
+
+    def run(self) -> None:
+        number = 0
+        while not self.ends.wait(self._chance.uniform(0.2, self._pause)):
+            number += 1
+            if number % EVERY == 2:
+                self.kill_service()
+                continue
+            with suppress(psutil.NoSuchProcess):  # it has gone by now
+                self.counts["kills of a function"] += kill_functions(self._service)
+
+    def kill_service(self) -> None:
+        self._service.stop(signal.SIGKILL)
+        assert eventually(lambda: is_free(self._service.emulator_port), seconds=60)
+        self._service.start()
+        self.counts["kills of the service"] += 1
 
 
 @contextmanager
-def agent(service: Service, path: Path, told: Path, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
-    """An agent, killed in the end; what it says goes behind what those before it said."""
-    demo = service.demo
-    environment = os.environ | {
-        "LOGKEEP_ENDPOINT": f"http://127.0.0.1:{service.port}",
-        "LOGKEEP_PROJECT": demo["project_id"],
-        "LOGKEEP_TOKEN": demo["token"],
-        **clock(ROOT / "agent"),
-    }
-    command = ["ship", str(path), "--log", LOG, "--interval", "0.05", "--settle", "0.2"]
-    command += ["--rotated", str(path.parent / "old"), *arguments]
-    with told.open("ab") as stderr:
-        process = subprocess.Popen(  # noqa: S603 - our own agent
-            [sys.executable, "-m", "logkeep_agent", *command], env=environment, stderr=stderr
-        )
+def killing(service: Service, seed: int) -> Iterator[Counter[str]]:
+    killer = Killer(service, seed, pause=6 if LONG else 2)
+    killer.start()
     try:
-        yield process
+        yield killer.counts
     finally:
-        process.kill()
-        process.wait()
+        killer.ends.set()
+        killer.join()
+        if service.process.poll() is not None:
+            service.start()
 
 
-def kill_functions(service: Service) -> int:
-    """Kill the processes that functions run in, in the midst of whatever they do."""
-    killed = 0
-    for child in psutil.Process(service.process.pid).children():
-        if "multiprocessing.forkserver" in " ".join(child.cmdline()):
-            for sandbox in child.children():
-                sandbox.kill()
-                killed += 1
-    return killed
+@pytest.mark.parametrize("seed", SEEDS)
+def test_killed_agents_and_killed_services_lose_and_repeat_nothing(tmp_path: Path, service: Service, seed: int) -> None:
+    """One agent ships all files of a pattern; in the long form, others ship what moves, and a log a day."""
+    kinds = ["rotations", "late lines", "holes", "emptied files"]
+    cases = [Case(service, tmp_path, "pattern", "*.log", kinds, seed)]
+    if LONG:
+        cases += [
+            Case(service, tmp_path, "folders", "*/app.log", ["rotations", "rotations", "late lines"], seed),
+            Case(service, tmp_path, "links", "app.log", ["links"], seed),
+            Case(service, tmp_path, "days", "app.log", ["days"], seed),
+            Case(service, tmp_path, "one", "app.log", ["rotations"], seed),
+        ]
+    for case in cases:
+        case.begin()
+    with killing(service, seed) as counts:
+        for case in cases:
+            case.start()
+        for case in cases:
+            case.join()
+    for case in cases:
+        case.end()
+        print(f"\nseed {seed} {case.name}: {dict(case.counts)}")
+    print(f"seed {seed}: {dict(counts)}")
+    assert counts["kills of a function"]
+    assert counts["kills of the service"]
+
+
+def test_standard_input_of_a_killed_agent_is_sent_as_the_agent_said(tmp_path: Path, service: Service) -> None:
+    """All that it had read from the pipe is in the log in the end; what the pipe held went with it."""
+    chance = random.Random(3)
+    counts = Counter[str]()
+    with killing(service, 3) if LONG else nullcontext(Counter[str]()) as killed:
+        for number in range(20 if LONG else 1):
+            counts += pipe(service, tmp_path / str(number), chance)
+    print(f"\nstandard input: {dict(counts + killed)}")
+
+
+def pipe(service: Service, directory: Path, chance: random.Random) -> Counter[str]:
+    directory.mkdir()
+    log = f"build/{uuid.UUID(int=chance.getrandbits(128), version=4)}/make"
+    said = directory / "said"
+    text = bytearray()
+    arguments = ["-", "--log", log, "--interval", "0.05"]
+    source, sink = os.pipe()
+    with agent(service, said, arguments, stdin=source) as killed:
+        os.close(source)
+        until = time.monotonic() + chance.uniform(0.5, 5 if LONG else 1.5)
+        dies = threading.Timer(until - time.monotonic(), killed.kill)
+        dies.start()
+        with suppress(BrokenPipeError):
+            while True:
+                line = b"".join(b"line %d %s\n" % (len(text) + n, b"x" * chance.choice([4, 400])) for n in range(MOST))
+                text += line[: os.write(sink, line)]
+                time.sleep(chance.choice([0, 0.01, 0.05]))
+        os.close(sink)
+        dies.join()
+    words = said.read_text()
+    found = re.search(r"logkeep ship (.*)$", words, re.MULTILINE)
+    if not found:
+        assert not words, words  # it had not begun
+        return Counter({"kills before it began": 1})
+    again = shlex.split(found[1])
+    again_words = directory / "again"
+    kills = 0
+    while chance.random() < 0.5:
+        with agent(service, again_words, [*again, "--settle", "0.1", "--interval", "0.05"]):
+            time.sleep(chance.uniform(0.2, 1.5))
+        kills += 1
+    with agent(service, again_words, [*again, "--settle", "0.1"]) as last:
+        assert last.wait(timeout=300) == 0, words + again_words.read_text()
+    (held,) = read(service, log).values()
+    assert text.startswith(held), words + again_words.read_text()
+    assert len(text) - len(held) <= PIPED, (len(text), len(held), words + again_words.read_text())
+    missing = Counter({"bytes that were in the pipe": len(text) - len(held)})
+    return missing + Counter(
+        {"kills of the agent": 1 + kills, "bytes": len(held), "files": len(list(directory.glob("logkeep-*/stdin*")))}
+    )
