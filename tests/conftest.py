@@ -34,6 +34,7 @@ from tests import examples  # noqa: F401 - sets Hypothesis up
 from tests.calls import OTHER_PROJECT, OTHER_TOKEN, TOKENS, HurriedClock, credential, forget_aws
 from tests.local.service import Service, running
 from tests.orders import taking_orders
+from tests.remembered import remembering
 from tests.rewinding import Rewinding
 
 pytest_plugins = ["tests.cluster", "tests.faulty", "tests.packaging.building"]
@@ -75,7 +76,8 @@ def aws(emulator: Rewinding, environment: dict[str, str], monkeypatch: pytest.Mo
     monkeypatch.setattr("logkeep.reading.http.CLOCK", HurriedClock())
     monkeypatch.setattr("logkeep.apis.css.http.BEGINS_AFTER", 0)
     forget_aws()
-    yield
+    with remembering():
+        yield
     forget_aws()
 
 

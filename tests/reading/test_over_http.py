@@ -16,7 +16,7 @@ from tests.conformance.kuscia_messages import QueryLogResponse, parse
 from tests.examples import LONG
 from tests.local.service import Service, eventually
 
-CUTS: Final = 100 if LONG else 20
+CUTS: Final = 100 if LONG else 10
 
 
 @pytest.fixture
