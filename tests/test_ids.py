@@ -29,7 +29,8 @@ def collected():
 
 first = collected()
 for name, module in list(sys.modules.items()):
-    if name.partition(".")[0] == "tests" or os.path.basename(getattr(module, "__file__", None) or "").startswith("test_"):
+    file = os.path.basename(getattr(module, "__file__", None) or "")
+    if name.partition(".")[0] == "tests" or file.startswith("test_"):
         del sys.modules[name]
 real = time.time
 time.time = lambda: real() + 40 * 86_400

@@ -19,7 +19,7 @@ from tests.soak.crews import WORKERS, employ, sums
 from tests.soak.processes import LONG, Boundary, Life, live
 from tests.soak.workers import ORDERED_FOR, Pace, serve
 
-KILLS = 200 if LONG else 5
+KILLS = 200 if LONG else 4
 STEP = 1 if LONG else 12  # test_runs.py stops a worker at every call, in its own process
 LOGS = 4 if LONG else 2
 

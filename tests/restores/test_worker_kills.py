@@ -19,7 +19,7 @@ from tests.soak.crews import WORKERS, employ, sums
 from tests.soak.processes import LONG, Boundary, Life, live
 from tests.soak.workers import ORDERED_FOR, Pace, serve
 
-KILLS = 100 if LONG else 5
+KILLS = 100 if LONG else 3
 STEP = 1 if LONG else 14  # test_kills.py stops a worker at every other call, in its own process
 BACKUPS, LOGS = (2, 4) if LONG else (1, 1)
 HURRIED = Pace(
