@@ -20,6 +20,8 @@ DAYS ?= 30
 SCANNER := layers/common/logkeep/logs/_scanner.so
 # The tests of stores and functions, which make soak also runs while requests to AWS meet faults.
 FAULTY := $(addprefix tests/,apis aws backups downloads events identity logs reading restores web)
+# A file stays in one process, so that its service or stack is started once; tests/conftest.py begins with the longest.
+PARALLEL := --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 # If make supports it, the output of each parallel target is printed in one piece.
 TOGETHER := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 
@@ -45,7 +47,7 @@ estimate: .venv/.installed ## Work out what a month would cost: make estimate AR
 	@$(PY) -m admin.estimate $(ARGS)
 
 test: install check ## Linters, types and the whole suite, in one process per processor
-	$(PY) -m pytest --numprocesses logical --maxprocesses 4 --dist worksteal --durations 25
+	$(PY) -m pytest $(PARALLEL) --durations 25
 
 quick: .venv/.installed ## Linters, types and pure tests, in parallel
 	@$(MAKE) --no-print-directory --keep-going --jobs 3 $(TOGETHER) types unit lint
@@ -79,8 +81,8 @@ bench: .venv/.installed $(SCANNER) ## Run the benchmarks, which compare Logkeep 
 soak: install ## Run the long forms of the tests, then the whole suite on other days (needs faketime)
 	LOGKEEP_SOAK=1 $(PY) -m pytest -m "soak or hypothesis" -s
 	$(PY) -m pytest --faults $(or $(FAULTS),$(shell date +%s)) -m "not unit and not soak" $(FAULTY) \
-	  --numprocesses logical --maxprocesses 4 --dist worksteal
-	$(PY) -m tests.other_days -- --numprocesses logical --maxprocesses 4 --dist worksteal
+	  $(PARALLEL)
+	$(PY) -m tests.other_days -- $(PARALLEL)
 
 iam-audit: .venv/.installed $(SCANNER) ## Take away each action of each role in turn; list those that no test misses
 	$(PY) -m tests.audit

@@ -34,10 +34,32 @@ from tests import examples  # noqa: F401 - sets Hypothesis up
 from tests.calls import OTHER_PROJECT, OTHER_TOKEN, TOKENS, HurriedClock, credential, forget_aws
 from tests.local.service import Service, running
 from tests.orders import taking_orders
+from tests.remembered import remembering
 from tests.rewinding import Rewinding
 
 pytest_plugins = ["tests.cluster", "tests.faulty", "tests.packaging.building"]
 TEMPLATE = Template.load()
+# Files that take longest: in parallel they begin first, so that all processes end at about the same time.
+_FIRST = (
+    "tests/deployed/test_stack.py",
+    "tests/openapi/test_schemathesis.py",
+    "tests/test_documents.py",
+    "tests/admin/test_command.py",
+    "tests/agent/test_ship_kills.py",
+    "tests/local/test_service.py",
+    "tests/test_roles.py",
+    "tests/downloads/test_over_http.py",
+    "tests/packaging/test_build.py",
+    "tests/packaging/test_transform.py",
+    "tests/conformance/test_failures.py",
+    "tests/backups/test_worker_kills.py",
+    "tests/restores/test_worker_kills.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    places = {name: place for place, name in enumerate(_FIRST)}
+    items.sort(key=lambda each: places.get(each.nodeid.partition("::")[0], len(places)))
 
 
 @pytest.fixture(scope="session")
@@ -75,7 +97,8 @@ def aws(emulator: Rewinding, environment: dict[str, str], monkeypatch: pytest.Mo
     monkeypatch.setattr("logkeep.reading.http.CLOCK", HurriedClock())
     monkeypatch.setattr("logkeep.apis.css.http.BEGINS_AFTER", 0)
     forget_aws()
-    yield
+    with remembering():
+        yield
     forget_aws()
 
 

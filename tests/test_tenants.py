@@ -158,7 +158,7 @@ def prove_other(asked: dict[str, Any], proof: str) -> dict[str, Any]:
 @pytest.fixture
 def other_credentials(aws, emulator: Emulator) -> None:
     """Of every kind, in the other project."""
-    store, key = credential_store(), values_of(Template.load(), emulator.endpoint)["CredentialsKey"]
+    store, key = credential_store(), values_of(TEMPLATE, emulator.endpoint)["CredentialsKey"]
     store.put_access_key(credential(Kind.ACCESS_KEY, id=OTHER_KEY[0], project=OTHER_PROJECT), OTHER_KEY[1], key)
     store.put(user_place(user_id("other"), 1), credential(Kind.USER, id="other", project=OTHER_PROJECT))
 

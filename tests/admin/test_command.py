@@ -201,14 +201,17 @@ def test_a_service_that_was_never_started_is_told(tmp_path: Path) -> None:
     assert (told.returncode, told.stderr) == (1, "no local service was found; start it with: make run\n")
 
 
-def test_a_service_that_does_not_run_is_told_and_credentials_outlive_its_restart(tmp_path: Path) -> None:
-    """What is disabled stays so."""
-    with running(tmp_path) as service, Admin(service) as admin:
-        made = admin.told("create", "access-key", "--project", PROJECT)
-        admin.done("disable", "user-demo")
-    told = Admin(service).script("list", "--local")
+def test_a_service_that_does_not_run_is_told_and_credentials_outlive_its_restart(admin: Admin) -> None:
+    """What is disabled stays so, also where it is a sample's."""
+    service = admin.service
+    made = admin.told("create", "access-key", "--project", PROJECT)
+    admin.done("disable", "user-demo")
+    assert service.stop() == 0
+    try:
+        told = admin.script("list", "--local")
+    finally:
+        service.start()
     assert (told.returncode, told.stderr) == (1, "the local service is not running; start it with: make run\n")
-    with running(tmp_path) as service:
-        assert works_signed(service, made["access_key"], made["secret_key"])
-        assert works_signed(service, service.demo["ak"], service.demo["sk"])
-        assert login(service, service.demo["user"], service.demo["password"]) is None
+    assert works_signed(service, made["access_key"], made["secret_key"])
+    assert works_signed(service, service.demo["ak"], service.demo["sk"])
+    assert login(service, service.demo["user"], service.demo["password"]) is None

@@ -12,6 +12,7 @@ import pytest
 
 from admin import Refused
 from admin.credentials import ACTIVE_MAX, Credentials, document, state
+from logkeep.identity import passwords
 from logkeep.identity.credential_store import credential_store
 from logkeep.identity.credentials import Credential, Kind, Scope, access_key_place, token_place, user_id
 from logkeep.identity.passwords import matches
@@ -25,7 +26,8 @@ DAY = 86400
 
 
 @pytest.fixture
-def credentials(aws: None) -> Credentials:
+def credentials(aws: None, monkeypatch: pytest.MonkeyPatch) -> Credentials:
+    monkeypatch.setattr(passwords, "_COST", (16, 1, 1))  # what a guess costs is tried elsewhere
     return Credentials(credential_store(), KMS_KEY)
 
 

@@ -137,6 +137,7 @@ def test_an_account_that_cannot_be_asked_is_no_reason_to_stop(root: Path) -> Non
             "AWS_ACCESS_KEY_ID": "a",
             "AWS_SECRET_ACCESS_KEY": "b",
             "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
+            "AWS_MAX_ATTEMPTS": "1",
         },
         capture_output=True,
         text=True,

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from logkeep_agent import Refused, reading, ship
 from logkeep_agent.service import Certificate
 from tests.agent.fakes import Bench
+from tests.examples import examples
 
 pytestmark = pytest.mark.unit
 
@@ -257,7 +258,7 @@ def test_a_damaged_state_is_refused(bench) -> None:
 # All at once
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(examples(12), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_whatever_happens_the_log_is_what_was_written(tmp_path_factory, data) -> None:
     """Against the plainest model: everything that was written, in order."""

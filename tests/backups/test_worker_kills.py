@@ -20,10 +20,10 @@ from tests.soak.processes import LONG, Boundary, Life, live
 from tests.soak.workers import ORDERED_FOR, Pace, serve
 
 KILLS = 200 if LONG else 4
-STEP = 1 if LONG else 8  # test_runs.py stops a worker at every call, in its own process
+STEP = 1 if LONG else 12  # test_runs.py stops a worker at every call, in its own process
 LOGS = 4 if LONG else 2
 
-CLUSTERS = 3
+CLUSTERS = 3 if LONG else 2
 # Minutes are seconds here: a lease ends before it is ordered again.
 HURRIED = Pace(small=True, time=1.2, reserve=0.2, lease_over=0.3, visibility=2, idle=60, serves=4)
 WAYS = {
@@ -31,7 +31,7 @@ WAYS = {
     "in several invocations": Pace(small=True, part=300),
 } | ({"in parts": Pace(small=True)} if LONG else {})
 # To the archive all ways make the same calls: the short form is killed at those in one way.
-FROM = {way: 10 if way == "put at once" and not LONG else 0 for way in WAYS}
+FROM = {way: 0 if LONG else 10 if way == "put at once" else 5 for way in WAYS}
 
 pytestmark = [pytest.mark.soak, pytest.mark.usefixtures("aws")]
 
@@ -67,7 +67,7 @@ def test_a_worker_that_was_passed_over_changes_nothing_any_more(way, objects) ->
     cluster, pace = Cluster("c", random.Random(8), objects, full_every=100, logs=LOGS), WAYS[way]
     counts: Counter[str] = Counter()
     steps = []
-    for number in range(0, 200, 1 if LONG else 16):
+    for number in range(0 if LONG else 6, 200, 1 if LONG else 24):
         cluster.grow()
         cluster.come_due(1)
         lives: list[Life] = []
@@ -105,7 +105,9 @@ def test_workers_killed_at_random_end_every_backup_verified_or_failed(objects, m
     over = threading.Event()
     counts: Counter[str] = Counter()
     with ThreadPoolExecutor(WORKERS) as pool:
-        workers = [pool.submit(employ, HURRIED, random.Random(100 + number), lives, over) for number in range(WORKERS)]
+        workers = [
+            pool.submit(employ, HURRIED, random.Random(100 + number), lives, over, KILLS) for number in range(WORKERS)
+        ]
         try:
             while sum(life.killed for life in lives) < KILLS:
                 for cluster in clusters:
@@ -137,4 +139,4 @@ def _wait(clusters: list[Cluster], chance: random.Random) -> None:
         assert time.monotonic() < until, [list(cluster.store.records())[:3] for cluster in clusters]
         chance.choice(clusters).drip()
         schedule_backups({}, Context())  # type: ignore[arg-type]
-        time.sleep(0.2)
+        time.sleep(0.2 if LONG else 0.5)

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import httpx
@@ -37,21 +38,20 @@ GATEWAY = "Incorrect IAM authentication information: "
 
 
 @pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+def service(service: Service) -> Service:
     """With an expired token, a project that has used up its limit, and a file that is too large for an answer."""
-    with running(tmp_path_factory.mktemp("service")) as started:
-        store_of(started).put(token_place(Kind.TOKEN, "expired"), credential(expires_at=1_600_000_000))
-        put_access_key(started, KEYS["ak"], KEYS["sk"], KEYS["project_id"])
-        store_of(started).put(token_place(Kind.TOKEN, "noisy"), credential(project="noisy"))
-        empty_bucket(started, "project/noisy")
-        empty_bucket(started, f"user/{user_id('noisy')}")
-        with started.client() as sender:
-            text = random.Random(1).randbytes(5 << 20)
-            for log_id in (f"build/{LARGE['codeartsbuild']}/stage1", f"check/{LARGE['codeartscheck']}"):
-                for start in range(0, len(text), 4 << 20):
-                    path = f"/v1/{PROJECT}/logs/{log_id}?offset={start}"
-                    sender.patch(path, content=text[start : start + (4 << 20)]).raise_for_status()
-        yield started
+    store_of(service).put(token_place(Kind.TOKEN, "expired"), credential(expires_at=1_600_000_000))
+    put_access_key(service, KEYS["ak"], KEYS["sk"], KEYS["project_id"])
+    store_of(service).put(token_place(Kind.TOKEN, "noisy"), credential(project="noisy"))
+    empty_bucket(service, "project/noisy")
+    empty_bucket(service, f"user/{user_id('noisy')}")
+    with service.client() as sender:
+        text = random.Random(1).randbytes(5 << 20)
+        for log_id in (f"build/{LARGE['codeartsbuild']}/stage1", f"check/{LARGE['codeartscheck']}"):
+            for start in range(0, len(text), 4 << 20):
+                path = f"/v1/{PROJECT}/logs/{log_id}?offset={start}"
+                sender.patch(path, content=text[start : start + (4 << 20)]).raise_for_status()
+    return service
 
 
 @pytest.fixture(scope="module")
@@ -298,10 +298,24 @@ def test_keystones_client_shows_what_a_call_is_refused_for(service, broken) -> N
     with pytest.raises(keystone.InternalServerError) as failed:
         log_in(broken).get(f"{broken.demo['endpoint']}/v1/{PROJECT}/services/{UNKNOWN['modelarts']}/events")
     assert body_of(failed.value)["error_code"] == "ModelArts.0010"
-    # The last of them all: from here on, it proves nobody.
-    aws(broken, "dynamodb").delete_table(TableName=physical_name("CredentialsTable"))
-    with pytest.raises(keystone.InternalServerError, match=r"Internal error\."):
+    with without_credentials(broken), pytest.raises(keystone.InternalServerError, match=r"Internal error\."):
         log_in(broken)
+
+
+@contextmanager
+def without_credentials(service: Service) -> Iterator[None]:
+    """Its table of credentials is deleted, and made again."""
+    dynamodb, name = aws(service, "dynamodb"), physical_name("CredentialsTable")
+    declared = dynamodb.describe_table(TableName=name)["Table"]
+    kept = dynamodb.scan(TableName=name)["Items"]
+    dynamodb.delete_table(TableName=name)
+    try:
+        yield
+    finally:
+        shape = {key: declared[key] for key in ("TableName", "KeySchema", "AttributeDefinitions")}
+        dynamodb.create_table(**shape, BillingMode="PAY_PER_REQUEST")
+        for item in kept:
+            dynamodb.put_item(TableName=name, Item=item)
 
 
 def test_an_expired_token_is_a_401_to_keystones_client_after_one_more_login(service) -> None:

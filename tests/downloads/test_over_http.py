@@ -72,7 +72,7 @@ def curl(service: Service, target: str, *options: str, at: str = "endpoint") -> 
     return subprocess.run(command, capture_output=True, check=True).stdout  # noqa: S603 - curl, as a user calls it
 
 
-SIZES = {"10 bytes": 10, "3 MB": 3_000_000} | ({"200 MB": STREAM_MAX} if LONG else {"100 MB": STREAM_MAX // 2})
+SIZES = {"10 bytes": 10, "3 MB": 3_000_000} | ({"200 MB": STREAM_MAX} if LONG else {"40 MB": STREAM_MAX // 5})
 
 
 @pytest.fixture(scope="module", params=SIZES)

@@ -25,7 +25,9 @@ from logkeep.extents import Extent, Facts, ObjectRange
 from logkeep.logid import LogId
 from logkeep.logs.store import log_store
 from tests.calls import PROJECT
+from tests.conftest import marked
 from tests.faults import Killed, at_once, counted, killed
+from tests.rewinding import Rewinding
 
 pytestmark = pytest.mark.usefixtures("aws")
 LOG = LogId.parse("build/record/stage1")
@@ -39,12 +41,18 @@ def noise() -> bytes:
     return random.Random(9).randbytes(20 << 20).hex().encode()
 
 
+@pytest.fixture(scope="module")
+def written(noise: bytes, emulator: Rewinding, environment: dict[str, str]) -> None:
+    with marked("noise", emulator, environment):
+        for start in range(0, len(noise), 4 << 20):
+            piece = noise[start : start + (4 << 20)]
+            log_store(PROJECT).append(LOG, partial(iter, (piece,)), start)
+
+
 @pytest.fixture
-def made(aws, noise: bytes) -> Rendition:
+def made(written: None, aws: None, emulator: Rewinding) -> Rendition:
+    emulator.rewind("noise")
     store = log_store(PROJECT)
-    for start in range(0, len(noise), 4 << 20):
-        piece = noise[start : start + (4 << 20)]
-        store.append(LOG, partial(iter, (piece,)), start)
     return log_file(store, [store.head(LOG)], "stage1.log", "text/plain", gzip=True)
 
 

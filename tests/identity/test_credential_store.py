@@ -10,11 +10,11 @@ from botocore.exceptions import ClientError
 
 from local.emulator import values_of
 from local.sample import AK, SK, write_credentials
-from local.template import Template
 from logkeep.aws import clients
 from logkeep.identity.credential_store import CACHED_FOR, CredentialStore, credential_store
 from logkeep.identity.credentials import Kind, access_key_place, token_place, user_id, user_place
 from tests.calls import PROJECT, TOKENS, credential
+from tests.conftest import TEMPLATE
 from tests.faults import counted
 
 pytestmark = pytest.mark.usefixtures("aws")
@@ -23,7 +23,7 @@ PLACE = token_place(Kind.TOKEN, TOKENS[Kind.TOKEN])
 
 @pytest.fixture
 def kms_key() -> str:
-    return values_of(Template.load(), os.environ["AWS_ENDPOINT_URL"])["CredentialsKey"]
+    return values_of(TEMPLATE, os.environ["AWS_ENDPOINT_URL"])["CredentialsKey"]
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ import pytest
 
 from local.emulator import Emulator, values_of
 from local.sample import AK, SK
-from local.template import Template
 from logkeep.identity.credential_store import credential_store
 from logkeep.identity.credentials import Kind, access_key_place
 from tests.calls import (
@@ -28,7 +27,9 @@ from tests.calls import (
     put_events,
     read,
 )  # fmt: skip
+from tests.conftest import TEMPLATE, marked
 from tests.faults import counted
+from tests.rewinding import Rewinding
 from tests.signing import FUNCTION_URL, GATEWAYS, HOST, send_signed, signed
 
 pytestmark = pytest.mark.usefixtures("aws")
@@ -37,14 +38,20 @@ REFUSED = "Incorrect IAM authentication information: "
 
 
 def put_key(emulator: Emulator, id: str = AK, secret: str = SK, **changes: Any) -> None:
-    key = values_of(Template.load(), emulator.endpoint)["CredentialsKey"]
+    key = values_of(TEMPLATE, emulator.endpoint)["CredentialsKey"]
     credential_store().put_access_key(credential(Kind.ACCESS_KEY, id=id, **changes), secret, key)
 
 
+@pytest.fixture(scope="module")
+def written(emulator: Rewinding, environment: dict[str, str]) -> None:
+    with marked("access key", emulator, environment):
+        put_key(emulator)
+        append(f"build/{RECORD}/stage1", TEXT)
+
+
 @pytest.fixture(autouse=True)
-def access_key(aws, emulator: Emulator) -> None:
-    put_key(emulator)
-    append(f"build/{RECORD}/stage1", TEXT)
+def access_key(written: None, aws: None, emulator: Rewinding) -> None:
+    emulator.rewind("access key")
 
 
 @pytest.fixture(params=GATEWAYS)

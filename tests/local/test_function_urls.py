@@ -19,25 +19,23 @@ from local.function_urls import FunctionUrls, event_for_url
 from local.gateway import BODY_MAX
 from local.sandbox import Sandboxes
 from local.template import Template
-from tests.calls import a_build
+from tests.calls import PROJECT, a_build
 from tests.local.service import Service, eventually, running
 from tests.signing import sdk_sign, stamp
 
 PIECE = b"one and the same line of a log that is large\n" * 600_000
 PIECES = 4
-SMALL, LARGE, BROKEN = a_build("small"), a_build("large"), a_build("broken")
-EMPTY = a_build("empty")
+SMALL, LARGE, BROKEN, EMPTY = (a_build(f"streamed-{name}") for name in ("small", "large", "broken", "empty"))
 
 
 @pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    # At the speed that Lambda has, a stream of what one of these tests reads would take half a minute.
-    with running(tmp_path_factory.mktemp("service")) as started, started.client() as client:
-        append(started, client, SMALL, b"a line\n")
+def service(service: Service) -> Service:
+    with service.client() as client:
+        append(service, client, SMALL, b"a line\n")
         for log_id in (LARGE, BROKEN):
             for number in range(PIECES):
-                append(started, client, log_id, PIECE, number * len(PIECE))
-        yield started
+                append(service, client, log_id, PIECE, number * len(PIECE))
+    return service
 
 
 @pytest.fixture(scope="module")
@@ -98,8 +96,8 @@ def test_a_client_that_leaves_ends_its_stream(service: Service, client: httpx.Cl
 
 def test_what_breaks_in_mid_stream_breaks_off_at_the_client(service: Service, client: httpx.Client) -> None:
     s3, bucket = boto3.client("s3", endpoint_url=service.demo["emulator"]), "logkeep-local"
-    keys = [each["Key"] for each in s3.list_objects_v2(Bucket=bucket, Prefix="logs/")["Contents"]]
-    s3.delete_object(Bucket=bucket, Key=max(key for key in keys if "broken" in key))
+    keys = [each["Key"] for each in s3.list_objects_v2(Bucket=bucket, Prefix=f"logs/{PROJECT}/{BROKEN}/")["Contents"]]
+    s3.delete_object(Bucket=bucket, Key=max(keys))
     with client.stream("GET", path(service, BROKEN)) as answer:
         assert answer.status_code == 200
         chunks = answer.iter_raw()

@@ -15,8 +15,21 @@ from logkeep.clock import now_ms
 from logkeep.logs.store import log_store
 from logkeep.settings import settings
 from tests.calls import EVENTS, send
+from tests.conftest import marked
+from tests.rewinding import Rewinding
 
 KMS_KEY = "alias/logkeep-CredentialsKey"
+
+
+@pytest.fixture(scope="module")
+def written(emulator: Rewinding, environment: dict[str, str]) -> None:
+    with marked("sample", emulator, environment):
+        sample.write_sample(KMS_KEY)
+
+
+@pytest.fixture(autouse=True)
+def _sample(written: None, aws: None, emulator: Rewinding) -> None:
+    emulator.rewind("sample")
 
 
 def stored() -> list[Any]:
@@ -27,16 +40,14 @@ def stored() -> list[Any]:
     return sorted((item for page in pages for item in page["Items"]), key=str)
 
 
-def test_a_later_start_writes_nothing_new(aws: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    sample.write_sample(KMS_KEY)
+def test_a_later_start_writes_nothing_new(monkeypatch: pytest.MonkeyPatch) -> None:
     before, now = stored(), time.time_ns()
     monkeypatch.setattr(time, "time_ns", lambda: now + 3 * 86_400 * 10**9)
     sample.write_sample(KMS_KEY)
     assert stored() == before
 
 
-def test_every_api_has_something_to_show(aws: None) -> None:
-    sample.write_sample(KMS_KEY)
+def test_every_api_has_something_to_show() -> None:
     logs = log_store(sample.PROJECT)
     kinds = Counter(head.log_id.kind for head in logs.page("", "", 1000))
     assert kinds == {"build": 3, "task": 6, "check": 5, "cluster": 8}
@@ -51,8 +62,7 @@ def test_every_api_has_something_to_show(aws: None) -> None:
     }
 
 
-def test_the_registered_build_and_execution_are_those_of_the_event_files(aws: None) -> None:
-    sample.write_sample(KMS_KEY)
+def test_the_registered_build_and_execution_are_those_of_the_event_files() -> None:
     assert send("page_build_log").json["result"]["log"].endswith("finished")
     assert len(send("show_check_log").json["log_info"]) == 5
     assert send("show_check_log-console").json["result"]["hasMore"] is True
@@ -61,8 +71,7 @@ def test_the_registered_build_and_execution_are_those_of_the_event_files(aws: No
     assert send("append_log-of_a_build").status == 202, "another stage of the same build"
 
 
-def test_a_search_in_a_cluster_s_log_finds_something(aws: None) -> None:
-    sample.write_sample(KMS_KEY)
+def test_a_search_in_a_cluster_s_log_finds_something() -> None:
     error, warning = send("search_logs").json["logList"]
     assert (error["level"], warning["level"]) == ("ERROR", "WARN")
     assert error["content"].endswith("\t... 14 more")

@@ -15,7 +15,7 @@ from tests.soak.known import known
 from tests.soak.processes import LONG, Life, Moment, live
 from tests.soak.producers import produce
 
-KILLS = 200 if LONG else 6
+KILLS = 200 if LONG else 3
 KILLS_OF_A_CHAIN = 5
 
 pytestmark = [pytest.mark.soak, pytest.mark.usefixtures("aws")]

@@ -1,4 +1,4 @@
-"""`sam build` for both processors, and what `sam package` would upload of it."""
+"""`sam build` for this machine's processor, in `make soak` for both, and what `sam package` would upload of it."""
 
 import asyncio
 import importlib.util
@@ -16,16 +16,18 @@ import yaml
 from local.emulator import Emulator, variables_of
 from local.runtime_api import RuntimeApi
 from local.template import Template
+from tests.examples import LONG
 from tests.packaging.building import ARCHITECTURES, OURS, Build, sam
 
 EM_AARCH64, EM_X86_64 = 183, 62  # e_machine of an ELF file
 
 
-@pytest.fixture(params=ARCHITECTURES)
+@pytest.fixture(params=ARCHITECTURES if LONG else [OURS])
 def built(request, build: Build) -> tuple[str, Path]:
     return request.param, build(request.param)
 
 
+@pytest.mark.soak
 def test_every_function_is_built_with_its_handler(built: tuple[str, Path]) -> None:
     _, target = built
     template = yaml.safe_load((target / "template.yaml").read_text())
@@ -73,6 +75,7 @@ async def answer_of(code: Path, layer: Path, runtime: Path, root: Path) -> bytes
         api.stop()
 
 
+@pytest.mark.soak
 def test_the_layer_that_sam_uploads_holds_valid_bytecode_and_no_boto3(
     built: tuple[str, Path], root: Path, emulator: Emulator, tmp_path: Path
 ) -> None:

@@ -24,6 +24,7 @@ from logkeep.restores import store as module
 from logkeep.restores.plan import RestoreReport, RestoreRequest
 from logkeep.restores.store import Restores
 from tests.calls import CLUSTER, PROJECT
+from tests.examples import LONG
 from tests.faults import counted
 
 pytestmark = pytest.mark.usefixtures("aws")
@@ -110,6 +111,7 @@ def test_a_restored_log_keeps_its_time_zone_and_the_year_of_its_arrival(logs, st
     assert logs.head(LOG).received_at == arrival
 
 
+@pytest.mark.soak
 def test_nine_backups_restore_byte_for_byte_with_their_seals(logs, store, restoring) -> None:
     chance = random.Random(9)
     states = {}
@@ -121,7 +123,7 @@ def test_nine_backups_restore_byte_for_byte_with_their_seals(logs, store, restor
         logs.seal(log_id(f"node-{number}/sealed"), Totals(lines=number))
         back_up(store, f"r{number}")
         states[number] = held(logs)
-    for number in (0, 5, 6, 7, 8):  # the eighth is full again
+    for number in range(9) if LONG else (6, 7):  # the eighth is full again
         report = restore(restoring, f"r{number}", RestoreRequest(prefix=f"copy{number}-"))
         assert (report.state, report.counts) == ("done", {"new": len(states[number])})
         assert held(logs, f"cluster/copy{number}-{CLUSTER}") == states[number]

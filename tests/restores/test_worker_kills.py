@@ -19,8 +19,8 @@ from tests.soak.crews import WORKERS, employ, sums
 from tests.soak.processes import LONG, Boundary, Life, live
 from tests.soak.workers import ORDERED_FOR, Pace, serve
 
-KILLS = 100 if LONG else 2
-STEP = 1 if LONG else 8  # test_kills.py stops a worker at every other call, in its own process
+KILLS = 100 if LONG else 3
+STEP = 1 if LONG else 14  # test_kills.py stops a worker at every other call, in its own process
 BACKUPS, LOGS = (2, 4) if LONG else (1, 1)
 HURRIED = Pace(
     restores=True, small=True, time=1.2, reserve=0.2, lease_over=0.3, visibility=2, idle=60, serves=4, tries=1000
@@ -69,7 +69,7 @@ def test_a_worker_that_was_passed_over_writes_nothing_twice(way, objects) -> Non
     """It stands still behind a call while another restores all, and goes on then."""
     cluster, pace = backed_up("c", objects, BACKUPS, LOGS), WAYS[way]
     counts: Counter[str] = Counter()
-    for number in range(1, 400, 1 if LONG else 16):
+    for number in range(1, 400, 1 if LONG else 24):
         cluster.restore(f"r{number}-")
         lives: list[Life] = []
 
@@ -86,12 +86,14 @@ def test_a_worker_that_was_passed_over_writes_nothing_twice(way, objects) -> Non
 
 def test_workers_killed_at_random_restore_everything(objects, monkeypatch) -> None:
     monkeypatch.setattr(work_store, "ORDERED_FOR", ORDERED_FOR)
-    clusters = [backed_up(f"c{number}", objects, 3) for number in range(2 if LONG else 1)]
+    clusters = [backed_up(f"c{number}", objects, 3 if LONG else 2) for number in range(2 if LONG else 1)]
     lives: list[Life] = []
     over = threading.Event()
     counts: Counter[str] = Counter()
     with ThreadPoolExecutor(WORKERS) as pool:
-        workers = [pool.submit(employ, HURRIED, random.Random(200 + number), lives, over) for number in range(WORKERS)]
+        workers = [
+            pool.submit(employ, HURRIED, random.Random(200 + number), lives, over, KILLS) for number in range(WORKERS)
+        ]
         try:
             while sum(life.killed for life in lives) < KILLS:
                 prefix = f"r{counts['rounds']}-"
@@ -101,7 +103,7 @@ def test_workers_killed_at_random_restore_everything(objects, monkeypatch) -> No
                 while any(cluster.restore_state() == "running" for cluster in clusters):
                     assert time.monotonic() < until
                     schedule_backups({}, Context())  # type: ignore[arg-type]
-                    time.sleep(0.2)
+                    time.sleep(0.2 if LONG else 0.5)
                 for cluster in clusters:
                     counts += cluster.check_restored(prefix)
                 counts["rounds"] += 1

@@ -21,7 +21,7 @@ from logkeep.restores import store as restores
 from logkeep.restores import worker
 from tests.calls import Context
 from tests.orders import queue_of
-from tests.soak.processes import Tell
+from tests.soak.processes import LONG, Tell
 
 # What the forks have from this: botocore's models of the services, which take longer to read than a backup runs.
 for _service in ("s3", "dynamodb", "lambda", "sqs"):
@@ -66,7 +66,7 @@ def serve(tell: Tell, pace: Pace) -> None:
         if not messages:
             if time.monotonic() > idle_until:
                 return
-            time.sleep(0.05)
+            time.sleep(0.05 if LONG else 0.2)
         for message in messages:
             tell("messages", 1)
             try:

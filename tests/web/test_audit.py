@@ -11,9 +11,8 @@ from typing import Any
 
 import pytest
 
-from local.emulator import Emulator, values_of
+from local.emulator import values_of
 from local.sample import AK, KUSCIA_TOKEN, PASSWORD, SK, TOKEN, write_credentials
-from local.template import Template
 from logkeep.aws import triggers, usage
 from logkeep.identity.credential_store import credential_store
 from logkeep.identity.credentials import Kind, token_place
@@ -24,6 +23,8 @@ from logkeep.logs.store import log_store
 from logkeep.web.audit import UNPROVED, forget_unproved
 from logkeep_runtime import loop
 from tests.calls import EVENTS, PROJECT, RECORD, TASK, a_build, append, call, credential, event, forget_aws, read, send
+from tests.conftest import TEMPLATE, marked
+from tests.rewinding import Rewinding
 from tests.signing import send_signed, signed
 
 pytestmark = [
@@ -36,13 +37,19 @@ _RFC3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+(Z|[+-]\d\d:\d\d)")
 type Lines = Callable[[], list[dict[str, Any]]]
 
 
+@pytest.fixture(scope="module")
+def written(emulator: Rewinding, environment: dict[str, str]) -> None:
+    with marked("audit", emulator, environment):
+        write_credentials(values_of(TEMPLATE, emulator.endpoint)["CredentialsKey"])
+        append(f"build/{RECORD}/stage1", b"a line\n")
+        append(f"task/{TASK}/0/c/0", b"a line\n")
+
+
 @pytest.fixture(autouse=True)
-def sample(aws, emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
-    write_credentials(values_of(Template.load(), emulator.endpoint)["CredentialsKey"])
+def sample(written: None, aws: None, emulator: Rewinding, monkeypatch: pytest.MonkeyPatch) -> None:
+    emulator.rewind("audit")
     monkeypatch.setattr(Limiter, "take", lambda *_: None)
     monkeypatch.setattr("logkeep.web.audit.UNPROVED", Limit(rate=1, burst=1000))
-    append(f"build/{RECORD}/stage1", b"a line\n")
-    append(f"task/{TASK}/0/c/0", b"a line\n")
 
 
 @pytest.fixture

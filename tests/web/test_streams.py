@@ -13,7 +13,6 @@ import pytest
 
 from local.emulator import values_of
 from local.sample import write_credentials
-from local.template import Template
 from logkeep.apis.logs.codes import LOGKEEP
 from logkeep.clock import Clock
 from logkeep.downloads import http as files
@@ -39,6 +38,7 @@ from tests.calls import (
     seal,
     streamed,
 )
+from tests.conftest import TEMPLATE
 from tests.signing import send_signed
 
 pytestmark = pytest.mark.usefixtures("aws")
@@ -121,7 +121,7 @@ def test_what_is_too_large_to_be_streamed_is_redirected_to(monkeypatch: pytest.M
 
 
 def test_a_signed_client_gets_what_no_redirect_would_bring_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    write_credentials(values_of(Template.load(), os.environ["AWS_ENDPOINT_URL"])["CredentialsKey"])
+    write_credentials(values_of(TEMPLATE, os.environ["AWS_ENDPOINT_URL"])["CredentialsKey"])
     monkeypatch.setattr("logkeep.web.delivery.ANSWER_MAX", 10)
     append(f"build/{RECORD}/stage1", TEXT)
     answer = streamed("download_build_log", send_signed("download_build_log", gateway="Function URL"))

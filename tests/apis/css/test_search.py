@@ -274,7 +274,7 @@ def test_a_page_holds_at_most_so_many_bytes_of_json_and_the_next_goes_on(monkeyp
 
 
 def test_a_record_of_any_length_is_shown_by_its_beginning() -> None:
-    size = 8 * backwards.TEXT_MAX
+    size = 3 * backwards.TEXT_MAX
     for middle in ("x" * size, "\tat a.b\n" * (size // 8)):
         whole = (line(0, "INFO") + line(1, "ERROR", "it begins " + middle) + line(2, "INFO")).encode()
         logs, head = kept(cut_up([whole], list(range(0, len(whole), 100_000))))

@@ -6,18 +6,25 @@ from typing import Any
 import pytest
 
 from tests.calls import CLUSTER, OTHER_TOKEN, PROJECT, Answer, append, call, event, send
+from tests.conftest import marked
+from tests.rewinding import Rewinding
 
 pytestmark = pytest.mark.usefixtures("aws")
 NODE = "css-logs-ess-esn-1-1"
 LOG = f"cluster/{CLUSTER}/{NODE}/instance"
 
 
+@pytest.fixture(scope="module")
+def once(emulator: Rewinding, environment: dict[str, str]) -> None:
+    last = b"2026-01-31T08:01:20,000 ERROR number 80\n\tat a.b\n[2026-01-31 09:01:21.5+01:00] WARN [logs-79]"
+    with marked("records", emulator, environment):
+        append(LOG, b"".join(line(number) for number in range(1, 80)))
+        append(LOG, last, None)
+
+
 @pytest.fixture
-def written(aws: None) -> None:
-    append(LOG, b"".join(line(number) for number in range(1, 80)))
-    append(
-        LOG, b"2026-01-31T08:01:20,000 ERROR number 80\n\tat a.b\n[2026-01-31 09:01:21.5+01:00] WARN [logs-79]", None
-    )
+def written(once: None, aws: None, emulator: Rewinding) -> None:
+    emulator.rewind("records")
 
 
 def line(number: int) -> bytes:

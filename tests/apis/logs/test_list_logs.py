@@ -3,6 +3,8 @@ from urllib.parse import urlencode
 import pytest
 
 from tests.calls import a_build, a_check, append, call, event, send
+from tests.conftest import marked
+from tests.rewinding import Rewinding
 
 pytestmark = pytest.mark.usefixtures("aws")
 CHECK = a_check("a")
@@ -18,10 +20,16 @@ def ids(answer) -> list[str]:
     return [each["log_id"] for each in answer.json["logs"]]
 
 
+@pytest.fixture(scope="module")
+def written(emulator: Rewinding, environment: dict[str, str]) -> None:
+    with marked("logs", emulator, environment):
+        for log_id in IDS:
+            append(log_id, b"2026-01-01 00:00:00 INFO hello\n")
+
+
 @pytest.fixture(autouse=True)
-def logs(aws) -> None:
-    for log_id in IDS:
-        append(log_id, b"2026-01-01 00:00:00 INFO hello\n")
+def logs(written: None, aws: None, emulator: Rewinding) -> None:
+    emulator.rewind("logs")
 
 
 def test_certificates_come_in_order_of_their_ids() -> None:
