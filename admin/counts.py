@@ -22,6 +22,9 @@ APPENDS: Final = {
     500: Append(63_997, 12_373, 4, 1, 1),
     5000: Append(640_150, 119_817, 4, 1, 1),
 }
+# bench/compaction.py: write units for an append of 6 kB until it is packed, and for its row to be removed
+PACKED: Final = 0.06
+CLEANED: Final = 2.0
 # bench/eventing.py: write units of a request by its number of events, which are of one minute
 EVENTS: Final = {50: 11.9}
 EVENTS_STORED: Final = 20  # bytes of an event in a segment

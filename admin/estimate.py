@@ -64,6 +64,7 @@ def estimate(use: Use, template: Template) -> dict[str, float]:
         "Lambda requests": requests * prices.LAMBDA_REQUEST,
         "Lambda duration": seconds * prices.LAMBDA_GB_SECOND,
         "DynamoDB writes": (appends * one.write_units + posts * event_units(use.batch)) * prices.WRITE_UNIT,
+        "DynamoDB: packing": appends * (counts.PACKED + counts.CLEANED / (1 + one.puts)) * prices.WRITE_UNIT,
         "DynamoDB reads": (appends * one.read_units + reads * (1 + per_read * 0.2)) * prices.READ_UNIT,
         "S3 requests": appends * one.puts * prices.S3_PUT + reads * per_read * one.puts * prices.S3_GET,
         "followers: Lambda": minutes * 60 * _MEMORY_GB * prices.LAMBDA_GB_SECOND,

@@ -9,6 +9,7 @@ from pathlib import Path
 from bench import prices
 from bench.appending import appending
 from bench.backing_up import backing_up
+from bench.compaction import compaction
 from bench.eventing import eventing
 from bench.following import following
 from bench.identifying import identifying
@@ -35,6 +36,7 @@ def main() -> None:
         os.environ |= emulator.create(template)
         dynamodb = emulator.client("dynamodb")
         appending(dynamodb)
+        compaction(dynamodb)
         eventing(dynamodb)
         searching(dynamodb)
         memory()

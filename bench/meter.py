@@ -23,13 +23,13 @@ class Meter:
     def counting(self) -> Iterator[Self]:
         used = [client.meta.events for client in (clients.s3(), clients.dynamodb(), clients.functions())]
         for events in used:
-            events.register("provide-client-params.*.*", _remember)
+            events.register("provide-client-params.*.*", self._remember)
             events.register("after-call.*.*", self._count)
         try:
             yield self
         finally:
             for events in used:
-                events.unregister("provide-client-params.*.*", _remember)
+                events.unregister("provide-client-params.*.*", self._remember)
                 events.unregister("after-call.*.*", self._count)
 
     @property
@@ -43,6 +43,13 @@ class Meter:
     def per(self, number: int) -> str:
         """The requests for one of `number` equal operations, as text."""
         return ", ".join(f"{count / number:g} {name}" for name, count in sorted(self.requests.items()))
+
+    def _remember(self, model: Any, params: Any, context: dict[str, Any], **_: Any) -> None:
+        context["sent"] = params
+        if model.name == "BatchWriteItem":
+            for table, writes in params["RequestItems"].items():
+                deletes = ({"TableName": table, "Key": each["DeleteRequest"]["Key"]} for each in writes)
+                self.write_units += sum(map(self._written, deletes))
 
     def _count(self, model: Any, parsed: Mapping[str, Any], context: Mapping[str, Any], **_: Any) -> None:
         self.requests[model.name] += 1
@@ -61,6 +68,10 @@ class Meter:
             case "TransactWriteItems":
                 writes = [write for item in sent["TransactItems"] for write in item.values()]
                 self.write_units += prices.TRANSACTIONAL * sum(map(self._written, writes))
+            case "BatchWriteItem":
+                pass  # counted before, while the items are there
+            case "DeleteItem":
+                self.write_units += 1  # of what is due, which is small
             case other:
                 raise LookupError(other)
 
@@ -73,7 +84,3 @@ class Meter:
         table, key = write["TableName"], write.get("Key")
         item = self._dynamodb.get_item(TableName=table, Key=key).get("Item", {}) if key else write["Item"]
         return prices.write_units(prices.item_size(item))
-
-
-def _remember(params: Any, context: dict[str, Any], **_: Any) -> None:
-    context["sent"] = params

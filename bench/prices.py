@@ -12,6 +12,7 @@ from admin.prices import GB as GB
 from admin.prices import KMS_CALL as KMS_CALL
 from admin.prices import LOG_GB as LOG_GB
 from admin.prices import READ_UNIT as READ_UNIT
+from admin.prices import S3_GB_MONTH as S3_GB_MONTH
 from admin.prices import S3_GET as S3_GET
 from admin.prices import S3_PUT as S3_PUT
 from admin.prices import WRITE_UNIT as WRITE_UNIT

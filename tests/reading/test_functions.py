@@ -210,7 +210,7 @@ def test_an_unknown_log_and_another_projects_are_refused_before_anything_is_sent
 
 def test_producers_hear_of_followers_and_one_note_does_for_many() -> None:
     append(LOG, b"one\n")
-    assert append(LOG, b"two\n", 4).headers["Logkeep-Interval"] == "30"
+    assert append(LOG, b"two\n", 4).headers["Logkeep-Interval"] == "60"
     follow()
     until = log_store(PROJECT).head(LogId.parse(LOG)).followed_until or 0
     assert 40_000 < until - now_ms() <= 45_000

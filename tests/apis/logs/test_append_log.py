@@ -79,7 +79,7 @@ def test_producers_are_told_to_come_more_often_while_someone_follows(a_log_id) -
     def interval(body: bytes) -> str:
         return append(a_log_id, body).headers["Logkeep-Interval"]
 
-    assert interval(b"one\n") == "30"
+    assert interval(b"one\n") == "60"
     log_store(PROJECT).note_follower(LogId.parse(a_log_id), now_ms() + 60_000)
     assert interval(b"one\n") == "3", "nothing is new"
     assert interval(b"one\ntwo\n") == "3"
@@ -88,7 +88,7 @@ def test_producers_are_told_to_come_more_often_while_someone_follows(a_log_id) -
 def test_a_follower_of_the_past_is_none(a_log_id) -> None:
     append(a_log_id, b"one\n")
     log_store(PROJECT).note_follower(LogId.parse(a_log_id), now_ms() - 1)
-    assert append(a_log_id, b"one\n").headers["Logkeep-Interval"] == "30"
+    assert append(a_log_id, b"one\n").headers["Logkeep-Interval"] == "60"
 
 
 @pytest.mark.parametrize("header", [{"content-encoding": "gzip"}, {"content-type": "application/gzip"}])

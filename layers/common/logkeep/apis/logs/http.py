@@ -20,7 +20,7 @@ from logkeep.web.app import Answer, App
 
 # Seconds after which a producer should append again: while someone follows the log, and while nobody does.
 _FOLLOWED_INTERVAL: Final = 3
-_INTERVAL: Final = 30
+_INTERVAL: Final = 60
 
 type LogIdPart = Annotated[str, Field(max_length=LOG_ID_MAX, pattern=r"^[A-Za-z0-9._/-]*$")]
 
