@@ -114,7 +114,7 @@ UNSAID: Final = (
     "is before start_time",
     "must be a multiple of limit",
     "is required with",
-    "is not a parameter of a",
+    "is not a parameter of logs of kind",
     "cursor and tail_bytes need follow=true",
     "send either cursor or tail_bytes",
     "is not a cursor of this log",

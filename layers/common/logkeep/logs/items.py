@@ -1,7 +1,7 @@
 """Heads and rows as items of table Logs, and back (docs/formats.md#table-logs).
 
-A head is at pk={project}/{owner}, sk=head/{rest of the id}. Its rows are at pk={project}/{log_id}@{birth},
-sk=frag/{offset:016d}, each with the packed bytes (`data`) or their place in the bucket (`key`, `start`).
+A head is at pk={project}/{owner}, sk=head/{rest of the id}; of kind app, at pk={project}/{log_id}, sk=head. Its rows
+are at pk={project}/{log_id}@{birth}, sk=frag/{offset:016d}, each with the packed bytes (`data`) or their place in the bucket (`key`, `start`).
 """
 
 from collections import Counter
@@ -23,7 +23,7 @@ def sort_key(offset: int) -> str:
 
 
 def head_key(project: str, log_id: LogId) -> dict[str, str]:
-    return {"pk": f"{project}/{log_id.owner}", "sk": f"head/{log_id.rest}"}
+    return {"pk": f"{project}/{log_id.owner}", "sk": "head" if log_id.kind == "app" else f"head/{log_id.rest}"}
 
 
 def rows_key(project: str, head: Head) -> str:
