@@ -12,14 +12,18 @@ pytestmark = pytest.mark.unit
 
 segments = st.from_regex(r"[A-Za-z0-9._-]{1,128}", fullmatch=True).filter(lambda text: text not in (".", ".."))
 numbers = st.integers(0, 999_999_999).map(str)
-ids = st.one_of(
-    st.tuples(st.just("task"), segments, numbers, segments, numbers),
-    st.tuples(st.just("build"), segments, segments),
-    st.tuples(st.just("check"), segments),
-    st.tuples(st.just("check"), segments, segments),
-    st.tuples(st.just("cluster"), segments, segments, segments),
-    st.lists(segments, min_size=1, max_size=8).map(lambda names: ("app", *names)),
-).map("/".join).filter(lambda text: len(text) <= LOG_ID_MAX)
+ids = (
+    st.one_of(
+        st.tuples(st.just("task"), segments, numbers, segments, numbers),
+        st.tuples(st.just("build"), segments, segments),
+        st.tuples(st.just("check"), segments),
+        st.tuples(st.just("check"), segments, segments),
+        st.tuples(st.just("cluster"), segments, segments, segments),
+        st.lists(segments, min_size=1, max_size=8).map(lambda names: ("app", *names)),
+    )
+    .map("/".join)
+    .filter(lambda text: len(text) <= LOG_ID_MAX)
+)
 
 
 @given(ids)

@@ -37,9 +37,10 @@ def pattern() -> str:
     """A regular expression of all log ids, apart from LOG_ID_MAX; for the API's document."""
     shapes = []
     for kind, names in _SHAPES.items():
-        parts = (f"/(?:{_NUMBER.pattern})" if name.startswith("#") else f"/{SEGMENT_PATTERN}" for name in names)
-        optional = (f"(?:{part})?" if name.endswith("?") else part for name, part in zip(names, parts, strict=True))
-        shapes.append(kind + "".join(optional))
+        needed = (name for name in names if not name.endswith("?"))
+        parts = (f"/(?:{_NUMBER.pattern})" if name.startswith("#") else f"/{SEGMENT_PATTERN}" for name in needed)
+        optional = sum(name.endswith("?") for name in names)
+        shapes.append(kind + "".join(parts) + (f"(?:/{SEGMENT_PATTERN}){{0,{optional}}}" if optional else ""))
     return f"^(?:{'|'.join(shapes)})$"
 
 

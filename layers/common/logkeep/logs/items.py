@@ -1,7 +1,8 @@
 """Heads and rows as items of table Logs, and back (docs/formats.md#table-logs).
 
 A head is at pk={project}/{owner}, sk=head/{rest of the id}; of kind app, at pk={project}/{log_id}, sk=head. Its rows
-are at pk={project}/{log_id}@{birth}, sk=frag/{offset:016d}, each with the packed bytes (`data`) or their place in the bucket (`key`, `start`).
+are at pk={project}/{log_id}@{birth}, sk=frag/{offset:016d}, each with the packed bytes (`data`) or their place in the
+bucket (`key`, `start`).
 """
 
 from collections import Counter

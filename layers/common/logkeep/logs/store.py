@@ -65,7 +65,9 @@ class LogStore:
             self._dynamodb,
             TableName=self._table,
             KeyConditionExpression="pk = :pk AND begins_with(sk, :head)",
-            ExpressionAttributeValues=encode({":pk": f"{self._project}/{owner}", ":head": f"head/{rest}" if rest else "head"}),
+            ExpressionAttributeValues=encode(
+                {":pk": f"{self._project}/{owner}", ":head": f"head/{rest}" if rest else "head"}
+            ),
         )
         return map(head_of, items)
 
