@@ -3,6 +3,7 @@
 import gzip
 import json
 import random
+from typing import Any
 
 import boto3
 import httpx
@@ -26,7 +27,7 @@ IDS = ["app/web", "app/web/api", "app/web/api/2026-11-28", "app/settings", "app/
        "app/registered", "app/projects", "app/" + "/".join("abcdefgh"), "app/..."]  # fmt: skip
 
 
-def items() -> list[dict]:
+def items() -> list[dict[str, Any]]:
     found = boto3.client("dynamodb").scan(TableName=settings().logs_table)["Items"]
     return [decode(item) for item in found]
 

@@ -90,6 +90,13 @@ class LogId:
         return "/".join((self.kind, *self.segments))
 
     @property
+    def parts(self) -> dict[str, str]:
+        """The segments by their names, such as `{"record_id": …, "task_name": …}`. Those of kind app have no names."""
+        if self.kind == "app":
+            return {}
+        return {name.strip("#?"): segment for name, segment in zip(_SHAPES[self.kind], self.segments, strict=False)}
+
+    @property
     def owner(self) -> str:
         """`{kind}/{first segment}`. The heads of one owner share a partition of the table.
 

@@ -13,7 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from logkeep.errors import Conflict
 from logkeep.limits import LOG_MAX
 from logkeep.logid import LogId
+from logkeep.logs import labels
 from logkeep.logs.fragment import UNKNOWN, Fragment, combine_crc32, pack
+from logkeep.logs.labels import Labels
 from logkeep.logs.levels import GRAMMAR, LEVELS, ScanState, TimeBasis, scan
 from logkeep.logs.registration import Registration
 from logkeep.logs.times import zone_of
@@ -87,6 +89,7 @@ class Head:
     state: State = State.OPEN
     expected: Totals | None = None  # the seal's
     registration: Registration | None = None
+    labels: Labels = field(default_factory=dict)  # without those that its id says
     # A reader waits for more until then. Not compared, because it is no part of the log.
     followed_until: int | None = field(default=None, compare=False)
 
@@ -126,6 +129,15 @@ class Head:
     def time_basis(self, arrival: int) -> TimeBasis:
         """What times of text are read by that arrives then (epoch milliseconds)."""
         return TimeBasis(zone_of(self.time_zone or "UTC"), arrival)
+
+    def labelled(self, wanted: Labels) -> Self:
+        """The head with labels. Raises Conflict if an append has begun the log with others, or with none."""
+        if not wanted or wanted == self.labels:
+            return self
+        if self.time_zone is not None:
+            own = " ".join(f"{key}={value}" for key, value in self.labels.items()) or "none"
+            raise Conflict(f"a log keeps the labels of its first append, and those of this log are: {own}")
+        return replace(self, labels=wanted)
 
     def in_zone(self, wanted: str | None, default: Callable[[], str]) -> Self:
         """The head with a time zone: its own, or else the wanted one, or else the default's."""
@@ -231,6 +243,7 @@ class Certificate(BaseModel):
     first_time: int | None
     last_time: int | None
     time_zone: str | None  # in which times without a zone were read
+    labels: dict[str, str]  # those of its id, and those of its first append
     missing: dict[str, int] | None  # of a truncated log: bytes and lines that have not arrived
 
     @classmethod
@@ -252,6 +265,7 @@ class Certificate(BaseModel):
             first_time=head.first_time,
             last_time=head.last_time,
             time_zone=head.time_zone,
+            labels={**labels.derived_from(head.log_id), **head.labels},
             missing=missing,
         )
 

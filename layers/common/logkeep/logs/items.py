@@ -48,6 +48,7 @@ def head_item(project: str, head: Head) -> dict[str, Any]:
         "registration": list(head.registration) if head.registration else None,
         "followed_until": head.followed_until,
         "time_zone": head.time_zone,
+        "labels": dict(head.labels) or None,
     }
 
 
@@ -69,6 +70,7 @@ def head_of(item: dict[str, Any]) -> Head:
         registration=Registration(*item["registration"]) if "registration" in item else None,
         followed_until=item.get("followed_until"),
         time_zone=item.get("time_zone"),
+        labels=item.get("labels", {}),
     )
 
 

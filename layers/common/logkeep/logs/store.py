@@ -24,6 +24,7 @@ from logkeep.logs.format_store import claim_format
 from logkeep.logs.fragment import GZIP_HEADER, Fragment, gzip_trailer
 from logkeep.logs.head import Head, Totals
 from logkeep.logs.items import head_item, head_key, head_of, row_item, row_of, rows_key, sort_key
+from logkeep.logs.labels import NONE, Labels
 from logkeep.logs.reader import Row
 from logkeep.logs.registration import Registration
 from logkeep.logs.registration_store import Registrations
@@ -126,19 +127,22 @@ class LogStore:
         time_zone: str | None = None,
         generation: int | None = None,
         received_at: int | None = None,
+        labels: Labels = NONE,
     ) -> tuple[Head, bool]:
         """Make the log hold `body` at `offset` (None: at its end). Return the head then, and whether it has changed.
 
-        A new log has the `time_zone` (an IANA name), or else the project's. A restore, which packs the same text again,
-        sets a `generation` and when the text had arrived (`received_at`, epoch milliseconds).
+        A new log has the `labels`, and the `time_zone` (an IANA name) or else the project's. A restore, which packs the
+        same text again, sets a `generation` and when the text had arrived (`received_at`, epoch milliseconds).
 
-        Raises Conflict if the log holds other bytes there, has another registration, or has no room (Head.check_room),
-        OffsetBeyondEnd if there would be a gap, and Busy if other writers were faster on every attempt.
+        Raises Conflict if the log holds other bytes there, has another registration or other labels, or has no room
+        (Head.check_room), OffsetBeyondEnd if there would be a gap, and Busy if other writers were faster on every
+        attempt.
         """
         arrival = now_ms() if received_at is None else received_at
         for _ in attempts():
             before = self._head(log_id)
-            head = (before or Head.born(log_id)).register(registration).in_zone(time_zone, self._default_zone)
+            head = (before or Head.born(log_id)).register(registration).labelled(labels)
+            head = head.in_zone(time_zone, self._default_zone)
             start = head.end if offset is None else offset
             if start > head.end:
                 raise OffsetBeyondEnd(head.end)

@@ -10,6 +10,7 @@ from logkeep.clock import now_ms
 from logkeep.errors import Invalid, LogNotFound
 from logkeep.limits import APPEND_MAX, APPEND_RAW_MAX, LOG_MAX
 from logkeep.logid import LOG_ID_MAX, LogId
+from logkeep.logs import labels
 from logkeep.logs.fragment import inflate_gzip
 from logkeep.logs.head import Certificate, Head, Totals
 from logkeep.logs.registration import PAIRS, Registration, RegistrationQuery
@@ -76,6 +77,11 @@ def time_zone_of(app: App) -> str | None:
     except ValueError as error:
         raise Invalid("Logkeep-Timezone", str(error)) from error
     return name or None
+
+
+def labels_of(app: App, log_id: LogId) -> labels.Labels:
+    """The labels of a new log, from the header Logkeep-Labels. Raises Invalid if they are none."""
+    return labels.parse(app.headers.get("logkeep-labels", ""), log_id)
 
 
 def pieces_of(app: App) -> Callable[[], Iterator[bytes]]:
