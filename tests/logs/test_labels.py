@@ -1,5 +1,6 @@
 """What a header of labels may say, and what a log's id says."""
 
+import re
 from contextlib import suppress
 from urllib.parse import quote
 
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from logkeep.errors import Conflict, Invalid
 from logkeep.logid import LogId
 from logkeep.logs.head import Head
-from logkeep.logs.labels import BYTES_MAX, derived_from, matching, parse
+from logkeep.logs.labels import BYTES_MAX, PAIR, derived_from, parse
 
 pytestmark = pytest.mark.unit
 APP = LogId.parse("app/shop/web")
@@ -33,7 +34,7 @@ def test_labels_are_what_their_header_says(labels: dict[str, str], blanks: bool)
 @given(st.text(max_size=60))
 def test_whatever_a_header_says_it_is_labels_or_refused_by_its_name(header: str) -> None:
     with suppress(Invalid):
-        assert all(matching(f"{key}={value}") == (key, value) for key, value in parse(header, APP).items())
+        assert all(re.match(PAIR, f"{key}={value}") for key, value in parse(header, APP).items())
 
 
 @pytest.mark.parametrize(
@@ -127,9 +128,3 @@ def test_labels_are_set_until_the_first_append_and_never_changed() -> None:
             head.labelled(other)
     with pytest.raises(Conflict, match="those of this log are: none"):
         born.in_zone(None, lambda: "UTC").labelled({"a": "1"})
-
-
-@pytest.mark.parametrize("pair", ["", "a", "=b", "a=", "a-b=c", " a=b"])
-def test_a_pair_of_a_query_is_a_key_and_a_value(pair: str) -> None:
-    with pytest.raises(ValueError, match="must be key=value"):
-        matching(pair)

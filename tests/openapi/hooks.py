@@ -120,6 +120,8 @@ UNSAID: Final = (
     "is not a cursor of this log",
     "more than a year ahead",
     "older than the retention",
+    "must be before until",
+    "must be at most 31 days before until",
     "an empty list of events needs",
     "longer than",  # in bytes
     ": is required",  # with one action of two

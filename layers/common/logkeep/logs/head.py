@@ -81,7 +81,7 @@ class Head:
     least_time: int | None = None
     greatest_time: int | None = None
     grammar: int = GRAMMAR  # with which all its text was read; 0: with several
-    received_at: int | None = None  # when the last of it arrived
+    received_at: int | None = None  # when text last arrived
     time_zone: str | None = None  # IANA name, of times without a zone; None before the first append
     fragments: int = 0
     generation: int = 0  # changes when the same text is packed again
@@ -90,6 +90,8 @@ class Head:
     expected: Totals | None = None  # the seal's
     registration: Registration | None = None
     labels: Labels = field(default_factory=dict)  # without those that its id says
+    day: int | None = None  # the last on which text arrived (yyyymmdd, UTC): activity has a row of it
+    odd: tuple[int, int] | None = None  # what its activity's row of odd text spans (epoch ms)
     # A reader waits for more until then. Not compared, because it is no part of the log.
     followed_until: int | None = field(default=None, compare=False)
 
@@ -160,7 +162,7 @@ class Head:
                 least_time=_end(min, head.least_time, each.least_time),
                 greatest_time=_end(max, head.greatest_time, each.greatest_time),
                 grammar=each.grammar if head.grammar == each.grammar or not head.fragments else 0,
-                received_at=each.received_at,
+                received_at=max(head.received_at or 0, each.received_at),
                 fragments=head.fragments + 1,
             )
         return replace(head, scan_state=scan_state)

@@ -49,6 +49,8 @@ def head_item(project: str, head: Head) -> dict[str, Any]:
         "followed_until": head.followed_until,
         "time_zone": head.time_zone,
         "labels": dict(head.labels) or None,
+        "day": head.day,
+        "odd": list(head.odd) if head.odd else None,
     }
 
 
@@ -71,6 +73,8 @@ def head_of(item: dict[str, Any]) -> Head:
         followed_until=item.get("followed_until"),
         time_zone=item.get("time_zone"),
         labels=item.get("labels", {}),
+        day=item.get("day"),
+        odd=(item["odd"][0], item["odd"][1]) if "odd" in item else None,
     )
 
 

@@ -12,7 +12,8 @@ HEADER: Final = "Logkeep-Labels"
 COUNT_MAX: Final = 10
 BYTES_MAX: Final = 400  # of keys and values together, in UTF-8
 VALUE_MAX: Final = 128  # characters
-KEY: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]{0,62}")
+PAIR: Final = rf"^[a-zA-Z_][a-zA-Z0-9_]{{0,62}}=[\s\S]{{1,{VALUE_MAX}}}$"  # key=value, as queries have it
+_KEY: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]{0,62}")
 _KEY_RULE: Final = "must be a letter or _, and up to 62 more letters, digits and _"
 _ENCODED: Final = re.compile(r"(?:[!-$&-+\--~]|%[0-9A-Fa-f]{2})*")  # visible ASCII but for the comma
 
@@ -49,18 +50,8 @@ def derived_from(log_id: LogId) -> Labels:
     return {"kind": log_id.kind, **log_id.parts}
 
 
-def matching(pair: str) -> tuple[str, str]:
-    """A `key=value` of a query as key and value. Raises ValueError."""
-    key, _, value = pair.partition("=")
-    if not KEY.fullmatch(key):
-        raise ValueError(f"must be key=value; the key {_KEY_RULE}")
-    if not value:
-        raise ValueError("must be key=value")
-    return key, value
-
-
 def _check(key: str, encoded: str) -> None:
-    if not KEY.fullmatch(key):
+    if not _KEY.fullmatch(key):
         raise Invalid(HEADER, f"{key[:80]!r} is no key: it {_KEY_RULE}")
     if not _ENCODED.fullmatch(encoded):
         raise Invalid(HEADER, f"the value of {key} must be percent-encoded: blanks, commas, % and what is not ASCII")

@@ -13,18 +13,19 @@ from typing import TYPE_CHECKING, Any, Final
 from logkeep.aws import clients
 from logkeep.aws.dynamo import attempts, decode, encode, put, query, transact, update
 from logkeep.aws.objects import Bucket
-from logkeep.aws.refusals import RETRY_AFTER
 from logkeep.clock import now_ms
-from logkeep.errors import Busy, Conflict, Corrupt, LogChanged, LogNotFound, OffsetBeyondEnd, Unavailable
+from logkeep.errors import Busy, Conflict, Corrupt, LogChanged, LogNotFound, OffsetBeyondEnd
 from logkeep.extents import Extent
 from logkeep.limits import INLINE_MAX
 from logkeep.logid import LogId
-from logkeep.logs import fragment
+from logkeep.logs import activity, activity_store, fragment
+from logkeep.logs.activity import Sighting
 from logkeep.logs.format_store import claim_format
 from logkeep.logs.fragment import GZIP_HEADER, Fragment, gzip_trailer
 from logkeep.logs.head import Head, Totals
 from logkeep.logs.items import head_item, head_key, head_of, row_item, row_of, rows_key, sort_key
 from logkeep.logs.labels import NONE, Labels
+from logkeep.logs.project_store import note_project
 from logkeep.logs.reader import Row
 from logkeep.logs.registration import Registration
 from logkeep.logs.registration_store import Registrations
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
 
-BY_ID: Final = "by_id"  # keys-only index: project, log_id
 # Rows in one query of `rows_back`: few at first, for readers of the last lines, then more.
 _FIRST_PAGE: Final = 8
 _PAGE_MAX: Final = 1024
@@ -71,44 +71,6 @@ class LogStore:
             ),
         )
         return map(head_of, items)
-
-    def page(self, prefix: str, after: str, limit: int) -> list[Head]:
-        """At most `limit` logs whose id begins with `prefix` and sorts after `after`, in order of id.
-
-        Ids come from an index that is eventually consistent: a new log is in it moments after its first append. The
-        heads are read consistently.
-        """
-        # Ids are printable ASCII without blanks. So `after` and a blank sorts right after `after`, which BETWEEN then
-        # excludes, and the prefix and DEL sorts after every id with the prefix.
-        low = max(prefix, f"{after} ") if after else prefix
-        high = f"{prefix}\x7f"
-        if low > high:
-            return []
-        keys = query(
-            self._dynamodb,
-            TableName=self._table,
-            IndexName=BY_ID,
-            ConsistentRead=False,
-            KeyConditionExpression="#project = :project AND log_id BETWEEN :low AND :high",
-            ExpressionAttributeNames={"#project": "project"},
-            ExpressionAttributeValues=encode({":project": self._project, ":low": low or " ", ":high": high}),
-            Limit=limit,
-        )
-        found: dict[str, Head] = {}
-        wanted: list[Any] = [encode({"pk": item["pk"], "sk": item["sk"]}) for item in islice(keys, limit)]
-        pauses = attempts()
-        while wanted:
-            answer = self._dynamodb.batch_get_item(
-                RequestItems={self._table: {"Keys": wanted[:100], "ConsistentRead": True}}
-            )
-            for item in answer["Responses"].get(self._table, []):
-                head = head_of(decode(item))
-                found[str(head.log_id)] = head
-            left = answer["UnprocessedKeys"].get(self._table)
-            if left and next(pauses, None) is None:
-                raise Unavailable("storage is busy", RETRY_AFTER)
-            wanted = [*(left["Keys"] if left else []), *wanted[100:]]
-        return [found[name] for name in sorted(found)]
 
     def _head(self, log_id: LogId) -> Head | None:
         item = self._dynamodb.get_item(
@@ -153,7 +115,8 @@ class LogStore:
             if generation is not None:
                 after = replace(after, generation=generation)
             head.check_room(after.end)
-            if self._commit(before, after, packed):
+            after, sightings = activity.noted(after, [each for each, _ in packed], arrival)
+            if self._commit(before, after, packed, sightings):
                 return after, True
         raise Busy("too many writers append to this log at once", retry_after=1)
 
@@ -216,7 +179,13 @@ class LogStore:
             if done < len(piece):
                 yield piece[done:]
 
-    def _commit(self, before: Head | None, after: Head, packed: Sequence[tuple[Fragment, bytes]]) -> bool:
+    def _commit(
+        self,
+        before: Head | None,
+        after: Head,
+        packed: Sequence[tuple[Fragment, bytes]],
+        sightings: Sequence[Sighting] = (),
+    ) -> bool:
         """Write the object, then the rows and the head in one transaction. False if another writer was faster."""
         size = sum(len(data) for _, data in packed)
         key = None
@@ -239,7 +208,9 @@ class LogStore:
             start += len(data)
         if before is None:
             _claim_format(self._dynamodb, self._table)
+            _note_project(self._dynamodb, self._table, self._project)
         items.append({"Put": self._put_head(before, after)})
+        items += (activity_store.put(self._table, self._project, each) for each in sightings)
         if after.registration and after.registration != (before and before.registration):
             items += self.registrations.puts(after.log_id, after.birth, after.registration)
         if not transact(self._dynamodb, items).refused:
@@ -394,6 +365,12 @@ class LogStore:
 def _claim_format(dynamodb: DynamoDBClient, table: str) -> None:
     """Once in a process."""
     claim_format(dynamodb, table)
+
+
+@cache
+def _note_project(dynamodb: DynamoDBClient, table: str, project: str) -> None:
+    """Once in a process."""
+    note_project(dynamodb, table, project)
 
 
 def log_store(project: str) -> LogStore:
