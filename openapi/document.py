@@ -49,6 +49,11 @@ _REQUEST_HEADERS: Final[Mapping[str, tuple[str, Json, str]]] = {
         "Requests with equal bodies and different keys are different requests.",
     ),
     "if-none-match": ("If-None-Match", {"type": "string"}, "The ETag of a file that the client has."),
+    "logkeep-labels": (
+        "Logkeep-Labels",
+        {"type": "string", "examples": ["service=web,env=prod"]},
+        "Labels of the log: `key=value,…`, values percent-encoded. Set by the first append, and never changed.",
+    ),
     "logkeep-timezone": (
         "Logkeep-Timezone",
         {"type": "string", "examples": ["Europe/Berlin"]},

@@ -12,13 +12,18 @@ pytestmark = pytest.mark.unit
 
 segments = st.from_regex(r"[A-Za-z0-9._-]{1,128}", fullmatch=True).filter(lambda text: text not in (".", ".."))
 numbers = st.integers(0, 999_999_999).map(str)
-ids = st.one_of(
-    st.tuples(st.just("task"), segments, numbers, segments, numbers),
-    st.tuples(st.just("build"), segments, segments),
-    st.tuples(st.just("check"), segments),
-    st.tuples(st.just("check"), segments, segments),
-    st.tuples(st.just("cluster"), segments, segments, segments),
-).map("/".join)
+ids = (
+    st.one_of(
+        st.tuples(st.just("task"), segments, numbers, segments, numbers),
+        st.tuples(st.just("build"), segments, segments),
+        st.tuples(st.just("check"), segments),
+        st.tuples(st.just("check"), segments, segments),
+        st.tuples(st.just("cluster"), segments, segments, segments),
+        st.lists(segments, min_size=1, max_size=8).map(lambda names: ("app", *names)),
+    )
+    .map("/".join)
+    .filter(lambda text: len(text) <= LOG_ID_MAX)
+)
 
 
 @given(ids)
@@ -30,7 +35,7 @@ def test_an_id_is_its_own_text(text: str):
 
 
 @given(st.one_of(st.text(max_size=20), st.lists(st.one_of(segments, st.text(max_size=3)), max_size=6).map("/".join)))
-def test_what_is_not_refused_has_one_of_the_four_shapes(text: str):
+def test_what_is_not_refused_has_one_of_the_five_shapes(text: str):
     segment = r"(?!\.{1,2}(?:/|$))[A-Za-z0-9._-]{1,128}"
     number = r"(?:0|[1-9][0-9]{0,8})"
     shapes = (
@@ -38,6 +43,7 @@ def test_what_is_not_refused_has_one_of_the_four_shapes(text: str):
         rf"build/{segment}/{segment}",
         rf"check/{segment}(?:/{segment})?",
         rf"cluster/{segment}/{segment}/{segment}",
+        rf"app(?:/{segment}){{1,8}}",
     )
     fits = any(re.fullmatch(shape, text, re.ASCII) for shape in shapes)
     with contextlib.nullcontext() if fits else pytest.raises(Invalid):
@@ -75,6 +81,15 @@ def test_what_is_not_refused_has_one_of_the_four_shapes(text: str):
         "task/t/x/c/0",
         "check/a/b/c",
         "cluster/a/b",
+        "app",
+        "app/",
+        "app/a/",
+        "app//a",
+        "app/a/../b",
+        "app/a@b",
+        "App/a",
+        "app/" + "/".join("12345678") + "/9",
+        "app/" + "/".join(["x" * 127] * 4),
     ],
 )
 def test_what_is_no_id_is_refused(text: str):
@@ -95,9 +110,11 @@ def test_dots_within_a_segment_are_allowed():
         ("check/s", "check/s", ""),
         ("check/s/f.log", "check/s", "f.log"),
         ("cluster/c/i/slow", "cluster/c", "i/slow"),
+        ("app/web", "app/web", ""),
+        ("app/shop/web/2026-11-28", "app/shop/web/2026-11-28", ""),
     ],
 )
-def test_a_log_belongs_to_its_first_segment(text: str, owner: str, rest: str):
+def test_a_log_belongs_to_its_first_segment_and_one_of_kind_app_to_itself(text: str, owner: str, rest: str):
     assert (LogId.parse(text).owner, LogId.parse(text).rest) == (owner, rest)
 
 
@@ -122,7 +139,8 @@ RECORD = "5c77b71c-5b35-4f50-8984-76387e42451a"
 @pytest.mark.parametrize(
     "text",
     [f"build/{RECORD}/stage1", f"build/{RECORD}/build", f"build/{'a' * 36}/x", f"check/{'a' * 32}",
-     f"check/{'A' * 32}/f", "task/t/0/c/0", "task/t/0/_/0", "cluster/c/node-1/instance", "cluster/c/node-1/audit"],
+     f"check/{'A' * 32}/f", "task/t/0/c/0", "task/t/0/_/0", "cluster/c/node-1/instance", "cluster/c/node-1/audit",
+     "app/a"],
 )  # fmt: skip
 def test_an_id_can_be_asked_for(text: str):
     assert LogId.parse(text).why_unreadable is None

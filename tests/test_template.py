@@ -19,7 +19,7 @@ from logkeep.backups.due_store import BY_DUE
 from logkeep.backups.settings import CHAIN_MAX
 from logkeep.downloads.render_store import KEPT_DAYS, ORDER_LIVES
 from logkeep.identity.credentials import NEEDED, Access
-from logkeep.logs.store import BY_ID
+from logkeep.logs.listing_store import BY_ID
 from logkeep.web.app import App
 from tests.patterns import matches
 

@@ -48,10 +48,12 @@ def log_id_of(form: str, path: Path, pattern: str, day: str = "") -> str:
 
 
 def daily(form: str) -> str:
-    """The form of an id with the day in it: after its second part, unless it says where."""
+    """The form of an id with the day in it: after its second part, in kind app at the end, unless it says where."""
     if "{date}" in form:
         return form
     kind, _, rest = form.partition("/")
+    if kind == "app":
+        return f"{form}/{{date}}"
     first, slash, others = rest.partition("/")
     return f"{kind}/{first}-{{date}}{slash}{others}"
 

@@ -1,7 +1,7 @@
 """PATCH /v1/{project_id}/logs/{log_id}: write bytes to a log at an offset, or at its end."""
 
 from logkeep.apis.logs.codes import LOGKEEP
-from logkeep.apis.logs.http import AppendQuery, answer_appended, check_readable, pieces_of, time_zone_of
+from logkeep.apis.logs.http import AppendQuery, answer_appended, check_readable, labels_of, pieces_of, time_zone_of
 from logkeep.logs.head import Certificate
 from logkeep.logs.store import log_store
 from logkeep.web.app import Answer, App
@@ -12,12 +12,13 @@ app = App(LOGKEEP, "append_log", takes_files=True)
 
 @app.patch("/v1/.+")
 def append_log() -> Answer[Certificate]:
-    """Raises Conflict if the log holds other bytes or is sealed, OffsetBeyondEnd if bytes before these are missing."""
+    """Raises Conflict if the log holds other bytes or labels, or is sealed, OffsetBeyondEnd if there is a gap."""
     log_id, query = app.log_id(), app.query(AppendQuery)
     registration = query.registration(log_id)
     store = log_store(app.caller.project)
     check_readable(store, log_id, registration)
-    head, grew = store.append(log_id, pieces_of(app), query.offset, registration, time_zone_of(app))
+    zone, labels = time_zone_of(app), labels_of(app, log_id)
+    head, grew = store.append(log_id, pieces_of(app), query.offset, registration, zone, labels=labels)
     return answer_appended(app, head, grew=grew)
 
 

@@ -2,7 +2,8 @@
 
 from logkeep.apis.logs.codes import LOGKEEP
 from logkeep.apis.logs.http import ListQuery, LogPage
-from logkeep.logs.store import log_store
+from logkeep.clock import now_ms
+from logkeep.logs.listing_store import listing
 from logkeep.web.app import Answer, App
 from logkeep.web.entrypoints import entrypoint
 
@@ -11,10 +12,12 @@ app = App(LOGKEEP, "list_logs")
 
 @app.get("/v1/<project_id>/logs")
 def list_logs(project_id: str) -> Answer[LogPage]:
-    query = app.query(ListQuery)
-    app.charge(read_units=query.limit)  # a head is read for each log
-    heads = log_store(app.caller.project).page(query.prefix, query.marker, query.limit + 1)
-    return app.answer_json(LogPage.of(heads, query.limit))
+    """Raises Invalid for a window that is empty or longer than 31 days."""
+    query, now = app.query(ListQuery), now_ms()
+    wanted, logs = query.selection(now), listing(app.caller.project)
+    app.charge(read_units=query.limit + logs.least_requests(wanted, now))  # a head is read for each log
+    page = logs.page(wanted, query.marker, query.limit, now)
+    return app.answer_json(LogPage.of(page, wanted.window))
 
 
 lambda_handler = entrypoint(app)

@@ -46,10 +46,12 @@ def test_a_placeholder_that_is_none_is_refused_with_those_there_are(form) -> Non
         log_id_of(form, Path("a/b.log"), "*/*.log")
 
 
-def test_the_day_comes_after_the_second_part_unless_it_is_said_where() -> None:
+def test_the_day_comes_after_the_second_part_or_last_in_kind_app_unless_it_is_said_where() -> None:
     assert daily("task/web/0/app/0") == "task/web-{date}/0/app/0"
     assert daily("check/sub") == "check/sub-{date}"
     assert daily("check/sub/{date}.log") == "check/sub/{date}.log"
+    assert daily("app/shop/web") == "app/shop/web/{date}"
+    assert daily("app/{date}/web") == "app/{date}/web"
 
 
 @pytest.mark.parametrize("is_down", [True, False])

@@ -10,8 +10,6 @@ from typing import Any
 import pytest
 
 from logkeep.apis.logs.worker import tend_logs
-from logkeep.aws import clients
-from logkeep.aws.dynamo import encode
 from logkeep.clock import DAY, now_ms
 from logkeep.limits import INLINE_MAX
 from logkeep.logid import LogId
@@ -157,7 +155,6 @@ def test_what_packs_replaced_goes_a_day_later_and_nothing_else(store, objects) -
     text = write(store, noise(2 * INLINE_MAX), *map(line, range(9)), noise(2 * INLINE_MAX))
     pack(store)
     text += write(store, noise(2 * INLINE_MAX), line(10))
-    clients.dynamodb().put_item(TableName=store.table, Item=encode({"pk": "projects", "sk": PROJECT}))
     before, kept = objects.keys("logs/"), [*store.rows(store.head(LOG))]
     tend_logs(now_ms() + DAY - 60_000)
     assert objects.keys("logs/") == before

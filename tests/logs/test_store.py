@@ -17,6 +17,8 @@ from logkeep.limits import INLINE_MAX
 from logkeep.logid import LogId
 from logkeep.logs.head import Certificate, Totals
 from logkeep.logs.items import head_key, rows_key
+from logkeep.logs.listing import Selection
+from logkeep.logs.listing_store import listing
 from logkeep.logs.store import LogStore, log_store
 from tests.calls import OTHER_PROJECT, PROJECT
 from tests.faults import Killed, at_once, counted, killed
@@ -291,7 +293,7 @@ def test_a_note_of_a_follower_is_no_write_of_the_log_and_is_never_taken_back(sto
 
 def test_a_log_that_is_not_there_does_not_begin_with_its_follower(store) -> None:
     store.note_follower(LOG, 5_000)
-    assert store.page("", "", 10) == []
+    assert listing(PROJECT).page(Selection(), "", 10, 0).heads == []
     with pytest.raises(LogNotFound):
         store.head(LOG)
 
@@ -383,8 +385,8 @@ def test_heads_that_a_busy_table_leaves_out_are_asked_for_again(store, monkeypat
         return answer if left[0] >= 0 else None
 
     clients.dynamodb().meta.events.register("before-send.dynamodb.BatchGetItem", leave_all)
-    (head,) = store.page("", "", 10)
+    (head,) = listing(PROJECT).page(Selection(), "", 10, 0).heads
     assert (head.log_id, len(pauses)) == (LOG, 2), "not at once, but after growing pauses"
     left[0] = 1000
     with pytest.raises(Unavailable):
-        store.page("", "", 10)
+        listing(PROJECT).page(Selection(), "", 10, 0)

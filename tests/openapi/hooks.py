@@ -114,12 +114,14 @@ UNSAID: Final = (
     "is before start_time",
     "must be a multiple of limit",
     "is required with",
-    "is not a parameter of a",
+    "is not a parameter of logs of kind",
     "cursor and tail_bytes need follow=true",
     "send either cursor or tail_bytes",
     "is not a cursor of this log",
     "more than a year ahead",
     "older than the retention",
+    "must be before until",
+    "must be at most 31 days before until",
     "an empty list of events needs",
     "longer than",  # in bytes
     ": is required",  # with one action of two

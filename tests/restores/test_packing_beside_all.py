@@ -24,8 +24,6 @@ from botocore.config import Config
 
 from logkeep.apis.css.search import SearchRequest, search
 from logkeep.apis.logs.worker import tend_logs
-from logkeep.aws import clients
-from logkeep.aws.dynamo import encode
 from logkeep.aws.objects import Bucket
 from logkeep.backups.lease_store import Leases
 from logkeep.backups.records import BackupRecord, Status
@@ -97,7 +95,6 @@ class Mortal:
 def test_all_at_once_gives_every_byte_once(
     logs: LogStore, store: BackupStore, runs: BackupRuns, restoring, objects
 ) -> None:
-    clients.dynamodb().put_item(TableName=logs.table, Item=encode({"pk": "projects", "sk": PROJECT}))
     text, counts = bytearray(), Counter[str]()
     written = threading.Event()
     logs.append(LOG, (b"begun\n",).__iter__, 0)

@@ -98,10 +98,10 @@ def filled(logs: LogStore, store: BackupStore) -> dict[str, tuple[bytes, Certifi
     return held(logs)
 
 
-def test_a_restored_log_keeps_its_time_zone_and_the_year_of_its_arrival(logs, store, restoring) -> None:
+def test_a_restored_log_keeps_its_time_zone_its_labels_and_the_year_of_its_arrival(logs, store, restoring) -> None:
     text, arrival = b"Jan 31 08:00:00 host app: ERROR x\n", 1612137600000  # 1 February 2021
-    logs.append(LOG, lambda: iter((text,)), 0, time_zone="Asia/Shanghai", received_at=arrival)
-    logs.append(log_id("node-1/empty"), lambda: iter(()), 0, time_zone="America/Lima")
+    logs.append(LOG, lambda: iter((text,)), 0, time_zone="Asia/Shanghai", received_at=arrival, labels={"a": "1"})
+    logs.append(log_id("node-1/empty"), lambda: iter(()), 0, time_zone="America/Lima", labels={"a": "2"})
     back_up(store, "full")
     before = held(logs)
     assert before["node-1/instance"][1].first_time == 1612051200000  # 2021-01-31T08:00:00+08:00

@@ -23,7 +23,9 @@ _SHAPES: Final = {
     "build": ("record_id", "task_name"),
     "check": ("sub_job_id", "file?"),
     "cluster": ("cluster_id", "instance_name", "log_type"),
+    "app": ("name", *["name?"] * 7),
 }
+KINDS: Final = tuple(_SHAPES)
 
 
 def is_segment(text: str) -> bool:
@@ -35,9 +37,10 @@ def pattern() -> str:
     """A regular expression of all log ids, apart from LOG_ID_MAX; for the API's document."""
     shapes = []
     for kind, names in _SHAPES.items():
-        parts = (f"/(?:{_NUMBER.pattern})" if name.startswith("#") else f"/{SEGMENT_PATTERN}" for name in names)
-        optional = (f"(?:{part})?" if name.endswith("?") else part for name, part in zip(names, parts, strict=True))
-        shapes.append(kind + "".join(optional))
+        needed = (name for name in names if not name.endswith("?"))
+        parts = (f"/(?:{_NUMBER.pattern})" if name.startswith("#") else f"/{SEGMENT_PATTERN}" for name in needed)
+        optional = sum(name.endswith("?") for name in names)
+        shapes.append(kind + "".join(parts) + (f"(?:/{SEGMENT_PATTERN}){{0,{optional}}}" if optional else ""))
     return f"^(?:{'|'.join(shapes)})$"
 
 
@@ -50,15 +53,17 @@ class LogId:
 
     @classmethod
     def parse(cls, text: str) -> "LogId":
-        """Raises Invalid("log_id") unless text is an id of one of the four kinds."""
+        """Raises Invalid("log_id") unless text is an id of one of the five kinds."""
         kind, *segments = text.split("/")
         shape = _SHAPES.get(kind)
         if shape is None:
             raise Invalid("log_id", f"the first segment must be one of {', '.join(_SHAPES)}")
         least = sum(not name.endswith("?") for name in shape)
         if not least <= len(segments) <= len(shape):
-            form = "/".join(f"{{{name.strip('#?')}}}" for name in shape)
-            raise Invalid("log_id", f"a {kind} log is named {kind}/{form}")
+            names = dict.fromkeys(name.strip("#?") for name in shape)
+            form, repeated = "/".join(f"{{{name}}}" for name in names), len(names) < len(shape)
+            several = f", with 1 to {len(shape)} names" if repeated else ""
+            raise Invalid("log_id", f"a log of kind {kind} is named {kind}/{form}{several}")
         for name, segment in zip(shape, segments, strict=False):
             if not is_segment(segment):
                 raise Invalid("log_id", f"{name.strip('#?')} {SEGMENT_RULE}")
@@ -72,8 +77,8 @@ class LogId:
     def why_unreadable(self) -> str | None:
         """Why no published API can ask for the log by its id; None if one can.
 
-        Every id of the other kinds can be asked for: Kuscia takes any names, and a backup of CSS holds all logs of its
-        cluster.
+        Every id of task and cluster can be asked for: Kuscia takes any names, and a backup of CSS holds all logs of its
+        cluster. Kind app is our own API's.
         """
         if self.kind == "build" and not RECORD_ID.fullmatch(self.segments[0]):
             return "CodeArts Build finds only logs whose record_id is 36 characters of 0-9 a-z -"
@@ -85,11 +90,21 @@ class LogId:
         return "/".join((self.kind, *self.segments))
 
     @property
+    def parts(self) -> dict[str, str]:
+        """The segments by their names, such as `{"record_id": …, "task_name": …}`. Those of kind app have no names."""
+        if self.kind == "app":
+            return {}
+        return {name.strip("#?"): segment for name, segment in zip(_SHAPES[self.kind], self.segments, strict=False)}
+
+    @property
     def owner(self) -> str:
-        """`{kind}/{first segment}`. The heads of one owner share a partition of the table."""
-        return f"{self.kind}/{self.segments[0]}"
+        """`{kind}/{first segment}`. The heads of one owner share a partition of the table.
+
+        A log of kind app is its own owner: thousands of logs may begin with the same segment, and be written at once.
+        """
+        return str(self) if self.kind == "app" else f"{self.kind}/{self.segments[0]}"
 
     @property
     def rest(self) -> str:
-        """The segments after the owner, joined; empty for a check log without a file."""
-        return "/".join(self.segments[1:])
+        """The segments after the owner, joined; empty for a check log without a file, and for kind app."""
+        return "" if self.kind == "app" else "/".join(self.segments[1:])

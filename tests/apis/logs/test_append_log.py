@@ -39,6 +39,7 @@ def test_new_bytes_are_accepted_and_the_range_tells_the_next_offset(a_log_id) ->
         "first_time": None,
         "last_time": None,
         "time_zone": "UTC",
+        "labels": {"kind": "build", "record_id": a_log_id.split("/")[1], "task_name": "stage1"},
         "missing": None,
     }
 
@@ -277,3 +278,10 @@ def test_the_event_files_do_what_their_names_say() -> None:
     assert send("append_log").status == 202
     assert send("append_log-gap").status == 416
     assert send("append_log-hostile_id").status == 400
+    assert send("append_log-of_an_app").json["labels"] == {
+        "kind": "app",
+        "service": "web",
+        "env": "prod",
+        "city": "Köln",
+    }
+    assert send("append_log-bad_labels").status == 400

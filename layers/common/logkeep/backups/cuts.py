@@ -79,6 +79,7 @@ class Slice(BaseModel):
     time_zone: str | None = None
     received_at: int | None = None  # epoch ms
     expected: dict[str, int] | None = None  # totals of its seal
+    labels: dict[str, str] = Field(default={}, exclude_if=lambda labels: not labels)
 
     @classmethod
     def of(cls, head: Head, held: "Slice | None", rest_of: RestOf) -> Self:
@@ -99,6 +100,7 @@ class Slice(BaseModel):
             time_zone=head.time_zone,
             received_at=head.received_at,
             expected=head.expected.stored() if head.expected else None,
+            labels=dict(head.labels),
         )
 
     @property

@@ -1,24 +1,13 @@
 """What is to be done with logs on a day: items of table Logs by day and shard (docs/formats.md#calendar)."""
 
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, Final, Self
 
 from logkeep.logid import LogId
+from logkeep.logs.activity import day_of, shard_of
 
-SHARDS: Final = 16  # a partition takes 1,000 writes a second
 _CLEAN: Final = "clean"
-
-
-def day_of(at: int) -> str:
-    """The UTC day of a time (epoch ms) as yyyymmdd."""
-    return f"{datetime.fromtimestamp(at / 1000, UTC):%Y%m%d}"
-
-
-def shard_of(log_id: LogId) -> int:
-    return zlib.crc32(str(log_id).encode()) % SHARDS
 
 
 def due_key(project: str, shard: int) -> str:

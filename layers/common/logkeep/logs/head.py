@@ -13,7 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from logkeep.errors import Conflict
 from logkeep.limits import LOG_MAX
 from logkeep.logid import LogId
+from logkeep.logs import labels
 from logkeep.logs.fragment import UNKNOWN, Fragment, combine_crc32, pack
+from logkeep.logs.labels import Labels
 from logkeep.logs.levels import GRAMMAR, LEVELS, ScanState, TimeBasis, scan
 from logkeep.logs.registration import Registration
 from logkeep.logs.sums import NOTHING, Sums
@@ -80,7 +82,7 @@ class Head:
     least_time: int | None = None
     greatest_time: int | None = None
     grammar: int = GRAMMAR  # with which all its text was read; 0: with several
-    received_at: int | None = None  # when the last of it arrived
+    received_at: int | None = None  # when text last arrived
     time_zone: str | None = None  # IANA name, of times without a zone; None before the first append
     fragments: int = 0
     mark: Sums = NOTHING  # of the text that is in packs; readers use these up to there
@@ -88,6 +90,9 @@ class Head:
     state: State = State.OPEN
     expected: Totals | None = None  # the seal's
     registration: Registration | None = None
+    labels: Labels = field(default_factory=dict)  # without those that its id says
+    day: int | None = None  # the last on which text arrived (yyyymmdd, UTC): activity has a row of it
+    odd: tuple[int, int] | None = None  # what its activity's row of odd text spans (epoch ms)
     # A reader waits for more until then. Not compared, because it is no part of the log.
     followed_until: int | None = field(default=None, compare=False)
 
@@ -143,6 +148,15 @@ class Head:
         """What times of text are read by that arrives then (epoch milliseconds)."""
         return TimeBasis(zone_of(self.time_zone or "UTC"), arrival)
 
+    def labelled(self, wanted: Labels) -> Self:
+        """The head with labels. Raises Conflict if an append has begun the log with others, or with none."""
+        if not wanted or wanted == self.labels:
+            return self
+        if self.time_zone is not None:
+            own = " ".join(f"{key}={value}" for key, value in self.labels.items()) or "none"
+            raise Conflict(f"a log keeps the labels of its first append, and those of this log are: {own}")
+        return replace(self, labels=wanted)
+
     def in_zone(self, wanted: str | None, default: Callable[[], str]) -> Self:
         """The head with a time zone: its own, or else the wanted one, or else the default's."""
         return self if self.time_zone else replace(self, time_zone=wanted or default())
@@ -164,7 +178,7 @@ class Head:
                 least_time=_end(min, head.least_time, each.least_time),
                 greatest_time=_end(max, head.greatest_time, each.greatest_time),
                 grammar=each.grammar if head.grammar == each.grammar or not head.fragments else 0,
-                received_at=each.received_at,
+                received_at=max(head.received_at or 0, each.received_at),
                 fragments=head.fragments + 1,
             )
         return replace(head, scan_state=scan_state)
@@ -252,6 +266,7 @@ class Certificate(BaseModel):
     first_time: int | None
     last_time: int | None
     time_zone: str | None  # in which times without a zone were read
+    labels: dict[str, str]  # those of its id, and those of its first append
     missing: dict[str, int] | None  # of a truncated log: bytes and lines that have not arrived
 
     @classmethod
@@ -273,6 +288,7 @@ class Certificate(BaseModel):
             first_time=head.first_time,
             last_time=head.last_time,
             time_zone=head.time_zone,
+            labels={**labels.derived_from(head.log_id), **head.labels},
             missing=missing,
         )
 

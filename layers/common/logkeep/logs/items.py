@@ -1,8 +1,9 @@
 """Heads and rows as items of table Logs, and back (docs/formats.md#table-logs).
 
-A head is at pk={project}/{owner}, sk=head/{rest of the id}. Its rows are at pk={project}/{log_id}@{birth},
-sk=frag/{offset:016d}, each with the packed bytes (`data`) or their place in the bucket (`key`, `start`). Its packs are
-there, too, at sk=pack/{offset:016d}, and at table/{offset:016d} once more with the table of their fragments.
+A head is at pk={project}/{owner}, sk=head/{rest of the id}; of kind app, at pk={project}/{log_id}, sk=head. Its rows
+are at pk={project}/{log_id}@{birth}, sk=frag/{offset:016d}, each with the packed bytes (`data`) or their place in the
+bucket (`key`, `start`). Its packs are there, too, at sk=pack/{offset:016d}, and at table/{offset:016d} once more with
+the table of their fragments.
 """
 
 from collections import Counter
@@ -31,7 +32,7 @@ def sort_key(offset: int, kind: str = FRAGMENT) -> str:
 
 
 def head_key(project: str, log_id: LogId) -> dict[str, str]:
-    return {"pk": f"{project}/{log_id.owner}", "sk": f"head/{log_id.rest}"}
+    return {"pk": f"{project}/{log_id.owner}", "sk": "head" if log_id.kind == "app" else f"head/{log_id.rest}"}
 
 
 def rows_key(project: str, head: Head) -> str:
@@ -60,6 +61,9 @@ def head_item(project: str, head: Head) -> dict[str, Any]:
         "registration": list(head.registration) if head.registration else None,
         "followed_until": head.followed_until,
         "time_zone": head.time_zone,
+        "labels": dict(head.labels) or None,
+        "day": head.day,
+        "odd": list(head.odd) if head.odd else None,
     }
 
 
@@ -81,6 +85,9 @@ def head_of(item: dict[str, Any]) -> Head:
         registration=Registration(*item["registration"]) if "registration" in item else None,
         followed_until=item.get("followed_until"),
         time_zone=item.get("time_zone"),
+        labels=item.get("labels", {}),
+        day=item.get("day"),
+        odd=(item["odd"][0], item["odd"][1]) if "odd" in item else None,
     )
 
 

@@ -14,18 +14,21 @@ from typing import Any, Final, NamedTuple
 
 from botocore.exceptions import ClientError
 
-from logkeep.aws.dynamo import encode, put, transact
+from logkeep.aws.dynamo import encode, put, query, transact
 from logkeep.aws.objects import is_absent
 from logkeep.errors import Conflict, Corrupt
 from logkeep.logid import LogId
+from logkeep.logs import activity, activity_store
+from logkeep.logs.activity import Sighting
 from logkeep.logs.head import Head, State, Totals
 from logkeep.logs.items import TABLE, objects_prefix
+from logkeep.logs.listing_store import BY_ID
 from logkeep.logs.packs import HEADER_MAX, Pack, fragments_of, head_before, pack_item, read_header, state_after
+from logkeep.logs.project_store import note_project
 from logkeep.logs.store import LogStore
 from logkeep.logs.sums import Sums
 
 _PACK: Final = ".pack.gz"
-_PAGE: Final = 100  # heads that are looked at together
 
 
 class Outcome(StrEnum):
@@ -112,7 +115,7 @@ class Rebuilding:
         if not chain:
             why = f"{len(folder.appends)} objects of appends, in no pack; zcat reads them, in the order of their names"
             return Rebuilt(folder.log_id, Outcome.UNKNOWN, 0, why=why), None, 0
-        head, first = self._head_of(chain)
+        head, first, sightings = self._head_of(chain)
         if there and there.end > head.end:
             head = self._adopted(there, head)
         after = chain[-1].about["end"]
@@ -121,7 +124,7 @@ class Rebuilding:
         if there is None and folder.appends:
             why += f"; {len(folder.appends)} objects of appends are left"
         if self._writes:
-            self._write(there, head, chain)
+            self._write(there, head, chain, sightings if there is None else [])
         outcome = Outcome.ADOPTED if there else Outcome.MADE
         return Rebuilt(folder.log_id, outcome, head.end, lost, why.removeprefix("; ")), head, first
 
@@ -140,21 +143,28 @@ class Rebuilding:
         before = Sums(about["offset"], *about["before"])
         return _Found(Pack(key, start, before, Sums.of_stored(about)), about, table)
 
-    def _head_of(self, chain: list[_Found]) -> tuple[Head, int]:
-        """The head of a log that is all in packs, and when it began (epoch ms)."""
+    def _head_of(self, chain: list[_Found]) -> tuple[Head, int, list[Sighting]]:
+        """The head of a log that is all in packs, when it began (epoch ms), and the rows of its activity."""
         about = chain[-1].about
-        head, first = head_before(about), None
+        head, first, sightings = head_before(about), None, list[Sighting]()
         for each in chain:
             fragments = fragments_of(each.table, each.pack.before)
             first = fragments[0].received_at if first is None else first
             head = head.with_packed(fragments, state_after(each.about))
+            for fragment in fragments:
+                head, rows = activity.noted(head, [fragment], fragment.received_at)
+                sightings += rows
         expected = about.get("expected")
         totals = None if expected is None else Totals.of_stored(expected)
         state = State(about["state"])
         if state is State.SEALED and head.end < about["end"]:
             # What was sealed with more than is left is short of it.
             state, totals = State.TRUNCATED, Totals.of_stored({**(expected or {}), "bytes": about["end"]})
-        return replace(head, state=state, expected=totals), first or 0
+        # The days on which parts of a fragment had arrived are not known any more: so its times are said for all days.
+        if head.least_time is not None and head.greatest_time is not None:
+            head = replace(head, odd=activity.widened(head.odd, (head.least_time, head.greatest_time)))
+            sightings.append(Sighting(head.log_id, head.birth, head.labels, None, head.odd or (0, 0)))
+        return replace(head, state=state, expected=totals), first or 0, sightings
 
     def _adopted(self, there: Head, packed: Head) -> Head:
         """The head of a log that has rows beyond its packs."""
@@ -163,8 +173,11 @@ class Rebuilding:
             raise Corrupt(f"the packs and the rows of {there.log_id} are not of one text")
         return there.with_pack(packed.mark.rest(there.mark), sums.rest(there.mark))
 
-    def _write(self, there: Head | None, head: Head, chain: Iterable[_Found]) -> None:
+    def _write(self, there: Head | None, head: Head, chain: Iterable[_Found], sightings: Iterable[Sighting]) -> None:
         logs = self._logs
+        for row in sightings:
+            transact(logs.dynamodb, [activity_store.put(logs.table, logs.project, row)])
+        note_project(logs.dynamodb, logs.table, logs.project)
         for pack, _, table in chain:
             put(logs.dynamodb, TableName=logs.table, Item=encode(pack_item(logs.project, head, pack)))
             item = pack_item(logs.project, head, pack, TABLE) | {"table": table}
@@ -184,14 +197,21 @@ class Rebuilding:
 
     def _without_objects(self) -> Iterator[Rebuilt]:
         """The logs whose objects are gone, as after a table was restored from before they were deleted."""
-        after = ""
-        while heads := self._logs.page("", after, _PAGE):
-            after = str(heads[-1].log_id)
-            for head in heads:
-                if not self._logs.bucket.sizes(objects_prefix(self._logs.project, head)):
-                    made = self._checked(head, set())
-                    if made.outcome is not Outcome.SAME:
-                        yield made
+        keys = query(
+            self._logs.dynamodb,
+            TableName=self._logs.table,
+            IndexName=BY_ID,
+            ConsistentRead=False,
+            KeyConditionExpression="#project = :project",
+            ExpressionAttributeNames={"#project": "project"},
+            ExpressionAttributeValues=encode({":project": self._logs.project}),
+        )
+        for key in keys:
+            head = self._logs.find(LogId.parse(key["log_id"]))
+            if head and not self._logs.bucket.sizes(objects_prefix(self._logs.project, head)):
+                made = self._checked(head, set())
+                if made.outcome is not Outcome.SAME:
+                    yield made
 
     def _checked(self, head: Head, there: set[str]) -> Rebuilt:
         """Whether the objects that a head needs are there. Without any, the log was deleted."""

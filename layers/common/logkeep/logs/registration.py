@@ -38,7 +38,7 @@ class RegistrationQuery(BaseModel):
         pair = PAIRS.get(log_id.kind, ())
         for name in given:
             if name not in pair:
-                raise Invalid(name, f"is not a parameter of a {log_id.kind} log")
+                raise Invalid(name, f"is not a parameter of logs of kind {log_id.kind}")
         for name in pair:
             if given and name not in given:
                 raise Invalid(name, f"is required with {' and '.join(given)}")

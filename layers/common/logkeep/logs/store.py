@@ -8,27 +8,28 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import cache
-from itertools import islice
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from logkeep.aws import clients
 from logkeep.aws.dynamo import attempts, decode, encode, put, query, transact, update
 from logkeep.aws.objects import Bucket
-from logkeep.aws.refusals import RETRY_AFTER
 from logkeep.clock import now_ms
-from logkeep.errors import Busy, Conflict, Corrupt, LogChanged, LogNotFound, OffsetBeyondEnd, Unavailable
+from logkeep.errors import Busy, Conflict, Corrupt, LogChanged, LogNotFound, OffsetBeyondEnd
 from logkeep.extents import Extent
 from logkeep.limits import INLINE_MAX
 from logkeep.logid import LogId
-from logkeep.logs import fragment
+from logkeep.logs import activity, activity_store, fragment
+from logkeep.logs.activity import Sighting
 from logkeep.logs.format_store import claim_format
 from logkeep.logs.fragment import GZIP_HEADER, Fragment, gzip_trailer
 from logkeep.logs.head import Head, Totals
 from logkeep.logs.items import head_item, head_key, head_of, objects_prefix, row_item
+from logkeep.logs.labels import NONE, Labels
 from logkeep.logs.orders import PackOrder, order_packing
 from logkeep.logs.packs import is_due
+from logkeep.logs.project_store import note_project
 from logkeep.logs.reader import Row
 from logkeep.logs.registration import Registration
 from logkeep.logs.registration_store import Registrations
@@ -41,8 +42,6 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
 
 logger = logging.getLogger(__name__)
-
-BY_ID: Final = "by_id"  # keys-only index: project, log_id
 
 
 class LogStore(RowStore):
@@ -68,47 +67,11 @@ class LogStore(RowStore):
             self.dynamodb,
             TableName=self.table,
             KeyConditionExpression="pk = :pk AND begins_with(sk, :head)",
-            ExpressionAttributeValues=encode({":pk": f"{self.project}/{owner}", ":head": f"head/{rest}"}),
+            ExpressionAttributeValues=encode(
+                {":pk": f"{self.project}/{owner}", ":head": f"head/{rest}" if rest else "head"}
+            ),
         )
         return map(head_of, items)
-
-    def page(self, prefix: str, after: str, limit: int) -> list[Head]:
-        """At most `limit` logs whose id begins with `prefix` and sorts after `after`, in order of id.
-
-        Ids come from an index that is eventually consistent: a new log is in it moments after its first append. The
-        heads are read consistently.
-        """
-        # Ids are printable ASCII without blanks. So `after` and a blank sorts right after `after`, which BETWEEN then
-        # excludes, and the prefix and DEL sorts after every id with the prefix.
-        low = max(prefix, f"{after} ") if after else prefix
-        high = f"{prefix}\x7f"
-        if low > high:
-            return []
-        keys = query(
-            self.dynamodb,
-            TableName=self.table,
-            IndexName=BY_ID,
-            ConsistentRead=False,
-            KeyConditionExpression="#project = :project AND log_id BETWEEN :low AND :high",
-            ExpressionAttributeNames={"#project": "project"},
-            ExpressionAttributeValues=encode({":project": self.project, ":low": low or " ", ":high": high}),
-            Limit=limit,
-        )
-        found: dict[str, Head] = {}
-        wanted: list[Any] = [encode({"pk": item["pk"], "sk": item["sk"]}) for item in islice(keys, limit)]
-        pauses = attempts()
-        while wanted:
-            answer = self.dynamodb.batch_get_item(
-                RequestItems={self.table: {"Keys": wanted[:100], "ConsistentRead": True}}
-            )
-            for item in answer["Responses"].get(self.table, []):
-                head = head_of(decode(item))
-                found[str(head.log_id)] = head
-            left = answer["UnprocessedKeys"].get(self.table)
-            if left and next(pauses, None) is None:
-                raise Unavailable("storage is busy", RETRY_AFTER)
-            wanted = [*(left["Keys"] if left else []), *wanted[100:]]
-        return [found[name] for name in sorted(found)]
 
     def find(self, log_id: LogId) -> Head | None:
         item = self.dynamodb.get_item(
@@ -126,19 +89,22 @@ class LogStore(RowStore):
         registration: Registration | None = None,
         time_zone: str | None = None,
         received_at: int | None = None,
+        labels: Labels = NONE,
     ) -> tuple[Head, bool]:
         """Make the log hold `body` at `offset` (None: at its end). Return the head then, and whether it has changed.
 
-        A new log has the `time_zone` (an IANA name), or else the project's. A restore sets when the text had arrived
-        (`received_at`, epoch milliseconds).
+        A new log has the `labels`, and the `time_zone` (an IANA name) or else the project's. A restore sets when the
+        text had arrived (`received_at`, epoch milliseconds).
 
-        Raises Conflict if the log holds other bytes there, has another registration, or has no room (Head.check_room),
-        OffsetBeyondEnd if there would be a gap, and Busy if other writers were faster on every attempt.
+        Raises Conflict if the log holds other bytes there, has another registration or other labels, or has no room
+        (Head.check_room), OffsetBeyondEnd if there would be a gap, and Busy if other writers were faster on every
+        attempt.
         """
         arrival = now_ms() if received_at is None else received_at
         for _ in attempts():
             before = self.find(log_id)
-            head = (before or Head.born(log_id)).register(registration).in_zone(time_zone, self._default_zone)
+            head = (before or Head.born(log_id)).register(registration).labelled(labels)
+            head = head.in_zone(time_zone, self._default_zone)
             start = head.end if offset is None else offset
             if start > head.end:
                 raise OffsetBeyondEnd(head.end)
@@ -147,7 +113,8 @@ class LogStore(RowStore):
             if not packed and head == before:
                 return head, False
             head.check_room(after.end)
-            if self._commit(before, after, packed):
+            after, sightings = activity.noted(after, [each for each, _ in packed], arrival)
+            if self._commit(before, after, packed, sightings):
                 self._order_if_due(before, after)
                 return after, True
         raise Busy("too many writers append to this log at once", retry_after=1)
@@ -224,7 +191,13 @@ class LogStore(RowStore):
             if done < len(piece):
                 yield piece[done:]
 
-    def _commit(self, before: Head | None, after: Head, packed: Sequence[tuple[Fragment, bytes]]) -> bool:
+    def _commit(
+        self,
+        before: Head | None,
+        after: Head,
+        packed: Sequence[tuple[Fragment, bytes]],
+        sightings: Sequence[Sighting] = (),
+    ) -> bool:
         """Write the object, then the rows and the head in one transaction. False if another writer was faster."""
         size = sum(len(data) for _, data in packed)
         key = None
@@ -248,7 +221,9 @@ class LogStore(RowStore):
             start += len(data)
         if before is None:
             _claim_format(self.dynamodb, self.table)
+            _note_project(self.dynamodb, self.table, self.project)
         items.append({"Put": self.put_of_head(before, after)})
+        items += (activity_store.put(self.table, self.project, each) for each in sightings)
         if after.registration and after.registration != (before and before.registration):
             items += self.registrations.puts(after.log_id, after.birth, after.registration)
         if not transact(self.dynamodb, items).refused:
@@ -330,6 +305,12 @@ class LogStore(RowStore):
 def _claim_format(dynamodb: DynamoDBClient, table: str) -> None:
     """Once in a process."""
     claim_format(dynamodb, table)
+
+
+@cache
+def _note_project(dynamodb: DynamoDBClient, table: str, project: str) -> None:
+    """Once in a process."""
+    note_project(dynamodb, table, project)
 
 
 def log_store(project: str) -> LogStore:

@@ -10,7 +10,8 @@ from itertools import takewhile
 
 from logkeep.aws.dynamo import delete, encode, query
 from logkeep.clock import DAY
-from logkeep.logs.calendar import SHARDS, CleanUp, day_of, due_key
+from logkeep.logs.activity import SHARDS, day_of
+from logkeep.logs.calendar import CleanUp, due_key
 from logkeep.logs.head import Head
 from logkeep.logs.items import objects_prefix, sort_key
 from logkeep.logs.store import LogStore, log_store
@@ -24,7 +25,7 @@ class Tending:
 
     def due(self, now: int) -> Iterator[CleanUp]:
         """What is to be cleaned up by now (epoch ms), a shard after the other, the oldest first."""
-        tomorrow = day_of(now + DAY)
+        tomorrow = str(day_of(now + DAY))
         for shard in range(SHARDS):
             items = query(
                 self._logs.dynamodb,

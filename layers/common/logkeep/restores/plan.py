@@ -13,6 +13,7 @@ from logkeep.backups.jobs import Job, Shown
 from logkeep.errors import Corrupt, Invalid
 from logkeep.logid import SEGMENT_PATTERN, LogId, is_segment
 from logkeep.logs.head import Head, State, Totals
+from logkeep.logs.labels import Labels
 
 SHOWN_MAX: Final = 50  # logs that a report names under `differs`, and under `failures`
 
@@ -62,6 +63,7 @@ class Target:
     state: State
     expected: Totals | None  # totals of its seal
     time_zone: str | None
+    labels: Labels
     received_at: int | None  # epoch ms
     pieces: tuple[Piece, ...]
 
@@ -109,6 +111,7 @@ def _target(source: Slice, prefix: str, newest_first: list[Piece]) -> Target:
         state=source.state,
         expected=source.totals,
         time_zone=source.time_zone,
+        labels=source.labels,
         received_at=source.received_at,
         pieces=tuple(reversed(newest_first)),
     )

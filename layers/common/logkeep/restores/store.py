@@ -24,6 +24,7 @@ from logkeep.extents import ObjectRange
 from logkeep.limits import FRAGMENT_MAX
 from logkeep.logs.fragment import NotDeflate, combine_crc32, inflated
 from logkeep.logs.head import Head, State
+from logkeep.logs.labels import NONE
 from logkeep.logs.store import LogStore, log_store
 from logkeep.restores.archive_store import Archives, archives
 from logkeep.restores.plan import Checked, Outcome, Piece, RestoreReport, RestoreRequest, Target, plan, targets
@@ -160,12 +161,13 @@ class Restores:
         Raises Corrupt if an archive does not hold what it should.
         """
         held = head.end if head else 0
+        labels = NONE if head else target.labels  # a log that is there keeps its own
         progress.change(begun=begun)
         if target.end - held > _AT_ONCE:
             progress.note()  # for the worker that continues
         try:
             if not target.pieces:
-                self._logs.append(target.log_id, lambda: iter(()), 0, time_zone=target.time_zone)
+                self._logs.append(target.log_id, lambda: iter(()), 0, time_zone=target.time_zone, labels=labels)
             for number, piece in enumerate(target.pieces):
                 if piece.end <= held:
                     continue
@@ -184,6 +186,7 @@ class Restores:
                             offset + len(known),
                             time_zone=target.time_zone,
                             received_at=target.received_at,
+                            labels=labels,
                         )
                         progress.step(bytes=progress.job.bytes + len(new))
         except Conflict:

@@ -1,26 +1,31 @@
 """Requests and answers of Logkeep's own log routes: append, seal, list."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from http import HTTPStatus
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from logkeep.clock import now_ms
+from logkeep.clock import DAY, now_ms
 from logkeep.errors import Invalid, LogNotFound
 from logkeep.limits import APPEND_MAX, APPEND_RAW_MAX, LOG_MAX
 from logkeep.logid import LOG_ID_MAX, LogId
+from logkeep.logs import labels
 from logkeep.logs.fragment import inflate_gzip
-from logkeep.logs.head import Certificate, Head, Totals
+from logkeep.logs.head import Certificate, Head, State, Totals
+from logkeep.logs.listing import Page, Selection, Window
 from logkeep.logs.registration import PAIRS, Registration, RegistrationQuery
 from logkeep.logs.store import LogStore
 from logkeep.logs.times import zone_of
-from logkeep.params import Decimal
+from logkeep.params import Decimal, Time
 from logkeep.web.app import Answer, App
 
 # Seconds after which a producer should append again: while someone follows the log, and while nobody does.
 _FOLLOWED_INTERVAL: Final = 3
 _INTERVAL: Final = 60
+
+WINDOW_MAX: Final = 31 * DAY  # ms
+_LABELS_MAX: Final = 20
 
 type LogIdPart = Annotated[str, Field(max_length=LOG_ID_MAX, pattern=r"^[A-Za-z0-9._/-]*$")]
 
@@ -37,22 +42,51 @@ class ListQuery(BaseModel):
     prefix: LogIdPart = ""
     marker: LogIdPart = ""  # the last id of the previous page
     limit: Annotated[Decimal, Field(ge=1, le=1000)] = 100
+    kind: Literal["task", "build", "check", "cluster", "app"] | None = None
+    label: list[Annotated[str, Field(pattern=labels.PAIR)]] = Field(default=[], max_length=_LABELS_MAX)
+    state: State | None = None
+    since: Time | None = None
+    until: Time | None = None
+
+    def selection(self, now: int) -> Selection:
+        """What is asked for at `now` (epoch ms). Raises Invalid if there is no such window, or it is too long."""
+        pairs = [(key, value) for key, _, value in (each.partition("=") for each in self.label)]
+        return Selection(prefix=self.prefix, kind=self.kind, labels=pairs, state=self.state, window=self._window(now))
+
+    def _window(self, now: int) -> Window | None:
+        if self.since is None and self.until is None:
+            return None
+        until = now if self.until is None else self.until
+        since = until - DAY if self.since is None else self.since
+        if since >= until:
+            raise Invalid("since", "must be before until, which is now unless it is sent")
+        if until - since > WINDOW_MAX:
+            raise Invalid("since", "must be at most 31 days before until, which is now unless it is sent")
+        return Window(since, until)
 
 
 class LogPage(BaseModel):
-    """A page of logs. `marker` is for the next page, and null on the last one."""
+    """A page of logs, and what it covers: the text of [since, until) in epoch ms, or of all times if both are null.
+
+    `marker` is for the next page. It is null if this page looked at everything that is left. A page may hold few logs,
+    or none, and yet have a marker.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     logs: list[Certificate]
     marker: str | None
+    since: int | None
+    until: int | None
 
     @classmethod
-    def of(cls, heads: Sequence[Head], limit: int) -> "LogPage":
-        """The first `limit` heads. If there are more, there is a next page."""
-        shown = heads[:limit]
-        marker = str(shown[-1].log_id) if len(heads) > limit else None
-        return cls(logs=[Certificate.of(head) for head in shown], marker=marker)
+    def of(cls, page: Page, window: Window | None) -> "LogPage":
+        return cls(
+            logs=[Certificate.of(head) for head in page.heads],
+            marker=page.marker,
+            since=window and window.since,
+            until=window and window.until,
+        )
 
 
 def check_readable(logs: LogStore, log_id: LogId, registration: Registration | None = None) -> None:
@@ -76,6 +110,11 @@ def time_zone_of(app: App) -> str | None:
     except ValueError as error:
         raise Invalid("Logkeep-Timezone", str(error)) from error
     return name or None
+
+
+def labels_of(app: App, log_id: LogId) -> labels.Labels:
+    """The labels of a new log, from the header Logkeep-Labels. Raises Invalid if they are none."""
+    return labels.parse(app.headers.get("logkeep-labels", ""), log_id)
 
 
 def pieces_of(app: App) -> Callable[[], Iterator[bytes]]:

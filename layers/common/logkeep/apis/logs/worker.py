@@ -6,7 +6,7 @@ from typing import Final
 from logkeep.aws.triggers import logger
 from logkeep.backups.store import backup_store
 from logkeep.logid import LogId
-from logkeep.logs.projects_store import projects
+from logkeep.logs.project_store import projects
 from logkeep.logs.tending_store import tending
 
 _SECONDS: Final = 600.0  # then the rest waits for the next hour
