@@ -1,10 +1,12 @@
 """The emulator, and an empty Logkeep in it for every test that asks; no test needs an account or Docker."""
 
 import os
+import ssl
 import sys
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 import boto3
@@ -36,6 +38,11 @@ from tests.local.service import Service, running
 from tests.orders import taking_orders
 from tests.remembered import remembering
 from tests.rewinding import Rewinding
+
+# Every client reads the certificates of the machine, which takes longer than most tests; none of them speaks TLS.
+_once = cache(ssl.create_default_context)
+for _name in ("create_default_context", "_create_default_https_context"):
+    setattr(ssl, _name, _once)
 
 pytest_plugins = ["tests.cluster", "tests.faulty", "tests.packaging.building"]
 TEMPLATE = Template.load()
