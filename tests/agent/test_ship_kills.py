@@ -58,6 +58,9 @@ class Case(threading.Thread):
             self.producers[path.stem if path.parent == self.logs else path.parent.name] = Producer(
                 path, scenario, seed + number, MOST
             )
+        if "/" in paths:
+            for each in self.producers.values():
+                each.old = each.path.parent  # nothing is moved away, since all of them have the same name
         self.said.touch()
         self.days = Days(self.said.stat().st_mtime_ns)
         # A pattern has a log per file, by its name or by what the wildcard stands for.
