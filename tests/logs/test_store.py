@@ -235,7 +235,7 @@ def test_a_missing_row_is_told(store) -> None:
     put(store, b"one\n")
     put(store, b"two\n", 4)
     clients.dynamodb().delete_item(
-        TableName=store._table,
+        TableName=store.table,
         Key={"pk": {"S": rows_key(PROJECT, store.head(LOG))}, "sk": {"S": f"frag/{4:016d}"}},
     )
     with pytest.raises(Corrupt):
@@ -256,12 +256,12 @@ def test_a_reader_that_meets_merged_rows_goes_on_with_the_row_that_covers_its_of
     dynamodb = clients.dynamodb()
     pk = {"S": rows_key(PROJECT, head)}
     for offset in (0, 30_000, 60_000):
-        dynamodb.delete_item(TableName=store._table, Key={"pk": pk, "sk": {"S": f"frag/{offset:016d}"}})
+        dynamodb.delete_item(TableName=store.table, Key={"pk": pk, "sk": {"S": f"frag/{offset:016d}"}})
     row = dynamodb.get_item(
-        TableName=store._table,
+        TableName=store.table,
         Key={"pk": {"S": rows_key(f"{PROJECT}-copy", merged.head(LOG))}, "sk": {"S": f"frag/{0:016d}"}},
     )["Item"]
-    dynamodb.put_item(TableName=store._table, Item={**row, "pk": pk})
+    dynamodb.put_item(TableName=store.table, Item={**row, "pk": pk})
     fresh = store.rows(head, 30_000)
     covering = next(fresh).fragment
     assert (covering.offset, covering.end) == (0, 90_000)
@@ -361,7 +361,7 @@ def test_an_append_that_read_a_head_which_was_deleted_since_goes_to_the_log_of_n
 
     def body():
         if store.head(LOG).birth == before.birth:
-            clients.dynamodb().delete_item(TableName=store._table, Key=key)
+            clients.dynamodb().delete_item(TableName=store.table, Key=key)
             put(store, b"ONE\n")
             put(store, b"TWO\n", 4)
         return iter((b"three\n",))
