@@ -277,6 +277,11 @@ def test_its_other_routes_succeed_too(role: str) -> None:
         assert send(name, headers={"accept": "application/json"}).status == 200
 
 
+@as_role("ListLogs")
+def test_the_logs_of_a_day_are_listed(role: str) -> None:
+    assert send("list_logs-of_a_day").status == 200
+
+
 @as_role("SearchLogs")
 def test_a_log_is_searched(role: str) -> None:
     """Its own event is of a node that has none here."""

@@ -46,6 +46,7 @@ def test_whatever_a_header_says_it_is_labels_or_refused_by_its_name(header: str)
         ("service=web,", {"service": "web"}),
         ("service=web, env=prod", {"service": "web", "env": "prod"}),
         ("query=a=b", {"query": "a=b"}),
+        ("padded=YQ==,url=http://web:80/;a", {"padded": "YQ==", "url": "http://web:80/;a"}),
         ("place=K%C3%B6ln%2C%20Deutz", {"place": "Köln, Deutz"}),
         ("percent=100%25", {"percent": "100%"}),
         ("plus=a+b", {"plus": "a+b"}),

@@ -4,10 +4,12 @@ import random
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import boto3
 import pytest
 
+from logkeep.aws import clients
 from logkeep.aws.dynamo import decode, encode
 from logkeep.clock import DAY, HOUR
 from logkeep.errors import Conflict
@@ -119,11 +121,10 @@ SELECTIONS = {
 }
 
 
-@pytest.mark.parametrize("name", SELECTIONS)
 @pytest.mark.parametrize("limit", [3, 1000])
-def test_pages_give_every_log_that_fits_once_in_order(heads: list[Head], name: str, limit: int) -> None:
-    wanted = SELECTIONS[name]
-    assert ids(wanted, limit) == [str(head.log_id) for head in heads if fits(head, wanted)]
+def test_pages_give_every_log_that_fits_once_in_order(heads: list[Head], limit: int) -> None:
+    for name, wanted in SELECTIONS.items():
+        assert ids(wanted, limit) == [str(head.log_id) for head in heads if fits(head, wanted)], name
 
 
 @pytest.mark.parametrize("wanted", [Selection(), Selection(window=WINDOW)])
@@ -190,3 +191,19 @@ def test_a_log_with_other_labels_than_those_asked_for_conflicts_and_stays_as_it_
     with pytest.raises(Conflict):
         log_store(PROJECT).append(LogId.parse(head), lambda: iter(()), 0, labels={"n": "4"})
     assert head in ids(Selection(labels=[("n", "3")]))
+
+
+@pytest.mark.parametrize("last", [None, {}])
+def test_a_last_page_is_known_that_is_empty_or_has_an_empty_key(monkeypatch: pytest.MonkeyPatch, last: Any) -> None:
+    """As DynamoDB answers a query that finds exactly as many items as its limit (pynamodb#1307, ministack#1068)."""
+    real, asked = clients.dynamodb().query, list[Any]()
+
+    def query(**request: Any) -> Any:
+        asked.append(request)
+        if len(asked) == 1:
+            return real(**request) | {"LastEvaluatedKey": {"pk": {"S": "x"}}}
+        return {"Items": []} | ({} if last is None else {"LastEvaluatedKey": last})
+
+    monkeypatch.setattr(clients.dynamodb(), "query", query)
+    page = listing(PROJECT).page(Selection(prefix="build/"), "", 1000, NOW)
+    assert (len(asked), page.marker, len(page.heads) > 0) == (2, None, True)

@@ -106,7 +106,7 @@ def _days(number: int) -> list[dict[str, Any]]:
 def measured(lines: Callable[[], Line]) -> Iterator[str]:
     text = "".join(f"2026-11-22 05:00:00,{n % 1000:03d} [main] INFO  line {n} of the build\n" for n in range(1200))
     assert append(a_build("cost-a"), text.encode()[: 64 << 10]).status == 202
-    yield row("an append of 64 KB", lines(), 0.1)
+    yield row("a log's first append, of 64 KB", lines(), 0.1)
     assert put_events(_days(1)).json["accepted"] == 1
     yield row("an event", lines(), 0.1)
 

@@ -139,7 +139,7 @@ class _Requests:
         while True:
             page = self._dynamodb.query(TableName=self._table, **request)
             yield from map(decode, page["Items"])
-            if "LastEvaluatedKey" not in page:
+            if not page.get("LastEvaluatedKey"):  # the last page may be empty, and come after one that was full
                 return
             if self.left <= 0:
                 raise _Spent
