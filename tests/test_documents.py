@@ -96,6 +96,10 @@ NOT_RUN = {
         'make deploy PARAMETERS="AlertEmail=you@example.com BackupLockDays=30"',
     ): "needs an AWS account; tests/packaging/test_deploy.py shows that the parameters arrive",
     ("docs/deploy.md", "./logkeep-admin create access-key --project my-project"): "needs an AWS account",
+    (
+        "docs/operations.md",
+        "./logkeep-admin rebuild --stack logkeep-2",
+    ): "needs a stack on AWS; tests/logs/test_rebuild.py and tests/admin/test_command.py show it",
     ("docs/operations.md", "./logkeep-admin kept"): "needs an AWS account; tests/admin/test_kept.py shows it",
     ("docs/operations.md", "./logkeep-admin adopt"): "needs an AWS account; tests/admin/test_kept.py shows it",
     (

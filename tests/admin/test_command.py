@@ -1,5 +1,6 @@
 """`./logkeep-admin` as its user sees it, beside a running service."""
 
+import json
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -156,6 +157,13 @@ def test_new_logs_of_a_project_get_the_time_zone_that_was_set(admin: Admin) -> N
     with admin.service.client(**{"X-Auth-Token": token}) as client:
         answer = client.patch(f"/v1/{project}/logs/{a_build('r', 's')}", content=b"2026-01-31 08:00:00 INFO x\n")
     assert (answer.json()["time_zone"], answer.json()["first_time"]) == ("Asia/Shanghai", 1769817600000)
+
+
+def test_a_rebuild_says_of_every_log_what_it_would_do_and_changes_none_that_is_whole(admin: Admin) -> None:
+    planned = admin.done("rebuild", "--project", admin.service.demo["project_id"])
+    assert planned.endswith("With --yes, this is done\n")
+    done = [json.loads(each) for each in admin.done("rebuild", "--yes", "--json").splitlines()]
+    assert {each["outcome"] for each in done} - {"unknown"} == {"same"}
 
 
 def test_with_local_nothing_of_the_shells_aws_is_used(admin: Admin) -> None:

@@ -53,8 +53,9 @@ def back_up(store: BackupStore, id: str) -> None:
 
 def held(logs: LogStore, owner: str = OWNER) -> dict[str, tuple[bytes, Certificate]]:
     """The logs of an owner, by what follows its name."""
+    unnamed = {"log_id": "", "labels": {}}
     return {
-        head.log_id.rest: (b"".join(logs.texts(head)), Certificate.of(head).model_copy(update={"log_id": "", "labels": {}}))
+        head.log_id.rest: (b"".join(logs.texts(head)), Certificate.of(head).model_copy(update=unnamed))
         for head in logs.heads(owner)
     }
 
