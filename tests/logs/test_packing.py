@@ -10,15 +10,18 @@ from typing import Any
 import pytest
 
 from logkeep.apis.logs.worker import tend_logs
+from logkeep.backups.lease_store import Leases
+from logkeep.backups.runs import backup_runs
+from logkeep.backups.store import backup_store
 from logkeep.clock import DAY, now_ms
 from logkeep.limits import INLINE_MAX
 from logkeep.logid import LogId
 from logkeep.logs.head import Head, Totals
 from logkeep.logs.pack_store import packer
 from logkeep.logs.packs import read_header
-from logkeep.logs.store import LogStore, log_store
+from logkeep.logs.store import LogStore, _note_project, log_store
 from logkeep.logs.worker import pack_ordered_log
-from tests.calls import PROJECT
+from tests.calls import CLUSTER, PROJECT
 from tests.faults import STEP, Killed, at_once, killed_at
 from tests.orders import ordered
 
@@ -29,6 +32,7 @@ NOISE = random.Random(1)
 
 @pytest.fixture
 def store(aws) -> LogStore:
+    _note_project.cache_clear()  # the table is new in each test
     return log_store(PROJECT)
 
 
@@ -164,3 +168,52 @@ def test_what_packs_replaced_goes_a_day_later_and_nothing_else(store, objects) -
     assert [*store.rows(store.head(LOG))] == kept
     tend_logs(now_ms() + 3 * DAY)
     check(store, text)
+
+
+def test_a_log_that_fell_silent_is_packed_once_after_a_day_with_some_text_and_after_thirty_with_any(store) -> None:
+    now = now_ms() // DAY * DAY + DAY // 2
+    few, enough, busy, old = (LogId.parse(f"app/{name}") for name in ("few", "enough", "busy", "old"))
+    for log_id, days, count in ((few, 2, 7), (enough, 2, 8), (busy, 2, 8), (busy, 1, 1), (old, 31, 1)):
+        for number in range(count):
+            store.append(log_id, (line(number),).__iter__, None, received_at=now - days * DAY)
+    tend_logs(now)
+    found = ordered("PackLogs")
+    assert {each["log_id"] for each in found} == {str(enough), str(old)}
+    for order in found:
+        pack_ordered_log(order, 900, "")
+    tend_logs(now)
+    assert ordered("PackLogs") == [], "each is looked at once"
+    assert store.head(enough).mark.raw == store.head(enough).end
+    tend_logs(now + DAY)
+    (order,) = ordered("PackLogs")
+    assert order["log_id"] == str(busy)
+    pack_ordered_log(order, 900, "")
+    tend_logs(now + 40 * DAY)  # as after a time without the schedule
+    assert {each["log_id"] for each in ordered("PackLogs")} == {str(few)}
+
+
+def test_what_a_backup_that_runs_may_need_stays_until_it_has_ended(store, objects) -> None:
+    log_id = LogId.parse(f"cluster/{CLUSTER}/node-1/instance")
+    store.append(log_id, (noise(3 * INLINE_MAX),).__iter__, None)
+    packer_of(log_id)
+    backups = backup_store(PROJECT, CLUSTER)
+    backups.enable()
+    Leases(backups).start(backups.cluster(store).new_record("r", 1, "Manual"), now_ms())
+    tend_logs(now_ms() + 2 * DAY)
+    assert len(objects.keys("logs/")) == 2
+    backup_runs(PROJECT, CLUSTER).resume(900)
+    tend_logs(now_ms() + 2 * DAY)
+    assert len(objects.keys("logs/")) == 1
+
+
+def test_a_worker_without_time_packs_an_append_at_least_and_orders_the_rest(store) -> None:
+    text = write(store, line(1), line(2), line(3))
+    order = {"project": PROJECT, "log_id": str(LOG), "birth": store.head(LOG).birth}
+    pack_ordered_log(order, 0, "")
+    assert ordered("PackLogs") == [order]
+    assert store.head(LOG).mark.raw == len(line(1))
+    pack_ordered_log(order | {"birth": "000000000000"}, 900, "")  # of a log that was deleted
+    pack_ordered_log(order | {"log_id": "app/none"}, 900, "")
+    pack_ordered_log(order, 900, "")
+    check(store, text)
+    assert store.head(LOG).mark.raw == len(text)

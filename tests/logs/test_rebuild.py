@@ -16,7 +16,7 @@ from logkeep.logs.items import objects_prefix
 from logkeep.logs.pack_store import Packer
 from logkeep.logs.rebuild_store import Outcome, Rebuilding, Rebuilt
 from logkeep.logs.registration import Registration
-from logkeep.logs.store import LogStore, log_store
+from logkeep.logs.store import LogStore, _note_project, log_store
 from tests.calls import PROJECT
 from tests.faults import STEP, Killed, killed_at
 from tests.logs.test_packing import LOG, check, line, noise, pack, packer_of, write
@@ -27,6 +27,7 @@ BUILD = LogId.parse("build/record/stage1")
 
 @pytest.fixture
 def store(aws) -> LogStore:
+    _note_project.cache_clear()  # the table is new in each test
     return log_store(PROJECT)
 
 

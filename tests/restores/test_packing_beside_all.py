@@ -35,7 +35,7 @@ from logkeep.errors import Busy, LogChanged
 from logkeep.logid import LogId
 from logkeep.logs.head import Totals
 from logkeep.logs.pack_store import Packer
-from logkeep.logs.store import LogStore, log_store
+from logkeep.logs.store import LogStore, _note_project, log_store
 from logkeep.reading.follow import Follower
 from logkeep.restores.plan import RestoreRequest
 from logkeep.settings import settings
@@ -95,6 +95,7 @@ class Mortal:
 def test_all_at_once_gives_every_byte_once(
     logs: LogStore, store: BackupStore, runs: BackupRuns, restoring, objects
 ) -> None:
+    _note_project.cache_clear()  # the table is new in each test
     text, counts = bytearray(), Counter[str]()
     written = threading.Event()
     logs.append(LOG, (b"begun\n",).__iter__, 0)

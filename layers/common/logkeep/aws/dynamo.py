@@ -5,9 +5,10 @@ from __future__ import annotations
 import random
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import batched
 from typing import TYPE_CHECKING, Any, Final
 
 from boto3.dynamodb.types import Binary, TypeDeserializer, TypeSerializer
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_dynamodb.type_defs import QueryInputTypeDef, TransactWriteItemTypeDef
 
+_GOT_AT_ONCE: Final = 100  # the most that BatchGetItem takes
 _ATTEMPTS: Final = 10
 _SECONDS: Final = 8.0  # after which none begins: one that AWS throttles takes up to 7 s, and an HTTP API gives up at 30
 _serialize: Final = TypeSerializer().serialize
@@ -59,6 +61,20 @@ def query(client: DynamoDBClient, **request: Any) -> Iterator[dict[str, Any]]:
         if "LastEvaluatedKey" not in page:
             return
         arguments["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+
+
+def get_all(client: DynamoDBClient, table: str, keys: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+    """The items with these encoded keys that there are, in any order. Raises Busy if the table leaves some out."""
+    for batch in batched(keys, _GOT_AT_ONCE, strict=False):
+        left: Any = list(batch)
+        pauses = attempts()
+        while left:
+            if next(pauses, None) is None:
+                raise Busy("storage is busy", retry_after=1)
+            answer = client.batch_get_item(RequestItems={table: {"Keys": left, "ConsistentRead": True}})
+            yield from map(decode, answer["Responses"].get(table, []))
+            unread = answer["UnprocessedKeys"].get(table)
+            left = unread["Keys"] if unread else []
 
 
 def put(client: DynamoDBClient, **request: Any) -> None:

@@ -20,7 +20,7 @@ ODD: Final = "odd"
 
 def partitions(project: str, days: Iterable[int]) -> list[str]:
     """The pk of the rows of these days, and of odd text."""
-    return [f"{project}/day/{ODD}", *(_partition(project, day, shard) for day in days for shard in range(SHARDS))]
+    return [f"{project}/day/{ODD}", *(day_key(project, day, shard) for day in days for shard in range(SHARDS))]
 
 
 def put(table: str, project: str, row: Sighting) -> TransactWriteItemTypeDef:
@@ -33,7 +33,7 @@ def put(table: str, project: str, row: Sighting) -> TransactWriteItemTypeDef:
     if row.day is None:
         item |= {"pk": f"{project}/day/{ODD}", "least": first, "greatest": last}
     else:
-        item |= {"pk": _partition(project, row.day, shard_of(row.log_id)), "since": first}
+        item |= {"pk": day_key(project, row.day, shard_of(row.log_id)), "since": first}
     return {"Put": {"TableName": table, "Item": encode(item)}}
 
 
@@ -46,5 +46,6 @@ def sighting(item: dict[str, Any]) -> Sighting:
     return Sighting(log_id, item["birth"], labels, int(day), (item["since"], span_of(int(day))[1]))
 
 
-def _partition(project: str, day: int, shard: int) -> str:
+def day_key(project: str, day: int, shard: int) -> str:
+    """The pk of a shard of a day's rows."""
     return f"{project}/day/{day}/{shard}"

@@ -8,9 +8,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final
 
 from logkeep.aws import clients
-from logkeep.aws.dynamo import attempts, decode, encode
-from logkeep.aws.refusals import RETRY_AFTER
-from logkeep.errors import Unavailable
+from logkeep.aws.dynamo import decode, encode, get_all
 from logkeep.logid import LogId
 from logkeep.logs import activity
 from logkeep.logs.activity import Sighting
@@ -147,19 +145,9 @@ class _Requests:
             request["ExclusiveStartKey"] = page["LastEvaluatedKey"]
 
     def get(self, keys: Sequence[Any]) -> Iterator[dict[str, Any]]:
-        """The items that there are. Raises Unavailable if the table leaves some out each time."""
-        wanted: list[Any] = list(keys)
-        pauses = attempts()
-        while wanted:
-            self.left -= 1
-            answer = self._dynamodb.batch_get_item(
-                RequestItems={self._table: {"Keys": wanted[:_HEADS_MAX], "ConsistentRead": True}}
-            )
-            yield from map(decode, answer["Responses"].get(self._table, []))
-            left = answer["UnprocessedKeys"].get(self._table)
-            if left and next(pauses, None) is None:
-                raise Unavailable("storage is busy", RETRY_AFTER)
-            wanted = [*(left["Keys"] if left else []), *wanted[_HEADS_MAX:]]
+        """The items that there are, of at most as many keys as one request takes."""
+        self.left -= 1
+        return get_all(self._dynamodb, self._table, keys)
 
 
 def listing(project: str) -> Listing:

@@ -7,14 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import takewhile
+from typing import Any, Final
 
-from logkeep.aws.dynamo import delete, encode, query
+from logkeep.aws.dynamo import decode, delete, encode, get_all, put, query
 from logkeep.clock import DAY
+from logkeep.logid import LogId
 from logkeep.logs.activity import SHARDS, day_of
+from logkeep.logs.activity_store import day_key
 from logkeep.logs.calendar import CleanUp, due_key
 from logkeep.logs.head import Head
-from logkeep.logs.items import objects_prefix, sort_key
+from logkeep.logs.items import head_key, head_of, objects_prefix, sort_key
+from logkeep.logs.packs import DUE_SEALED
 from logkeep.logs.store import LogStore, log_store
+
+_LOOKED_BACK: Final = 60  # days, if the schedule was not called for long
 
 
 class Tending:
@@ -37,6 +43,51 @@ class Tending:
                 found = CleanUp.of(item)
                 if found and found.at <= now:
                     yield found
+
+    def silent(self, now: int) -> Iterator[Head]:
+        """Logs to be packed because they fell silent by now (epoch ms): a day ago with some text, 30 days ago with any.
+
+        A shard of a day is looked at once, when its last log has been taken from here.
+        """
+        last = now // DAY - 2  # the day before yesterday, in days
+        done = self._note()
+        begin, shard = (last, 0) if done is None else (done[0], done[1] + 1)
+        if begin < last - _LOOKED_BACK:
+            begin, shard = last - _LOOKED_BACK, 0
+        for day in range(begin, last + 1):
+            for each in range(shard, SHARDS):
+                yield from self._silent_since(day, each, DUE_SEALED)
+                yield from self._silent_since(day - 29, each, 1)
+                self._set_note(day, each)
+            shard = 0
+
+    def _silent_since(self, day: int, shard: int, least: int) -> Iterator[Head]:
+        """Logs whose last text came on a day, and that have so many fragments in no pack."""
+        date = day_of(day * DAY)
+        rows = query(
+            self._logs.dynamodb,
+            TableName=self._logs.table,
+            KeyConditionExpression="pk = :pk",
+            ExpressionAttributeValues=encode({":pk": day_key(self._logs.project, date, shard)}),
+        )
+        keys = (encode(head_key(self._logs.project, LogId.parse(row["sk"]))) for row in rows)
+        for head in map(head_of, get_all(self._logs.dynamodb, self._logs.table, keys)):
+            if head.day == date and head.unpacked.fragments >= least:
+                yield head
+
+    def _note(self) -> tuple[int, int] | None:
+        """The last day and shard that was looked at for silent logs."""
+        found = self._logs.dynamodb.get_item(
+            TableName=self._logs.table, Key=encode(self._note_key()), ConsistentRead=True
+        ).get("Item")
+        return None if found is None else (decode(found)["day"], decode(found)["shard"])
+
+    def _set_note(self, day: int, shard: int) -> None:
+        item = self._note_key() | {"day": day, "shard": shard}
+        put(self._logs.dynamodb, TableName=self._logs.table, Item=encode(item))
+
+    def _note_key(self) -> dict[str, Any]:
+        return {"pk": f"{self._logs.project}/due", "sk": "silent"}
 
     def clean(self, order: CleanUp) -> None:
         """Remove the fragments that a pack has replaced, and what killed packers left there."""

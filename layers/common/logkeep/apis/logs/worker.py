@@ -6,6 +6,7 @@ from typing import Final
 from logkeep.aws.triggers import logger
 from logkeep.backups.store import backup_store
 from logkeep.logid import LogId
+from logkeep.logs.orders import PackOrder, order_packing
 from logkeep.logs.project_store import projects
 from logkeep.logs.tending_store import tending
 
@@ -13,7 +14,7 @@ _SECONDS: Final = 600.0  # then the rest waits for the next hour
 
 
 def tend_logs(now: int) -> None:
-    """Remove what packs have replaced. `now` in epoch milliseconds.
+    """Order a worker for logs that fell silent, and remove what packs have replaced. `now` in epoch milliseconds.
 
     If it is killed or time runs out, the next call continues. An error of one log does not keep the others waiting.
     Raises RuntimeError at the end if there was one.
@@ -21,6 +22,10 @@ def tend_logs(now: int) -> None:
     deadline = time.monotonic() + _SECONDS
     failed = 0
     for project in projects():
+        for head in tending(project).silent(now):
+            order_packing(PackOrder(project=project, log_id=str(head.log_id), birth=head.birth))
+            if time.monotonic() > deadline:
+                return
         for each in tending(project).due(now):
             if time.monotonic() > deadline:
                 logger.warning("some clean-up is left to the next hour", extra={"project": project})
