@@ -1,5 +1,6 @@
 """A day of a service's log in small appends: what it costs to take in, to pack and to clean up, at rest and to read."""
 
+import logging
 import time
 from typing import Any, Final
 
@@ -27,6 +28,7 @@ DAYS: Final = 30.4
 
 
 def compaction(dynamodb: Any) -> None:
+    logging.getLogger("logkeep.logs.store").setLevel(logging.ERROR)  # nobody takes orders here; see _pack
     rows = []
     for seconds in SECONDS:
         number = 86_400 // seconds

@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+from logkeep.logid import LogId
+from logkeep.logs.store import log_store
 from tests.calls import CLUSTER, OTHER_TOKEN, PROJECT, Answer, append, call, event, send
 from tests.conftest import marked
 from tests.rewinding import Rewinding
@@ -37,6 +39,10 @@ def search(**fields: Any) -> Answer:
     return call("search_logs", event("search_logs", body=json.dumps(body)))
 
 
+def marker_at(offset: int) -> str:
+    return f"{offset}@{log_store(PROJECT).head(LogId.parse(LOG)).birth}"
+
+
 @pytest.mark.usefixtures("written")
 def test_the_newest_records_come_first_with_the_documented_fields_and_types() -> None:
     answer = search(limit=2)
@@ -57,7 +63,7 @@ def test_the_newest_records_come_first_with_the_documented_fields_and_types() ->
             ],
             "type": "instance",
             "completed": False,
-            "marker": str(sum(len(line(number)) for number in range(1, 80))),
+            "marker": marker_at(sum(len(line(number)) for number in range(1, 80))),
         },
     )
     everything = search().json
@@ -134,9 +140,15 @@ def test_a_body_that_is_no_request_is_refused(body: str) -> None:
 
 @pytest.mark.usefixtures("written")
 def test_any_marker_is_answered() -> None:
-    for marker in (0, 1, 57, 10**15, 10**17):
-        assert search(marker=str(marker)).status == 200
-    assert search(marker="0").json["completed"] is True
+    for offset in (0, 1, 57, 10**15, 10**17):
+        assert search(marker=marker_at(offset)).status == 200
+    assert search(marker=marker_at(0)).json["completed"] is True
+
+
+@pytest.mark.usefixtures("written")
+def test_a_marker_of_a_log_that_bore_the_name_before_is_refused() -> None:
+    assert search(marker="57@000000000000").status == 400
+    assert search(marker="57").status == 400
 
 
 @pytest.mark.usefixtures("written")
