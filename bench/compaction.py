@@ -44,11 +44,12 @@ def compaction(dynamodb: Any) -> None:
 def _day(dynamodb: Any, seconds: int, number: int, size: int) -> list[tuple[object, ...]]:
     text = log_text(size * number)
     store, log_id = log_store(PROJECT), LogId.parse(f"build/bench/every-{seconds}-seconds")
-    meters = {name: Meter(dynamodb) for name in ("pack", "clean up", "read")}
+    meters = {name: Meter(dynamodb) for name in ("append", "pack", "clean up", "read")}
     before = None
     for index in range(number):
         body = text[index * size : (index + 1) * size]
-        head, _ = store.append(log_id, (body,).__iter__, index * size)
+        with meters["append"].counting():
+            head, _ = store.append(log_id, (body,).__iter__, index * size)
         if is_due(before, head):
             _pack(meters["pack"], log_id)
             head = store.head(log_id)
@@ -77,8 +78,9 @@ def _day(dynamodb: Any, seconds: int, number: int, size: int) -> list[tuple[obje
         confirm("write units of cleaning up an append", meters["clean up"].write_units / number, CLEANED, within=0.1)
     lines = estimate(Use(gb=GB, append=size), Template.load())
     storage = sum(lines[name] for name in ("storage: S3", "storage: tables"))
-    taken = sum(lines.values()) - lines["idle"] - storage - lines["DynamoDB: packing"]
+    counted = sum(lines[name] for name in ("DynamoDB: packing", "DynamoDB writes", "DynamoDB reads", "S3 requests"))
     month = SERVICES * DAYS
+    taken = sum(lines.values()) - lines["idle"] - storage - counted + meters["append"].dollars * month
     pack, clean = (meters[name].dollars * month for name in ("pack", "clean up"))
     rest = head.packed * month / prices.GB * prices.S3_GB_MONTH
     return [(f"every {seconds} s", taken, pack, clean, taken + pack + clean, rest)]
