@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -160,10 +161,14 @@ def test_new_logs_of_a_project_get_the_time_zone_that_was_set(admin: Admin) -> N
 
 
 def test_a_rebuild_says_of_every_log_what_it_would_do_and_changes_none_that_is_whole(admin: Admin) -> None:
-    planned = admin.done("rebuild", "--project", admin.service.demo["project_id"])
-    assert planned.endswith("With --yes, this is done\n")
-    done = [json.loads(each) for each in admin.done("rebuild", "--yes", "--json").splitlines()]
-    assert {each["outcome"] for each in done} - {"unknown"} == {"same"}
+    project, log_id = "rebuilt", a_build("r", "s")
+    token = admin.told("create", "token", "--project", project, "--scope", "logs:write")["token"]
+    with admin.service.client(**{"X-Auth-Token": token}) as client:
+        text = random.Random(1).randbytes(20_000).hex().encode()  # too large for the table
+        assert client.patch(f"/v1/{project}/logs/{log_id}", content=text).status_code == 202
+    assert admin.done("rebuild", "--project", project).endswith("1 same\nWith --yes, this is done\n")
+    (done,) = map(json.loads, admin.done("rebuild", "--project", project, "--yes", "--json").splitlines())
+    assert (done["log_id"], done["outcome"], done["end"]) == (log_id, "same", len(text))
 
 
 def test_with_local_nothing_of_the_shells_aws_is_used(admin: Admin) -> None:
