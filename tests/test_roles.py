@@ -4,6 +4,7 @@ import importlib
 import io
 import json
 import os
+import random
 import time
 import zipfile
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ from local import ACCOUNT
 from local.emulator import KEY, Emulator, physical_name, values_of
 from local.sample import USER, write_credentials
 from local.template import Template
+from logkeep.apis.logs.worker import tend_logs
 from logkeep.aws import clients
 from logkeep.aws.download_role import download_signer
 from logkeep.aws.dynamo import transact
@@ -33,7 +35,7 @@ from logkeep.backups.settings import SettingsChange
 from logkeep.backups.store import backup_store
 from logkeep.backups.work_store import Kind
 from logkeep.backups.worker import start_next
-from logkeep.clock import now_ms
+from logkeep.clock import DAY, now_ms
 from logkeep.downloads.render_store import Renders
 from logkeep.errors import Busy, Corrupt
 from logkeep.identity.credential_store import credential_store
@@ -42,6 +44,8 @@ from logkeep.identity.limiter_store import FREE, Limiter, project_limiter
 from logkeep.identity.token_key_store import token_keys
 from logkeep.identity.tokens import claims_for, issue
 from logkeep.logid import LogId
+from logkeep.logs.pack_store import packer
+from logkeep.logs.packs import DUE_RAW
 from logkeep.logs.registration import Registration
 from logkeep.logs.store import log_store
 from logkeep.restores.plan import RestoreRequest
@@ -500,3 +504,73 @@ def test_it_can_do_nothing_that_it_need_not(role: str) -> None:
     if role not in {"PutServiceEvents"}:
         with pytest.raises(ClientError, match=_DENIED):
             clients.dynamodb().put_item(TableName=os.environ["EVENTS_TABLE"], Item={"pk": {"S": "x"}, "sk": {"S": "y"}})
+
+
+def filled(log_id: str, count: int = 8) -> None:
+    """A log of so many appends, the first of which lies in an object."""
+    append(log_id, random.Random(1).randbytes(20_000).hex().encode() + b"\n")
+    for number in range(1, count):
+        append(log_id, f"{number}\n".encode(), None)
+
+
+@as_role("AppendLog", "SealLog")
+def test_a_log_that_is_due_is_ordered_to_be_packed(role: str) -> None:
+    log_id = f"check/{role}/main.log"
+    with ourselves():
+        filled(log_id)
+        ordered("PackLogs")
+    if role == "SealLog":
+        assert seal(log_id).status == 200
+    else:
+        assert append(log_id, b"x" * DUE_RAW, None).status == 202
+    with ourselves():
+        assert [each["log_id"] for each in ordered("PackLogs")] == [log_id]
+
+
+@as_role("RunRestore")
+def test_a_restored_log_is_ordered_to_be_packed(role: str) -> None:
+    log_store(PROJECT).append(LogId.parse("app/restored"), (b"x" * DUE_RAW,).__iter__, 0)
+    with ourselves():
+        assert [each["log_id"] for each in ordered("PackLogs")] == ["app/restored"]
+
+
+@as_role("PackLogs")
+def test_a_log_is_packed_once_and_the_loser_removes_its_pack(role: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    handler = importlib.import_module("functions.pack_logs.app").lambda_handler
+    log_id = "check/packed/main.log"
+    with ourselves():
+        filled(log_id)
+    store = log_store(PROJECT)
+    before = store.head(LogId.parse(log_id))
+    order = {"project": PROJECT, "log_id": log_id, "birth": before.birth}
+    handler(order, Context(0))  # one append, and an order for the rest
+    handler(order, Context(900))
+    assert store.head(LogId.parse(log_id)).mark.raw == before.end
+    assert packer(PROJECT).pack(before, time.monotonic() + 60) is None
+    with ourselves():
+        keys = clients.s3().list_objects_v2(Bucket=os.environ["BUCKET"], Prefix=f"logs/{PROJECT}/{log_id}@")
+        assert keys["KeyCount"] == 3, "the append and two packs"
+    handler(event("pack_logs-unknown_log"), Context(900))
+
+
+@as_role("TendLogs")
+def test_silent_logs_are_ordered_and_what_packs_replaced_is_removed(role: str) -> None:
+    log_id, cluster = "check/tended/main.log", f"cluster/{CLUSTER}/tended/instance"
+    now = now_ms()
+    with ourselves():
+        for each in (log_id, cluster):
+            filled(each)
+            packer(PROJECT).pack(log_store(PROJECT).head(LogId.parse(each)), time.monotonic() + 60)
+        for number in range(8):
+            log_store(PROJECT).append(
+                LogId.parse("app/silent"), (b"x\n",).__iter__, 2 * number, received_at=now - 2 * DAY
+            )
+        ordered("PackLogs")
+    importlib.import_module("functions.tend_logs.app")
+    tend_logs(now)
+    tend_logs(now + 2 * DAY)
+    with ourselves():
+        assert "app/silent" in {each["log_id"] for each in ordered("PackLogs")}
+        for each in (log_id, cluster):
+            keys = clients.s3().list_objects_v2(Bucket=os.environ["BUCKET"], Prefix=f"logs/{PROJECT}/{each}@")
+            assert [item["Key"].endswith(".pack.gz") for item in keys["Contents"]] == [True]
