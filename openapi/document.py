@@ -15,6 +15,7 @@ from pydantic import TypeAdapter
 
 from local.template import Route, Template
 from logkeep import logid
+from logkeep.identity.authorization import BASIC, BEARER
 from logkeep.identity.credentials import Access, Kind, Scope
 from logkeep.params import Segment
 from logkeep.web.app import App
@@ -195,6 +196,16 @@ _SECURITY: Final[Json] = {
         "name": "X-Auth-Token",
         "description": "A token of logkeep-admin, or of `POST /v3/auth/tokens`.",
     },
+    BEARER: {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "The same tokens. For Kuscia's API also its own, but none of a login.",
+    },
+    BASIC: {
+        "type": "http",
+        "scheme": "basic",
+        "description": "The same tokens as passwords, with any user name.",
+    },
     Kind.ACCESS_KEY: {
         "type": "apiKey",
         "in": "header",
@@ -251,7 +262,7 @@ def _security(app: App) -> list[Json]:
     if app._needed is Access.EVERYONE:
         return []
     scopes = [str(app._needed)] if isinstance(app._needed, Scope) else []
-    kinds = [Kind.TOKEN, Kind.ACCESS_KEY] if app._token is Kind.TOKEN else [app._token]
+    kinds = [app._token, BEARER, BASIC, *([Kind.ACCESS_KEY] if app._token is Kind.TOKEN else [])]
     return [{str(kind): scopes} for kind in kinds]
 
 

@@ -82,6 +82,7 @@ ANSWER_HEADERS: Final = {
     "Logkeep-Interval": "Seconds after which the producer should append again.",
     "Range": "`bytes=0-{end}`: `end` is the next offset.",
     "Retry-After": "Seconds after which the same request may succeed.",
+    "WWW-Authenticate": "The schemes that prove a caller. AWS may rename it to `x-amzn-remapped-www-authenticate`.",
     "X-Subject-Token": "The token.",
 }
 

@@ -81,7 +81,10 @@ def _body(document: Json) -> Iterator[str]:
     schemes = components["securitySchemes"].items()
     yield _table(
         ("name", "header", ""),
-        ((_code(name), _code(each["name"]), _prose(each["description"])) for name, each in schemes),
+        (
+            (_code(name), _code(each.get("name", "Authorization")), _prose(each["description"]))
+            for name, each in schemes
+        ),
     )
     yield '<h2 id="schemas">Schemas</h2>'
     for name, schema in components["schemas"].items():

@@ -49,6 +49,7 @@ def _shared(app: App, path: str) -> set[type[LogkeepError]]:
     kinds: set[type[LogkeepError]] = {LogkeepError, errors.WrongFormat}
     if app._needed is not Access.EVERYONE:
         kinds |= {errors.Throttled, errors.Busy, errors.TokenMissing, errors.TokenInvalid, errors.TokenExpired}
+        kinds.add(errors.AuthorizationRefused)
         kinds |= {errors.SignatureRefused} if app._token is Kind.TOKEN else set()
     if isinstance(app._needed, Scope):
         kinds.add(errors.ScopeMissing)
@@ -73,7 +74,7 @@ def _examples(kind: type[LogkeepError]) -> list[LogkeepError]:
 
 
 def _refusal(app: App, error: LogkeepError) -> Refusal:
-    answer = app._error_answer(error)
+    answer = app.refused(error)
     body: Any = answer.body or {}
     if isinstance(body, bytes):  # Kuscia's message
         status = json.loads(body)["status"]
@@ -83,7 +84,7 @@ def _refusal(app: App, error: LogkeepError) -> Refusal:
         answer.status_code,
         body.get("error_code", ""),
         text,
-        tuple(sorted({*answer.headers} & {"Retry-After", "Range"})),
+        tuple(sorted({*answer.headers} & {"Retry-After", "Range", "WWW-Authenticate"})),
         answer.content_type or "",
         "error" in body,
     )

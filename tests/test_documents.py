@@ -59,7 +59,14 @@ SESSIONS: dict[tuple[str, ...], list[str]] = {
         '"new":1',
         "same",
     ],
-    ("docs/credentials-and-limits.md",): ["reports", "is disabled", "is enabled", "is deleted", "PROJECT"],
+    ("docs/credentials-and-limits.md",): [
+        "reports",
+        "is disabled",
+        "is enabled",
+        "is deleted",
+        *['{"logs":[{"log_id"'] * 3,
+        "PROJECT",
+    ],
     ("docs/clients.md",): [],  # variables, which its programs read
     ("docs/formats.md",): ["INFO line 30000"],
     ("docs/operations.md",): ["followers: Lambda", "CloudWatch Logs"],

@@ -232,6 +232,13 @@ def test_a_signature_and_an_issued_token_work_under_its_role(role: str, token: s
         assert answered(role, asked).status not in {401, 403, 500}
 
 
+@as_role("QueryTaskLog", "QueryTaskLogStream")
+def test_kuscias_route_takes_a_kept_token_under_its_role_and_cannot_take_an_issued_one(role: str, token: str) -> None:
+    for bearer, status in (("logkeep-demo-token", 200), (token, 401)):
+        headers = {"token": None, "authorization": f"Bearer {bearer}"}
+        assert answered(role, event("query_task_log", headers=headers)).status == status
+
+
 @as_role(*PROVED, "QueryTaskLog", "QueryTaskLogStream")
 def test_its_requests_are_counted(role: str) -> None:
     """If they cannot be, it answers all the same."""

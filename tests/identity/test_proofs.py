@@ -144,7 +144,9 @@ def test_a_signature_counts_before_a_token() -> None:
     assert call("read_log", send_signed("read_log", headers={"X-Auth-Token": "nonsense"})).status == 200
 
 
-@pytest.mark.parametrize("authorization", ["Basic dTpw", "Bearer x", "sdk-hmac-sha256 Access=a", "AWS4-HMAC-SHA256 x"])
+@pytest.mark.parametrize(
+    "authorization", ["Negotiate dTpw", "Bearers x", "sdk-hmac-sha256 Access=a", "AWS4-HMAC-SHA256 x"]
+)
 def test_another_scheme_leaves_it_to_the_token(authorization) -> None:
     assert call("read_log", event("read_log", headers={"authorization": authorization})).status == 200
     without = event("read_log", headers={"authorization": authorization, "x-auth-token": None})

@@ -7,15 +7,18 @@ import signal
 import socket
 import subprocess
 import sys
+import urllib.error
+import urllib.request
 import zlib
 from pathlib import Path
 
+import httpx
 import pytest
 
 from local import ROOT
 from local.emulator import Emulator, free_port, is_free
 from local.ingest import PIECE
-from tests.calls import a_build, a_check
+from tests.calls import RECORD, a_build, a_check
 from tests.local.service import Service, eventually, running
 
 EXAMPLES = 6
@@ -58,6 +61,30 @@ def test_the_printed_commands_can_be_pasted(service: Service, tmp_path: Path) ->
 def test_one_project_does_not_see_the_other(service: Service) -> None:
     with service.client(**{"X-Auth-Token": "logkeep-other-token"}) as client:
         assert client.get(f"/v1/{service.demo['project_id']}/logs").status_code == 403
+
+
+def test_agents_and_browsers_prove_themselves_by_what_they_know(service: Service) -> None:
+    """At the HTTP API and at a function URL. Agents send a password at once, others after a 401 that asks for one."""
+    token, project = service.demo["token"], service.demo["project_id"]
+    log = f"/v1/{project}/logs/build/{RECORD}/stage1"
+    for address in (f"http://127.0.0.1:{service.port}{log}", service.demo["streams"] + log):
+        with httpx.Client(trust_env=False) as client:
+            found = client.get(address, auth=("grafana", token))
+            assert (found.status_code, bool(found.content)) == (200, True)
+            by_bearer = client.get(address, headers={"Authorization": f"Bearer {token}"})
+            assert (by_bearer.status_code, by_bearer.content) == (200, found.content)
+            refused = client.get(address, auth=(token, ""))
+            assert (refused.status_code, refused.json()["error_code"]) == (401, "APIGW.0301")
+        passwords = urllib.request.HTTPPasswordMgrWithDefaultRealm()
+        passwords.add_password(None, address, project, token)
+        opener = urllib.request.build_opener(
+            urllib.request.ProxyHandler({}), urllib.request.HTTPBasicAuthHandler(passwords)
+        )
+        with opener.open(address) as answer:
+            assert answer.read() == found.content
+        passwords.add_password(None, address, project, "guess")
+        with pytest.raises(urllib.error.HTTPError, match="401"):
+            opener.open(address)
 
 
 def test_a_restart_keeps_the_data_and_leaves_nothing_running(tmp_path: Path) -> None:

@@ -87,6 +87,7 @@ def test_every_error_of_the_domain_is_one_of_some_route() -> None:
         errors.TokenInvalid,
         errors.TokenExpired,
         errors.TokenDisabled,
+        errors.AuthorizationRefused,
         errors.SignatureRefused,
         errors.Unavailable,
         errors.LogChanged,  # documented as Busy, which it is to a client

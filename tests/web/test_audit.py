@@ -86,6 +86,13 @@ def requests() -> dict[str, tuple[str, dict[str, Any]]]:
     made["a guess"] = ("issue_token", event("issue_token-wrong_password"))
     made["broken json"] = ("issue_token", event("issue_token", body=event("issue_token")["body"][:-3]))
     made["basic"] = ("read_log", event("read_log", headers={"authorization": "Basic c2VjcmV0", "x-auth-token": None}))
+    for name, proof in (
+        ("bearer", f"Bearer {TOKEN}"),
+        ("two", f"Bearer {TOKEN},Bearer {TOKEN}"),
+        ("bare", "Basic c2VjcmV0Og=="),
+    ):
+        made[name] = ("read_log", event("read_log", headers={"authorization": proof, "x-auth-token": None}))
+    made["contradiction"] = ("read_log", event("read_log", headers={"authorization": f"Bearer {TOKEN[::-1]}"}))
     return made
 
 
@@ -111,7 +118,7 @@ def test_every_request_leaves_one_line_that_says_who_did_what(lines: Lines) -> N
 
 def test_no_line_tells_a_secret(printed) -> None:
     told = ""
-    secrets = {TOKEN, KUSCIA_TOKEN, SK, SK[::-1], PASSWORD, "guess", "c2VjcmV0"}
+    secrets = {TOKEN, KUSCIA_TOKEN, SK, SK[::-1], PASSWORD, "guess", "c2VjcmV0", TOKEN[::-1]}
     for function, asked in requests().values():
         answer = call(function, asked)
         told += printed()

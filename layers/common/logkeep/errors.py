@@ -10,6 +10,7 @@ LogkeepError
 │   ├── TokenInvalid
 │   ├── TokenDisabled
 │   ├── TokenExpired
+│   ├── AuthorizationRefused
 │   ├── SignatureRefused
 │   └── LoginRefused
 ├── Forbidden
@@ -72,6 +73,10 @@ class TokenDisabled(Unauthenticated):
 
 class TokenExpired(Unauthenticated):
     pass
+
+
+class AuthorizationRefused(Unauthenticated):
+    """The header Authorization holds no token, several, or another one than the header beside it."""
 
 
 class SignatureRefused(Unauthenticated):

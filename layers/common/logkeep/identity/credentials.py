@@ -28,8 +28,8 @@ class Kind(StrEnum):
     """How a credential is proved. A credential of one kind is not accepted as another kind."""
 
     ACCESS_KEY = "access-key"  # by a signature
-    TOKEN = "token"  # noqa: S105 - not a secret: by X-Auth-Token
-    KUSCIA_TOKEN = "kuscia-token"  # noqa: S105 - not a secret: by the header Token
+    TOKEN = "token"  # noqa: S105 - not a secret: by X-Auth-Token, Bearer or Basic
+    KUSCIA_TOKEN = "kuscia-token"  # noqa: S105 - not a secret: by Token, Bearer or Basic
     USER = "user"  # by a password, for a token
 
 

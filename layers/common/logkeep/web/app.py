@@ -21,10 +21,11 @@ from logkeep.errors import (
     OffsetBeyondEnd,
     RouteNotFound,
     TooLarge,
+    Unauthenticated,
     UnsupportedCoding,
 )
 from logkeep.identity.credentials import NEEDED, Access, Caller, Kind
-from logkeep.identity.http import body_of, caller_of
+from logkeep.identity.http import CHALLENGES, body_of, caller_of
 from logkeep.identity.limiter_store import project_limiter
 from logkeep.limits import ANSWER_MAX, JSON_BODY_MAX, STREAM_MAX
 from logkeep.logid import SEGMENT_RULE, LogId, is_segment
@@ -274,7 +275,15 @@ class App(APIGatewayHttpResolver):
     def _answer_refusal(self, error: LogkeepError) -> Answer:
         """Note an error for the audit, and answer it."""
         self.outcome.error = error
-        return self._error_answer(error)
+        return self.refused(error)
+
+    def refused(self, error: LogkeepError) -> Answer:
+        """The answer to an error. A 401 names the schemes that are taken (RFC 9110 15.5.2)."""
+        answer = self._error_answer(error)
+        if isinstance(error, Unauthenticated):
+            is_login = self._needed is Access.EVERYONE
+            answer.headers["WWW-Authenticate"] = CHALLENGES[Kind.USER if is_login else self._token]
+        return answer
 
     def _answer_error(self, error: LogkeepError) -> Answer:
         """The answer that `service` gives to an error."""

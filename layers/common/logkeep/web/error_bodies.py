@@ -40,6 +40,7 @@ _GATEWAY: Final[Codes] = {
     errors.TokenInvalid: ("APIGW.0301", "Incorrect IAM authentication information: decrypt token fail"),
     errors.TokenDisabled: ("APIGW.0301", "Incorrect IAM authentication information: {}"),
     errors.TokenExpired: ("APIGW.0301", "Incorrect IAM authentication information: token expires, {}"),
+    errors.AuthorizationRefused: ("APIGW.0301", "Incorrect IAM authentication information: {}"),
     errors.SignatureRefused: ("APIGW.0301", "Incorrect IAM authentication information: {}"),
     errors.Throttled: ("APIGW.0308", "The throttling threshold has been reached: policy user over ratelimit,{}"),
     errors.WrongFormat: ("APIGW.0201", "Backend unavailable: {}"),

@@ -18,6 +18,7 @@ CHECK: Final = Service(
         errors.TokenInvalid: ("CC.00000003", "Authentication information expired."),
         errors.TokenDisabled: ("CC.00000003", "Authentication information expired. {}"),
         errors.TokenExpired: ("CC.00000003", "Authentication information expired."),
+        errors.AuthorizationRefused: ("CC.00000003", "Authentication information expired. {}"),
         errors.Forbidden: ("CC.00070400.403", "{}"),
         errors.NotFound: ("CC.00070400.404", "{}"),
         errors.TooLarge: ("CC.00070400.413", "{}"),

@@ -14,6 +14,7 @@ MODELARTS: Final = Service(
         errors.TokenExpired: ("ModelArts.0202", "Token expired. {}"),
         errors.TokenDisabled: ("ModelArts.0203", "Invalid token. {}"),
         errors.TokenInvalid: ("ModelArts.0203", "Invalid token. {}"),
+        errors.AuthorizationRefused: ("ModelArts.0203", "Invalid token. {}"),
         errors.OtherProject: ("ModelArts.0210", "The project id in the request URL does not match the token."),
         errors.Forbidden: ("ModelArts.0108", "You are not authorized to perform the operation: {}"),
         errors.ServiceNotFound: ("ModelArts.3502", "Service {} does not exist."),
