@@ -522,14 +522,16 @@ def filled(log_id: str, count: int = 8) -> None:
 
 @as_role("AppendLog", "SealLog")
 def test_a_log_that_is_due_is_ordered_to_be_packed(role: str) -> None:
-    log_id = f"check/{role}/main.log"
+    log_id = f"app/due-of-{role}"
     with ourselves():
         filled(log_id)
+        if role == "AppendLog":
+            log_store(PROJECT).append(LogId.parse(log_id), (b"x" * (DUE_RAW - 50_000),).__iter__, None)
         ordered("PackLogs")
     if role == "SealLog":
         assert seal(log_id).status == 200
     else:
-        assert append(log_id, b"x" * DUE_RAW, None).status == 202
+        assert append(log_id, b"x" * 50_000, None).status == 202
     with ourselves():
         assert [each["log_id"] for each in ordered("PackLogs")] == [log_id]
 
@@ -544,7 +546,7 @@ def test_a_restored_log_is_ordered_to_be_packed(role: str) -> None:
 @as_role("PackLogs")
 def test_a_log_is_packed_once_and_the_loser_removes_its_pack(role: str, monkeypatch: pytest.MonkeyPatch) -> None:
     handler = importlib.import_module("functions.pack_logs.app").lambda_handler
-    log_id = "check/packed/main.log"
+    log_id = "app/packed"
     with ourselves():
         filled(log_id)
     store = log_store(PROJECT)
@@ -562,7 +564,7 @@ def test_a_log_is_packed_once_and_the_loser_removes_its_pack(role: str, monkeypa
 
 @as_role("TendLogs")
 def test_silent_logs_are_ordered_and_what_packs_replaced_is_removed(role: str) -> None:
-    log_id, cluster = "check/tended/main.log", f"cluster/{CLUSTER}/tended/instance"
+    log_id, cluster = "app/tended", f"cluster/{CLUSTER}/tended/instance"
     now = now_ms()
     with ourselves():
         for each in (log_id, cluster):

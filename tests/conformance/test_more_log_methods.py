@@ -76,7 +76,7 @@ def test_download_log_by_record_id(build, service, whole) -> None:
     assert b"DEBUG" not in got
     assert len(got) > len(whole) // 3
     with pytest.raises(ClientRequestException) as caught:
-        build.download_log_by_record_id(DownloadLogByRecordIdRequest(record_id="0" * 36))
+        build.download_log_by_record_id(DownloadLogByRecordIdRequest(record_id="z" * 36))
     assert (caught.value.status_code, caught.value.error_code) == (404, "CB.00060404")
 
 

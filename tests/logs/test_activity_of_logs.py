@@ -20,7 +20,7 @@ from logkeep.logs.head import Head, Totals
 from logkeep.logs.items import head_key
 from logkeep.logs.listing import Selection, Window
 from logkeep.logs.listing_store import listing
-from logkeep.logs.store import LogStore, log_store
+from logkeep.logs.store import LogStore, _claim_format, _note_project, log_store
 from logkeep.settings import settings
 from tests.calls import OTHER_PROJECT, PROJECT
 from tests.examples import LONG
@@ -198,6 +198,8 @@ def test_an_append_to_a_log_that_was_deleted_meanwhile_writes_no_row(store) -> N
 
 
 def test_a_project_is_named_with_its_first_log(store) -> None:
+    for cached in (_note_project, _claim_format):
+        cached.cache_clear()  # as in a process that begins
     with counted() as requests:
         put(store)
         log_store(OTHER_PROJECT).append(LOG, lambda: iter(()), 0)

@@ -69,7 +69,7 @@ def head_item(project: str, head: Head) -> dict[str, Any]:
 
 def head_of(item: dict[str, Any]) -> Head:
     """Raises WrongFormat for an item of an earlier version."""
-    _check(item, "birth")
+    _check(item, "birth", "grammar")
     expected = item.get("expected")
     return Head(
         log_id=LogId.parse(item["log_id"]),
@@ -131,8 +131,8 @@ def fragment_of(fields: Mapping[str, Any], offset: int, line: int) -> Fragment:
     )
 
 
-def _check(item: Mapping[str, Any], attribute: str) -> None:
-    if attribute not in item:
+def _check(item: Mapping[str, Any], *attributes: str) -> None:
+    if not item.keys() >= set(attributes):
         raise WrongFormat("the log was written by an earlier version of Logkeep; deploy a new stack, or that version")
 
 
