@@ -121,6 +121,11 @@ class Source:
         size = min(position, FIRST)
         return Print(size, self.crc32(size) or 0)
 
+    def next(self, position: int) -> Print:
+        """The first of the bytes after a position."""
+        text = self.read(position, FIRST)
+        return Print(len(text), zlib.crc32(text))
+
     def last(self, position: int) -> Print:
         """The last of the bytes before a position."""
         size = min(position, FIRST)

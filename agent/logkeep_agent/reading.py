@@ -33,6 +33,7 @@ class Run:
         self.crc32, self.crc_from = 0, place.position
         self.sent, self.sent_lines = place, self.lines  # up to which it was sent
         self.start, self.last, self.base, self.is_joined = place.position, place.last, Mark(), False
+        self.next = source.next(place.position)  # what came first when this was begun, also if it is not sent yet
         self.joins: Run | None = None  # the run whose half line it continues
         self.nul_until = 0
         self.is_first = False  # nothing of this path comes before it that was not read
@@ -47,6 +48,8 @@ class Run:
 
         `is_joined`: the line before that place is the file's own.
         """
+        if self.start != self.sent.position:
+            self.next = Print()
         self.start, self.last, self.base, self.is_joined = self.sent.position, self.sent.last, base, is_joined
 
 
@@ -81,7 +84,7 @@ class Reader:
         self.run: Run | None = None
         self.left: list[Run] = []
         self.chunks: deque[Chunk] = deque()
-        self.flight = 0  # chunks that are being sent
+        self.flight = 0  # chunks that are being sent, or may have been: there was no answer
         self.size = 0  # of all chunks
         self.day = ""
         self.is_ending = False
@@ -136,7 +139,7 @@ class Reader:
     def close(self) -> None:
         for run in (*self.left, *([self.run] if self.run else [])):
             run.source.close()
-        self.run, self.left, self.size = None, [], 0
+        self.run, self.left, self.size, self.flight = None, [], 0, 0
         self.chunks.clear()
 
     def late(self, main: Run) -> list[Run]:
@@ -257,9 +260,10 @@ class Reader:
             old.source.close()
 
     def _next(self, run: Run, following: Source) -> Run:
-        is_own = following.path == self._rotation.family.member and not following.is_packed
-        is_own = is_own and 2 * following.size >= run.place.position and not self._rotation.is_rotated(run.source)
-        if is_own and (edited := self.edited(following, run.lines, run)):
+        # An editor removes the old file. The new one may have been rotated since.
+        is_removed = run.source.path == run.source.member and not self._rotation.is_rotated(run.source)
+        is_long = following.is_packed or 2 * following.size >= run.place.position
+        if is_removed and is_long and (edited := self.edited(following, run.lines, run)):
             return edited
         is_last = not self._rotation.waiting
         # Until some of it was sent, a compressed copy of it counts as a file after it.
@@ -300,6 +304,7 @@ def run_of(source: Source, state: State, position: int, end: Mark) -> Run:
     """Continue a file at the place that a state names."""
     run = Run(source, Place.of(source, position), state.begun)
     run.start, run.last, run.base, run.written = state.start, state.last, state.base, state.written
+    run.next = state.next or run.next if position == state.start else Print()
     run.lines = run.sent_lines = state.lines_after if end == state.after else state.lines_before
     if end.bytes > state.base.bytes or state.joined:
         run.joins = run

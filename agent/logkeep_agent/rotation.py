@@ -21,6 +21,7 @@ class Rotation:
         self.family, self._report = family, report
         self._reported: set[object] = set()
         self.waiting: list[Source] = []
+        self.has_older = False  # than the first that `since` found: none before that one is missing
 
     def look(self, source: Source, begun: int, left: Collection[Source] = ()) -> None:
         """Open the files that came after the source since the last look. Shipping it was begun at a time in epoch ns.
@@ -40,10 +41,11 @@ class Rotation:
         gone = [each for each in self.waiting if each.identity not in places]
         if source.identity in places:
             following = entries[places[source.identity] + 1 :]
-        elif len(gone) < len(self.waiting):
-            following = entries[places[self.waiting[len(gone)].identity] :]
         else:
-            following = self._after(entries, (gone or [source])[-1].modified)
+            # One that waits may have been copied and emptied meanwhile: its copy comes before it.
+            after = self._after(entries, (gone or [source])[-1].modified)
+            known = {each.identity for each in self.waiting}
+            following = [each for each in entries if each.identity in known or each in after]
         before = {each.identity for each in left}
         following = [entry for entry in following if entry.identity not in before]
         opened = self._open(following[: max(0, _OPEN_MAX - len(gone))], [source, *gone])
@@ -54,7 +56,9 @@ class Rotation:
     def since(self, state: State) -> bool:
         """Open the files after the shipped one, if it is gone. False if there are none."""
         entries = self._without(state, self.family.chain(_member(state), state.begun))
-        self._replace(self._open(self._after(entries, state.begun)[:_OPEN_MAX], []) or [])
+        after = self._after(entries, state.begun)
+        self.has_older = bool(after) and entries[0] != after[0]
+        self._replace(self._open(after[:_OPEN_MAX], []) or [])
         if self.waiting and state.member:
             self._name_missing(Path(state.member))
         return bool(self.waiting)
@@ -63,7 +67,7 @@ class Rotation:
         """The file with which the log ends: the one with the state's inode, or a copy of it, also a compressed one."""
         sent = max(0, end.bytes - state.base.bytes)
         entries = self.family.of_identity((state.device, state.inode), _member(state))
-        if not (sent or state.first.size or state.last.size):
+        if not (sent or state.first or state.last or state.next):
             # It has only its inode. If it was emptied since, a copy of what it held comes before it.
             family = self._without(state, self.family.chain(_member(state), state.begun))
             before = family[: next((n for n, each in enumerate(family) if each in entries), 0)]
@@ -75,6 +79,7 @@ class Rotation:
         def is_it(source: Source) -> bool:
             start = state.start - state.last.size
             is_sent = source.crc32(sent, state.base.crc32, state.start) == max(end, state.base, key=_bytes).crc32
+            is_sent = is_sent and source.has(state.next, state.start)
             return is_sent and source.has(state.first) and source.has(state.last, start)
 
         return self._first(entries, is_it)

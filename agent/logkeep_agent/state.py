@@ -37,6 +37,9 @@ class Print:
     size: int = 0
     crc32: int = 0
 
+    def __bool__(self) -> bool:
+        return self.size > 0
+
 
 @dataclass(frozen=True)
 class Left:
@@ -80,6 +83,7 @@ class State:
     left: tuple[Left, ...] = ()
     late: int = 0
     joined: bool = True
+    next: Print = Print()  # the first bytes after `start`, if some were there, sent or not
 
     @classmethod
     def load(cls, path: Path) -> Self | None:
@@ -102,7 +106,7 @@ class State:
     @classmethod
     def _of(cls, fields: dict[str, Any]) -> Self:
         marks = {name: Mark(**fields[name]) for name in ("base", "before", "after")}
-        prints = {name: Print(**fields[name]) for name in ("first", "last")}
+        prints = {name: Print(**fields.get(name, {})) for name in ("first", "last", "next")}
         lines = {name: Lines.load(fields[name]) for name in ("lines_before", "lines_after")}
         state = cls(**fields | marks | prints | lines | {"left": tuple(map(_left, fields["left"]))})
         numbers = (state.device, state.inode, state.begun, state.written, state.start, state.late)
