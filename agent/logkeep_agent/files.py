@@ -121,6 +121,11 @@ class Source:
         size = min(position, FIRST)
         return Print(size, self.crc32(size) or 0)
 
+    def begin(self) -> Print:
+        """The first of its bytes, also if they were not read yet."""
+        text = self.read(0, FIRST)
+        return Print(len(text), zlib.crc32(text))
+
     def last(self, position: int) -> Print:
         """The last of the bytes before a position."""
         size = min(position, FIRST)

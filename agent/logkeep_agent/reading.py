@@ -34,6 +34,7 @@ class Run:
         self.sent, self.sent_lines = place, self.lines  # up to which it was sent
         self.start, self.last, self.base, self.is_joined = place.position, place.last, Mark(), False
         self.joins: Run | None = None  # the run whose half line it continues
+        self.begins = place.first or source.begin()  # the file, also if nothing of it was sent
         self.nul_until = 0
         self.is_first = False  # nothing of this path comes before it that was not read
         self.is_over = False  # it is compressed, and was read to its end
@@ -81,7 +82,7 @@ class Reader:
         self.run: Run | None = None
         self.left: list[Run] = []
         self.chunks: deque[Chunk] = deque()
-        self.flight = 0  # chunks that are being sent
+        self.flight = 0  # chunks that are being sent, or may have been: there was no answer
         self.size = 0  # of all chunks
         self.day = ""
         self.is_ending = False
@@ -136,7 +137,7 @@ class Reader:
     def close(self) -> None:
         for run in (*self.left, *([self.run] if self.run else [])):
             run.source.close()
-        self.run, self.left, self.size = None, [], 0
+        self.run, self.left, self.size, self.flight = None, [], 0, 0
         self.chunks.clear()
 
     def late(self, main: Run) -> list[Run]:
@@ -257,9 +258,10 @@ class Reader:
             old.source.close()
 
     def _next(self, run: Run, following: Source) -> Run:
-        is_own = following.path == self._rotation.family.member and not following.is_packed
-        is_own = is_own and 2 * following.size >= run.place.position and not self._rotation.is_rotated(run.source)
-        if is_own and (edited := self.edited(following, run.lines, run)):
+        # An editor removes the old file. The new one may have been rotated since.
+        is_removed = run.source.path == run.source.member and not self._rotation.is_rotated(run.source)
+        is_long = following.is_packed or 2 * following.size >= run.place.position
+        if is_removed and is_long and (edited := self.edited(following, run.lines, run)):
             return edited
         is_last = not self._rotation.waiting
         # Until some of it was sent, a compressed copy of it counts as a file after it.

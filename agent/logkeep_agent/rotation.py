@@ -21,6 +21,7 @@ class Rotation:
         self.family, self._report = family, report
         self._reported: set[object] = set()
         self.waiting: list[Source] = []
+        self.has_older = False  # than the first that `since` found: none before that one is missing
 
     def look(self, source: Source, begun: int, left: Collection[Source] = ()) -> None:
         """Open the files that came after the source since the last look. Shipping it was begun at a time in epoch ns.
@@ -40,10 +41,11 @@ class Rotation:
         gone = [each for each in self.waiting if each.identity not in places]
         if source.identity in places:
             following = entries[places[source.identity] + 1 :]
-        elif len(gone) < len(self.waiting):
-            following = entries[places[self.waiting[len(gone)].identity] :]
         else:
-            following = self._after(entries, (gone or [source])[-1].modified)
+            # One that waits may have been copied and emptied meanwhile: its copy comes before it.
+            after = self._after(entries, (gone or [source])[-1].modified)
+            known = {each.identity for each in self.waiting}
+            following = [each for each in entries if each.identity in known or each in after]
         before = {each.identity for each in left}
         following = [entry for entry in following if entry.identity not in before]
         opened = self._open(following[: max(0, _OPEN_MAX - len(gone))], [source, *gone])
@@ -54,7 +56,9 @@ class Rotation:
     def since(self, state: State) -> bool:
         """Open the files after the shipped one, if it is gone. False if there are none."""
         entries = self._without(state, self.family.chain(_member(state), state.begun))
-        self._replace(self._open(self._after(entries, state.begun)[:_OPEN_MAX], []) or [])
+        after = self._after(entries, state.begun)
+        self.has_older = bool(after) and entries[0] != after[0]
+        self._replace(self._open(after[:_OPEN_MAX], []) or [])
         if self.waiting and state.member:
             self._name_missing(Path(state.member))
         return bool(self.waiting)

@@ -4,6 +4,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import tzinfo
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -183,14 +184,14 @@ class Shipper:
         text = glue + b"".join(chunk.text for chunk in chunks)
         after = self._end.plus(text)
         self._save(main, after, last)
+        # Until there is an answer, the same text is sent, so that the log ends where the state says, before or after it.
         self._reader.flight = len(chunks)
         try:
             certificate = self._ask(lambda: self._service.append(self._end.bytes, text))
         except Gap as gap:
             self.close()  # and find the place again
             raise Later(f"{gap}; the log holds less than the service certified") from gap
-        finally:
-            self._reader.flight = 0
+        self._reader.flight = 0
         self._answered()
         if Mark(certificate.bytes, certificate.crc32) != after:
             raise Refused(
@@ -209,6 +210,8 @@ class Shipper:
         return self._last is not None and self._last in {run, run.joins}
 
     def _next_chunks(self) -> list[Chunk]:
+        if self._reader.flight:
+            return list(islice(self._reader.chunks, self._reader.flight))
         chunks: list[Chunk] = []
         size = 0
         for chunk in self._reader.chunks:
@@ -251,7 +254,7 @@ class Shipper:
             base=main.base,
             before=self._end,
             after=after,
-            first=(piece.place if piece and is_own else main.sent).first,
+            first=(piece.place if piece and is_own else main.sent).first or main.place.first or main.begins,
             last=main.last,
             lines_before=main.sent_lines,
             lines_after=piece.lines if piece and is_own else main.sent_lines,
@@ -354,9 +357,12 @@ class Shipper:
 
     def _report_gone(self, state: State) -> None:
         gone = state.path or "the file that was being shipped"
-        if not state.first.size and self._rotation.waiting[0].path != self._rotation.family.member:
-            # Nothing of it was sent, so a compressed copy cannot be recognized: it is the oldest one since.
-            self._report(f"{gone} is gone, of which nothing had been sent; continues with the oldest file since")
+        if not state.first.size:
+            # It was empty when it was last seen, so a compressed or edited copy cannot be recognized.
+            waiting = self._rotation.waiting
+            is_known = self._rotation.has_older or (state.device, state.inode) in {each.identity for each in waiting}
+            doubt = "" if is_known else f"LOST: unless {waiting[0].path} is a copy of it, it was not sent: "
+            self._report(f"{doubt}{gone} is gone or was emptied; continues with {waiting[0].path}, the oldest since")
             return
         self._report(
             f"LOST: {gone} is gone or was overwritten, and there is no copy of it; "
@@ -391,18 +397,17 @@ class Shipper:
         return run_of(source, state, position, self._end)
 
     def _edited(self, state: State) -> Run | None:
-        """Continue the file that an editor has put in the place of the one that was being shipped."""
+        """Continue the file that an editor has put in the place of the one that was shipped; it may be rotated by now."""
         if self._end not in (state.before, state.after):
             return None
         lines = state.lines_after if self._end == state.after else state.lines_before
-        if not self._rotation.since(state) or len(self._rotation.waiting) != 1:
+        if not self._rotation.since(state):
             return None
         following = self._rotation.waiting[0]
-        is_new = following.identity != (state.device, state.inode)
-        if following.is_packed or not is_new or following.path != self._rotation.family.member:
+        if following.identity == (state.device, state.inode):
             return None
         if run := self._reader.edited(following, lines):
-            self._rotation.waiting.clear()
+            self._rotation.waiting.pop(0)
         return run
 
     def _find(self) -> bool:

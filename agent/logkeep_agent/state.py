@@ -37,6 +37,9 @@ class Print:
     size: int = 0
     crc32: int = 0
 
+    def __bool__(self) -> bool:
+        return self.size > 0
+
 
 @dataclass(frozen=True)
 class Left:
