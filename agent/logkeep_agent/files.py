@@ -121,9 +121,9 @@ class Source:
         size = min(position, FIRST)
         return Print(size, self.crc32(size) or 0)
 
-    def begin(self) -> Print:
-        """The first of its bytes, also if they were not read yet."""
-        text = self.read(0, FIRST)
+    def next(self, position: int) -> Print:
+        """The first of the bytes after a position."""
+        text = self.read(position, FIRST)
         return Print(len(text), zlib.crc32(text))
 
     def last(self, position: int) -> Print:

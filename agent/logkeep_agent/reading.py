@@ -33,8 +33,8 @@ class Run:
         self.crc32, self.crc_from = 0, place.position
         self.sent, self.sent_lines = place, self.lines  # up to which it was sent
         self.start, self.last, self.base, self.is_joined = place.position, place.last, Mark(), False
+        self.next = source.next(place.position)  # what came first when this was begun, also if it is not sent yet
         self.joins: Run | None = None  # the run whose half line it continues
-        self.begins = place.first or source.begin()  # the file, also if nothing of it was sent
         self.nul_until = 0
         self.is_first = False  # nothing of this path comes before it that was not read
         self.is_over = False  # it is compressed, and was read to its end
@@ -48,6 +48,8 @@ class Run:
 
         `is_joined`: the line before that place is the file's own.
         """
+        if self.start != self.sent.position:
+            self.next = Print()
         self.start, self.last, self.base, self.is_joined = self.sent.position, self.sent.last, base, is_joined
 
 
@@ -302,6 +304,7 @@ def run_of(source: Source, state: State, position: int, end: Mark) -> Run:
     """Continue a file at the place that a state names."""
     run = Run(source, Place.of(source, position), state.begun)
     run.start, run.last, run.base, run.written = state.start, state.last, state.base, state.written
+    run.next = state.next or run.next if position == state.start else Print()
     run.lines = run.sent_lines = state.lines_after if end == state.after else state.lines_before
     if end.bytes > state.base.bytes or state.joined:
         run.joins = run

@@ -67,7 +67,7 @@ class Rotation:
         """The file with which the log ends: the one with the state's inode, or a copy of it, also a compressed one."""
         sent = max(0, end.bytes - state.base.bytes)
         entries = self.family.of_identity((state.device, state.inode), _member(state))
-        if not (sent or state.first.size or state.last.size):
+        if not (sent or state.first or state.last or state.next):
             # It has only its inode. If it was emptied since, a copy of what it held comes before it.
             family = self._without(state, self.family.chain(_member(state), state.begun))
             before = family[: next((n for n, each in enumerate(family) if each in entries), 0)]
@@ -79,6 +79,7 @@ class Rotation:
         def is_it(source: Source) -> bool:
             start = state.start - state.last.size
             is_sent = source.crc32(sent, state.base.crc32, state.start) == max(end, state.base, key=_bytes).crc32
+            is_sent = is_sent and source.has(state.next, state.start)
             return is_sent and source.has(state.first) and source.has(state.last, start)
 
         return self._first(entries, is_it)

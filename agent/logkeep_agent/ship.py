@@ -254,8 +254,9 @@ class Shipper:
             base=main.base,
             before=self._end,
             after=after,
-            first=(piece.place if piece and is_own else main.sent).first or main.place.first or main.begins,
+            first=(piece.place if piece and is_own else main.sent).first,
             last=main.last,
+            next=main.next,
             lines_before=main.sent_lines,
             lines_after=piece.lines if piece and is_own else main.sent_lines,
             left=tuple(map(_left, left)),
@@ -265,7 +266,7 @@ class Shipper:
 
     def _turn_to(self, day: str, main: Run) -> None:
         """Begin the log of a day. The one before is complete. Raises Later, or Refused if the log holds something."""
-        if self._options.seal and self._day:
+        if self._options.seal and self._day and self._end.bytes:
             self._ask(lambda: self._service.seal(self._end.bytes, self._end.crc32))
         service = self._service.at(self._log_id(day))
         certificate = self._ask(service.certificate)
@@ -357,7 +358,7 @@ class Shipper:
 
     def _report_gone(self, state: State) -> None:
         gone = state.path or "the file that was being shipped"
-        if not state.first.size:
+        if not (state.first or state.next):
             # It was empty when it was last seen, so a compressed or edited copy cannot be recognized.
             waiting = self._rotation.waiting
             is_known = self._rotation.has_older or (state.device, state.inode) in {each.identity for each in waiting}

@@ -24,10 +24,18 @@ class Writer(threading.Thread):
     def __init__(self, *producers: Producer) -> None:
         super().__init__(daemon=True)
         self._producers, self._ends = producers, threading.Event()
+        self.failed: BaseException | None = None
         for each in producers:
-            each.pause, each.edits_after = time.sleep, 3
+            each.pause, each.edits_after = time.sleep, 1.5
+            each.often = 0.08 * len(producers)  # so that a file is used for about as many seconds in each case
 
     def run(self) -> None:
+        try:
+            self._write()
+        except BaseException as error:
+            self.failed = error
+
+    def _write(self) -> None:
         waits = 0
         while not self._ends.is_set():
             for each in self._producers:
@@ -38,6 +46,8 @@ class Writer(threading.Thread):
     def stop(self) -> None:
         self._ends.set()
         self.join()
+        if self.failed:
+            raise self.failed
         for each in self._producers:
             each.close()
 

@@ -109,7 +109,8 @@ class Producer:
 
     def _shift(self) -> None:
         """Number rotated files anew. Those after the first are compressed, and those after the second moved away."""
-        found = [each for folder in (self.old, self.path.parent) for each in folder.glob(f"{self.path.name}.*")]
+        folders = {self.old, self.path.parent}
+        found = [each for folder in folders for each in folder.glob(f"{self.path.name}.*")]
         for path in sorted(found, key=lambda each: -int(each.name.removeprefix(self.path.name).split(".")[1])):
             _, number, *packed = path.name.removeprefix(self.path.name).split(".")
             new = path.with_name(".".join([self.path.name, str(int(number) + 1), *packed]))
