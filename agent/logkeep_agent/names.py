@@ -199,14 +199,15 @@ def _rotated(path: Path, others: Iterable[Path], copies: bool) -> Iterator[tuple
     pattern = _pattern(path)
     for directory in dict.fromkeys([path.parent, *others]):
         names = set(_names(directory))
+        is_elsewhere = directory != path.parent
         for name in names:
-            elsewhere = directory != path.parent
+            if not (is_elsewhere if name == path.name else pattern.fullmatch(name)):
+                continue
             # While a file is being compressed, it exists twice.
             if not copies and PACKED.search(name) and PACKED.sub("", name) in names:
                 continue
-            if (name != path.name and pattern.fullmatch(name)) or (elsewhere and name == path.name):
-                number = _NUMBER.fullmatch(name.removeprefix(path.name)) if name.startswith(path.name) else None
-                yield directory / name, int(number[1]) if number else None
+            number = _NUMBER.fullmatch(name.removeprefix(path.name)) if name.startswith(path.name) else None
+            yield directory / name, int(number[1]) if number else None
 
 
 def _names(directory: Path) -> list[str]:

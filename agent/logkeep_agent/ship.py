@@ -184,7 +184,7 @@ class Shipper:
         text = glue + b"".join(chunk.text for chunk in chunks)
         after = self._end.plus(text)
         self._save(main, after, last)
-        # Until there is an answer, the same text is sent, so that the log ends where the state says, before or after it.
+        # Until there is an answer, the same text is sent, so that the log ends before or after it, as the state says.
         self._reader.flight = len(chunks)
         try:
             certificate = self._ask(lambda: self._service.append(self._end.bytes, text))
@@ -398,7 +398,7 @@ class Shipper:
         return run_of(source, state, position, self._end)
 
     def _edited(self, state: State) -> Run | None:
-        """Continue the file that an editor has put in the place of the one that was shipped; it may be rotated by now."""
+        """Continue the file that an editor has put in the place of the shipped one; it may be rotated by now."""
         if self._end not in (state.before, state.after):
             return None
         lines = state.lines_after if self._end == state.after else state.lines_before

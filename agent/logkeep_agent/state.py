@@ -83,7 +83,7 @@ class State:
     left: tuple[Left, ...] = ()
     late: int = 0
     joined: bool = True
-    next: Print = Print()  # noqa: RUF009 - it is frozen; the first bytes after `start`, if some were there
+    next: Print = Print()  # the first bytes after `start`, if some were there, sent or not
 
     @classmethod
     def load(cls, path: Path) -> Self | None:
@@ -106,7 +106,7 @@ class State:
     @classmethod
     def _of(cls, fields: dict[str, Any]) -> Self:
         marks = {name: Mark(**fields[name]) for name in ("base", "before", "after")}
-        prints = {name: Print(**fields[name]) for name in ("first", "last", "next") if name in fields}
+        prints = {name: Print(**fields.get(name, {})) for name in ("first", "last", "next")}
         lines = {name: Lines.load(fields[name]) for name in ("lines_before", "lines_after")}
         state = cls(**fields | marks | prints | lines | {"left": tuple(map(_left, fields["left"]))})
         numbers = (state.device, state.inode, state.begun, state.written, state.start, state.late)

@@ -230,6 +230,7 @@ def pipe(service: Service, directory: Path, chance: random.Random) -> Counter[st
     source, sink = os.pipe()
     with agent(service, said, arguments, stdin=source) as killed:
         os.close(source)
+        assert LONG or eventually(lambda: said.read_text(), 60)  # in the long form, some are killed before they begin
         until = time.monotonic() + chance.uniform(0.5, 5 if LONG else 1.5)
         dies = threading.Timer(until - time.monotonic(), killed.kill)
         dies.start()
