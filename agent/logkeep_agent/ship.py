@@ -266,7 +266,7 @@ class Shipper:
 
     def _turn_to(self, day: str, main: Run) -> None:
         """Begin the log of a day. The one before is complete. Raises Later, or Refused if the log holds something."""
-        if self._options.seal and self._day and self._end.bytes:
+        if self._options.seal and self._day:
             self._ask(lambda: self._service.seal(self._end.bytes, self._end.crc32))
         service = self._service.at(self._log_id(day))
         certificate = self._ask(service.certificate)

@@ -18,8 +18,8 @@ SCENARIOS: Final = {
     "rotations": ("rename", "copy", "sed", "half"),
     "links": ("link",),
     "late lines": ("late", "late", "rename", "half"),
-    "holes": ("gap", "rename", "copy"),
-    "emptied files": ("empty", "rewrite", "rename", "copy"),
+    "holes": ("gap", "gap", "rename", "copy"),
+    "emptied files": ("empty", "rewrite", "rewrite", "rename", "copy"),
     "days": ("rename", "rename", "half", "sed"),
 }
 _LATE_MAX: Final = 3  # rotated files that are written to at the same time

@@ -104,8 +104,8 @@ class Case(threading.Thread):
             prefix = f"cluster/{self.record}/{name}/"
             logs = read(self.service, prefix)
             said = "".join(line for line in self.said.read_text().splitlines(True) if str(producer.path.parent) in line)
-            # A day's log may end within a line, if its file does.
-            held = b"".join(text.removesuffix(b"\n") + b"\n" for text in logs.values())
+            # A day's log may end within a line, if its file does. That of the day of an empty file is empty.
+            held = b"".join(text.removesuffix(b"\n") + b"\n" for text in logs.values() if text)
             counted = compare(producer, held, said)
             self.counts += counted
             self.counts += producer.counts

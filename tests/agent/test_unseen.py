@@ -3,7 +3,6 @@
 import os
 import shutil
 import time
-from datetime import UTC
 
 import pytest
 
@@ -210,12 +209,3 @@ def test_a_compressed_file_stays_the_one_that_is_shipped_though_an_older_one_was
     assert bench.ship(once=True)
     assert bytes(bench.log.text) == b"zero\none\ntwo\nthree\n"
     assert bench.lost == []
-
-
-def test_no_log_is_made_for_a_day_on_which_nothing_was_written(bench) -> None:
-    day = 86_400 * 10**9
-    bench.path.touch()
-    os.utime(bench.path, ns=(time.time_ns() - 3 * day,) * 2)
-    options = {"log_id": "build/{}/stage1".format, "zone": UTC, "seal": True}
-    bench.ship(lambda: bench.write(b"one\n"), lambda: None, **options)
-    assert [bytes(log.text) for log in bench.log.others.values() if log.text or log.sealed] == [b"one\n"]
