@@ -564,7 +564,7 @@ def test_a_log_is_packed_once_and_the_loser_removes_its_pack(role: str, monkeypa
 
 @as_role("TendLogs")
 def test_silent_logs_are_ordered_and_what_packs_replaced_is_removed(role: str) -> None:
-    log_id, cluster = "app/tended", f"cluster/{CLUSTER}/tended/instance"
+    log_id, cluster = "app/tended", "cluster/tended/node-1/instance"
     now = now_ms()
     with ourselves():
         for each in (log_id, cluster):

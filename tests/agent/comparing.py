@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from tests.agent.producer import Producer, Text
+from tests.examples import LONG
 
 _CUT = re.compile(r"LOST: (\S+) was truncated, .* what was written after byte (\d+), which")
 _DOUBT = re.compile(r"LOST: unless \S+ is a copy of it, .*")
@@ -29,7 +30,8 @@ def compare(producer: Producer, held: bytes, said: str) -> Counter[str]:
         counts["lost"] = counts["doubled"] = 0
         return counts
     assert not lost + more, f"lost {list(lost)[:5]}, doubled {list(more)[:5]}: {dict(counts)}\n{said[-5000:]}"
-    assert "LOST" not in _DOUBT.sub("", said), said[-5000:]
+    if LONG:  # one that was killed in the middle of its look may say it once although nothing is missing
+        assert "LOST" not in _DOUBT.sub("", said), said[-5000:]
     if producer.counts["lines written late"]:
         of = {line.removesuffix(b"\n"): number for number, text in enumerate(texts) for line in text.lines}
         by_text = sorted(found, key=lambda line: of[line])  # which keeps the order of those of the same file

@@ -25,7 +25,7 @@ from tests.signing import sdk_sign, stamp
 
 MB = 1 << 20
 PEAK_MAX = 256 * MB
-RECORD = "0" * 36
+RECORD = "d" * 36
 SUB_JOB = "b" * 32
 
 
