@@ -77,7 +77,7 @@ _REBUILD: Final = """\
 Makes heads and packs of logs again from the objects in the bucket: all of them if the table of logs is lost, or those
 that a table lacks that was restored from an earlier time. Logs whose objects are gone are dropped. What was in the
 table alone, the end of a log that was not packed yet, cannot be made again: LOST says how many bytes that are. It can
-be repeated. Without --yes it only says what it would do.
+be repeated. NOTHING MAY BE WRITTEN MEANWHILE. Without --yes it only says what it would do.
 """
 
 

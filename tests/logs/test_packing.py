@@ -217,3 +217,18 @@ def test_a_worker_without_time_packs_an_append_at_least_and_orders_the_rest(stor
     pack_ordered_log(order, 900, "")
     check(store, text)
     assert store.head(LOG).mark.raw == len(text)
+
+
+def test_orders_that_fail_keep_no_clean_up_waiting_and_are_given_again(store, objects, monkeypatch) -> None:
+    now = now_ms()
+    for number in range(8):
+        store.append(LogId.parse("app/silent"), (line(number),).__iter__, None, received_at=now)
+    write(store, noise(3 * INLINE_MAX))
+    pack(store)
+    with monkeypatch.context() as patch:
+        patch.setattr("logkeep.apis.logs.worker.order_packing", lambda _: 1 / 0)
+        with pytest.raises(RuntimeError, match="1 times"):
+            tend_logs(now + 2 * DAY)
+    assert len(objects.keys("logs/")) == 1
+    tend_logs(now + 2 * DAY)
+    assert "app/silent" in {each["log_id"] for each in ordered("PackLogs")}

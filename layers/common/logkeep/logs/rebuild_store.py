@@ -1,7 +1,8 @@
 """Heads and packs made again from the bucket alone, or brought up to date in a table that was restored from earlier.
 
 A pack says in the header of its object what it holds and of which log (packs.py). Items are written first and the head
-last, on a condition, so that it can be killed and repeated, also while logs are written.
+last, on a condition, so that it can be killed and repeated. Nothing may be written or packed meanwhile: a packer that
+commits between the items and the head would find its own items overwritten.
 """
 
 from __future__ import annotations

@@ -22,10 +22,14 @@ def tend_logs(now: int) -> None:
     deadline = time.monotonic() + _SECONDS
     failed = 0
     for project in projects():
-        for head in tending(project).silent(now):
-            order_packing(PackOrder(project=project, log_id=str(head.log_id), birth=head.birth))
-            if time.monotonic() > deadline:
-                return
+        try:
+            for head in tending(project).silent(now):
+                order_packing(PackOrder(project=project, log_id=str(head.log_id), birth=head.birth))
+                if time.monotonic() > deadline:
+                    return
+        except Exception:
+            logger.exception("the silent logs of a project wait for the next hour", extra={"project": project})
+            failed += 1
         for each in tending(project).due(now):
             if time.monotonic() > deadline:
                 logger.warning("some clean-up is left to the next hour", extra={"project": project})
@@ -39,7 +43,7 @@ def tend_logs(now: int) -> None:
                 )
                 failed += 1
     if failed:
-        raise RuntimeError(f"{failed} logs could not be cleaned up")
+        raise RuntimeError(f"{failed} times something could not be done")
 
 
 def _is_read(project: str, log_id: LogId) -> bool:
