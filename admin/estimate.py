@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Final
 
 from admin import counts, prices
-from admin.cost import METRICS
 from admin.idle import idle
 from local.template import Template
 
@@ -55,7 +54,6 @@ def estimate(use: Use, template: Template) -> dict[str, float]:
     copied = use.gb * (1 + fulls * use.months) if use.backups else 0.0
     archives = copied * one.packed / one.raw
     rows = appends * 300 / prices.GB  # bytes of a row and its keys beside the text
-    functions = 1 + bool(posts) + bool(reads)
     seconds = (appends * append_ms + posts * post_ms + reads * read_ms) / 1000 * _MEMORY_GB
     return {
         "idle": sum(idle(template).values()),
@@ -77,7 +75,6 @@ def estimate(use: Use, template: Template) -> dict[str, float]:
         * use.months
         * (prices.TABLE_GB_MONTH + prices.PITR_GB_MONTH),
         "log lines": requests * (counts.LINE + counts.ACCESS_LINE) / prices.GB * prices.LOG_GB,
-        "metrics": functions * METRICS * prices.METRIC_HOUR * prices.MONTH_HOURS if requests else 0.0,
         "transfer": packed * use.readers * prices.GB_OUT,
     }
 

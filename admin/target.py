@@ -29,7 +29,7 @@ class Target:
     function_logs: str  # the log group; empty for the local service, which has files
     bucket: str
     logs_table: str
-    project_metrics: bool  # whether metrics have a dimension for the project
+    project_metrics: bool  # whether requests have metrics by function and project
 
     @classmethod
     def stack(cls, name: str, region: str | None, profile: str | None) -> Self:

@@ -7,6 +7,7 @@ import json
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from admin import Refused
@@ -14,6 +15,7 @@ from admin.cost import Usage, steps
 from admin.prices import API_STEP, CALLS
 from admin.target import CONFIG, Target
 from logkeep.aws.clients import s3_config
+from logkeep.aws.logger import REQUEST
 
 if TYPE_CHECKING:
     from mypy_boto3_logs import CloudWatchLogsClient
@@ -24,7 +26,7 @@ KEPT_UNDER: Final = ("logs/", "renders/", "backups/")  # prefixes of keys; the p
 ROWS_MAX: Final = 10_000  # that a query of Insights returns
 _WAIT_MAX: Final = 300.0  # seconds
 _POLL: Final = 1.0
-_HOUR: Final = 3600 * 1000
+_HOUR: Final = 3600  # seconds
 _OPERATIONS: Final = sorted(
     operation for operations in CALLS.values() for operation, price in operations.items() if price
 )
@@ -33,12 +35,12 @@ _OPERATIONS: Final = sorted(
 # (docs.aws.amazon.com, "Supported logs and discovered fields"). A call that a function never made has no field, and its
 # sum is empty.
 QUERY: Final = f"""\
-fields greatest(`Requests.0`, ceil(greatest(`BytesIn.0`, `BytesOut.0`) / {API_STEP})) as steps,
+fields greatest(requests, ceil(greatest(bytes_in, bytes_out) / {API_STEP})) as steps,
   strlen(@message) as size, datefloor(@timestamp, 1h) as hour
-| filter message = "request" and ispresent(`Requests.0`)
-| stats sum(`Requests.0`) as requests, sum(steps) as api_steps, sum(duration_ms) as milliseconds,
+| filter message = "request" and ispresent(requests)
+| stats sum(requests) as asked, sum(steps) as api_steps, sum(duration_ms) as milliseconds,
   sum(used.read_units) as read_units, sum(used.write_units) as write_units,
-  sum(`BytesOut.0`) as bytes_out, sum(bytes_linked) as linked, sum(size) as bytes_logged, count_distinct(hour) as hours,
+  sum(bytes_out) as sent, sum(bytes_linked) as linked, sum(size) as bytes_logged, count_distinct(hour) as hours,
   {", ".join(f"sum(used.calls.{operation}) as {operation}" for operation in _OPERATIONS)}
   by project, function, function_memory_size
 | limit {ROWS_MAX}"""
@@ -94,7 +96,10 @@ def from_lines(lines: Iterable[bytes], since: float) -> list[Usage]:
     for line in lines:
         try:
             entry = json.loads(line)
-            if entry["message"] != "request" or entry["_aws"]["Timestamp"] < since * 1000:
+            if entry["message"] != REQUEST:
+                continue
+            seconds = datetime.fromisoformat(entry["timestamp"]).timestamp()
+            if seconds < since:
                 continue
             key = entry["project"], entry["function"], int(entry["function_memory_size"])
             values = _values_of(entry, len(line.rstrip(b"\n")))
@@ -102,21 +107,21 @@ def from_lines(lines: Iterable[bytes], since: float) -> list[Usage]:
             continue
         for name, value in values.items():
             sums[key][name] += value
-        hours[key].add(entry["_aws"]["Timestamp"] // _HOUR)
+        hours[key].add(int(seconds // _HOUR))
     return [_usage(key, {**values, "hours": len(hours[key])}) for key, values in sums.items()]
 
 
 def _values_of(entry: Mapping[str, Any], size: int) -> dict[str, float]:
     """The values of one line that the query on AWS would add up; `size` is the line's, in bytes."""
-    bytes_out = entry["BytesOut"][0]
     return {
         **entry["used"]["calls"],
-        "requests": entry["Requests"][0],
-        "api_steps": max(entry["Requests"][0], steps(entry["BytesIn"][0], bytes_out)),  # a line may be of several
+        "asked": entry["requests"],
+        # A line may be of several.
+        "api_steps": max(entry["requests"], steps(entry["bytes_in"], entry["bytes_out"])),
         "milliseconds": entry["duration_ms"],
         "read_units": entry["used"]["read_units"],
         "write_units": entry["used"]["write_units"],
-        "bytes_out": bytes_out,
+        "sent": entry["bytes_out"],
         "linked": entry["bytes_linked"],
         "bytes_logged": size,
     }
@@ -134,13 +139,13 @@ def _usage(key: _Key, sums: Mapping[str, float]) -> Usage:
         project=project,
         function=function,
         memory=memory,
-        requests=round(sums["requests"]),
+        requests=round(sums["asked"]),
         steps=round(sums["api_steps"]),
         milliseconds=sums["milliseconds"],
         read_units=sums["read_units"],
         write_units=sums["write_units"],
         calls={name: round(sums[name]) for name in _OPERATIONS if sums.get(name)},
-        bytes_out=round(sums["bytes_out"]),
+        bytes_out=round(sums["sent"]),
         bytes_linked=round(sums["linked"]),
         bytes_logged=round(sums["bytes_logged"]),
         hours=round(sums["hours"]),

@@ -34,6 +34,12 @@ class _Plugin:
         yield
         self.faults.on = False
 
+    def pytest_configure(self, config: pytest.Config) -> None:
+        # A connection whose answer is cut is left to the collector of garbage, at any time.
+        config.addinivalue_line(
+            "filterwarnings", "ignore:Exception ignored in. <socket.socket:pytest.PytestUnraisableExceptionWarning"
+        )
+
     def pytest_sessionstart(self) -> None:
         self.faults.on = False  # until a test begins
         self.faults.install()

@@ -90,5 +90,5 @@ def test_every_operation_of_the_layer_has_its_price(root: Path):
 
 def test_a_request_carries_as_many_metrics_as_are_charged(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(audit, "settings", lambda: SimpleNamespace(metrics_namespace="Logkeep/logkeep"))
-    metrics = audit._metrics({"Requests": 1, "Errors": 0, "BytesIn": 0, "BytesOut": 0}, {"function": "f"})
+    metrics = audit._metrics({"requests": 1, "errors": 0, "bytes_in": 0, "bytes_out": 0}, {"function": "f"})
     assert len(metrics["_aws"]["CloudWatchMetrics"][0]["Metrics"]) == METRICS

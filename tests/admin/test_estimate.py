@@ -50,7 +50,6 @@ def test_ten_gigabytes_in_appends_of_64_kb_cost_what_the_list_says() -> None:
     assert lines["DynamoDB writes"] == pytest.approx(appends * 4 * 0.625e-6)
     assert lines["S3 requests"] == pytest.approx(appends * 5e-6)
     assert lines["log lines"] == pytest.approx(appends * (counts.LINE + counts.ACCESS_LINE) / 1e9 * 0.5)
-    assert lines["metrics"] == pytest.approx(1.20)
     assert lines["followers: Lambda"] == lines["backups"] == lines["transfer"] == 0
 
 
@@ -91,7 +90,7 @@ def test_a_size_between_two_that_were_measured_costs_as_the_larger_one() -> None
 
 
 def test_a_request_s_lines_have_about_the_size_that_is_counted(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = SimpleNamespace(metrics_namespace="Logkeep/logkeep", project_metrics=True)
+    settings = SimpleNamespace(metrics_namespace="Logkeep/logkeep", project_metrics=False)
     monkeypatch.setattr(audit, "settings", lambda: settings)
     event = json.loads((root / "events" / "append_log.json").read_text())
     line = audit.line_of("append_log", event, {"statusCode": 202, "body": "x" * 250}, audit.Outcome.start())

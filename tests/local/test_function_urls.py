@@ -71,7 +71,7 @@ def test_an_answer_comes_chunked_and_leaves_a_line(service: Service, client: htt
     assert "content-length" not in answer.headers
     assert eventually(lambda: line_of(service, SMALL))
     line = line_of(service, SMALL)
-    assert (line["ended"], line["route"], line["function_name"]) == ("complete", "$default", "ReadLogStream")
+    assert (line["ended"], line["route"], line["function"]) == ("complete", "$default", "read_log")
 
 
 def test_a_caller_is_proved_by_a_signature_too(service: Service, client: httpx.Client) -> None:
@@ -90,7 +90,7 @@ def test_a_client_that_leaves_ends_its_stream(service: Service, client: httpx.Cl
     with client.stream("GET", path(service, LARGE)) as answer:
         assert next(answer.iter_raw()).startswith(PIECE[:40])
     assert eventually(lambda: line_of(service, LARGE).get("ended") == "left")
-    assert line_of(service, LARGE)["BytesOut"][0] < len(PIECE) * PIECES
+    assert line_of(service, LARGE)["bytes_out"] < len(PIECE) * PIECES
     assert client.get(path(service, SMALL)).content == b"a line\n"
 
 

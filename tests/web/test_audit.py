@@ -104,7 +104,7 @@ def test_every_request_leaves_one_line_that_says_who_did_what(lines: Lines) -> N
         assert (line["function"], line["status"]) == (function, answer.status)
         assert line["method"] == asked["requestContext"]["http"]["method"]
         assert (line["path"], line["route"]) == (asked["rawPath"], asked["routeKey"])
-        assert line["request_id"] == answer.headers["X-Request-Id"]
+        assert line["correlation_id"] == answer.headers["X-Request-Id"]
         assert line["source_ip"] == "192.0.2.1"
         assert line["duration_ms"] >= 0
         assert ("error" in line) is (answer.status >= 400 or (function == "query_task_log" and b"code" in answer.body))
@@ -177,7 +177,9 @@ def test_nothing_that_a_client_sends_makes_another_line(hostile: str, printed) -
     assert len(told) < 3 * 4000
 
 
-def test_metrics_are_told_by_function_and_project(lines: Lines) -> None:
+def test_metrics_by_function_and_project_can_be_asked_for(lines: Lines, monkeypatch) -> None:
+    monkeypatch.setenv("PROJECT_METRICS", "true")
+    forget_aws()
     answer = read(f"build/{RECORD}/stage1")
     assert answer.status == 200
     (line,) = lines()
@@ -210,8 +212,7 @@ def test_who_scans_the_api_leaves_a_bounded_number_of_lines(lines: Lines, monkey
     for _ in range(9):
         call("reject_unknown", event("reject_unknown"))
     (line,) = lines()
-    assert (line["left_out"], line["Requests"]) == (50, [51.0]), "none is missing from the metrics"
-    assert line["_aws"]["CloudWatchMetrics"][0]["Dimensions"] == [["project"]], "and they are not of each function"
+    assert (line["left_out"], line["requests"]) == (50, 51), "none is missing from the sums"
     assert line["project"] == "-"
 
 
@@ -226,16 +227,23 @@ def test_a_failure_before_the_proof_always_leaves_its_line(lines: Lines, monkeyp
     assert [each["status"] for each in lines() if each["message"] == "request"] == [500] * 4
 
 
-def test_metrics_can_leave_projects_out(lines: Lines, monkeypatch) -> None:
-    monkeypatch.setenv("PROJECT_METRICS", "false")
+def test_metrics_of_requests_without_a_proof_are_of_no_function(lines: Lines, monkeypatch) -> None:
+    monkeypatch.setenv("PROJECT_METRICS", "true")
     forget_aws()
+    call("reject_unknown", event("reject_unknown"))
+    (line,) = lines()
+    assert line["_aws"]["CloudWatchMetrics"][0]["Dimensions"] == [["project"]]
+    assert line["project"] == "-"
+
+
+def test_without_them_a_line_has_only_what_it_says(lines: Lines) -> None:
     assert send("list_projects").status == 200
     (line,) = lines()
-    assert "project" not in line["_aws"]["CloudWatchMetrics"][0]["Dimensions"][0]
-    assert line["project"] == PROJECT, "the line still says it"
+    assert not line.keys() & {"_aws", "Requests", "location", "service", "function_arn", "error", "left_out"}
+    assert line["project"] == PROJECT
 
 
-def test_a_failure_is_an_error_in_the_metrics_and_tells_the_client_nothing(printed, monkeypatch) -> None:
+def test_a_failure_is_an_error_in_the_line_and_says_nothing_to_the_client(printed, monkeypatch) -> None:
     def fail(*_: object) -> None:
         raise RuntimeError("deep inside")
 
@@ -245,8 +253,8 @@ def test_a_failure_is_an_error_in_the_metrics_and_tells_the_client_nothing(print
     assert b"deep" not in answer.body
     failed, line = (json.loads(each) for each in printed().split("\n") if each)
     assert "deep inside" in failed["exception"]
-    assert (line["status"], line["Errors"]) == (500, [1.0])
-    assert failed["correlation_id"] == line["request_id"] == answer.headers["X-Request-Id"]
+    assert (line["status"], line["errors"]) == (500, 1)
+    assert failed["correlation_id"] == line["correlation_id"] == answer.headers["X-Request-Id"]
 
 
 def test_what_a_request_used_is_counted_where_it_is_sent(lines: Lines) -> None:

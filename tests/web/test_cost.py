@@ -71,12 +71,15 @@ def lines(aws: None, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Line]:
     return told.pop
 
 
+_LIMITER = 1.0  # write units of the limiter, which does not count every request by itself
+
+
 def dollars(line: Line, seconds: float) -> float:
     """Millionths, as admin/cost.py has them, for a request that takes this long."""
-    used, sent = line["used"], line["BytesOut"][0]
+    used, sent = line["used"], line["bytes_out"]
     usage = Usage(
         project="p", function=line["function"], memory=MEMORY.get(line["function"], 512), requests=1,
-        steps=steps(line["BytesIn"][0], sent), milliseconds=seconds * 1000, read_units=used["read_units"],
+        steps=steps(line["bytes_in"], sent), milliseconds=seconds * 1000, read_units=used["read_units"],
         write_units=used["write_units"], calls=used["calls"], bytes_out=sent, bytes_linked=line["bytes_linked"],
     )  # fmt: skip
     (found,) = costs_of([usage], {}, project_metrics=False)
@@ -92,9 +95,7 @@ def row(name: str, line: Line, seconds: float) -> str:
 
 
 def price_of(line: Line) -> float:
-    use = Use(
-        bytes_in=line["BytesIn"][0], bytes_out=line["BytesOut"][0], bytes_linked=line["bytes_linked"], **line["used"]
-    )
+    use = Use(bytes_in=line["bytes_in"], bytes_out=line["bytes_out"], bytes_linked=line["bytes_linked"], **line["used"])
     return use.price
 
 
@@ -122,23 +123,24 @@ def measured(lines: Callable[[], Line]) -> Iterator[str]:
     assert len(call("list_logs", _listing(LIST_MAX)).json["logs"]) == logs
     line = lines()
     line["used"]["read_units"] = LIST_MAX + LIST_MAX * 100 / 4096 / 2  # of their heads, and of the index
-    line["BytesOut"] = [round(line["BytesOut"][0] * LIST_MAX / logs, -5)]
-    line["used"]["write_units"] = 1.0  # of the limiter, which does not count every request by itself
+    line["bytes_out"] = round(line["bytes_out"] * LIST_MAX / logs, -5)
+    line["used"]["write_units"] = _LIMITER
     yield row("a list of 1,000 logs", line, 1)
 
     log_store(PROJECT).append(LogId.parse(a_build("cost-large")), lambda: iter((os.urandom(ANSWER_MAX - 5000),)), 0)
     assert read(a_build("cost-large"), **{"accept-encoding": "gzip"}).status == 200
     yield row("an answer of 4 MB", lines(), 1)
     used = {"calls": {"PutObject": 3, "GetObject": 3}, "read_units": 10.0, "write_units": 0.0}
-    line |= {"function": "read_log", "units": 1, "used": used, "bytes_linked": 5_000_000_000, "BytesOut": [1500]}
+    line |= {"function": "read_log", "units": 1, "used": used, "bytes_linked": 5_000_000_000, "bytes_out": 1500}
     yield row("a link to a file of 5 GB", line, 1)
     append(f"cluster/{CLUSTER}/css-logs-ess-esn-1-1/instance", text.encode())
     assert send("search_logs").status == 200
     line = lines()
-    line["used"] |= {"calls": {"GetObject": 64}, "read_units": 200.0}
-    yield row("a search of 64 MB", {**line, "BytesOut": [1_000_000]}, 10)
+    line["used"] |= {"calls": {"GetObject": 64}, "read_units": 200.0, "write_units": _LIMITER}
+    yield row("a search of 64 MB", {**line, "bytes_out": 1_000_000}, 10)
     assert call("read_log", log_request("read_log", a_build("cost-a"), "follow=true")).status == 200
     line = lines()
+    line["used"]["write_units"] = _LIMITER
     yield row("a follow of 25 s", line, 25)
     yield row("a stream of 10 minutes", line, 600)
 

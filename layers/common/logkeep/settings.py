@@ -31,7 +31,7 @@ class Settings:
     backup_alerts: str  # ARN of the SNS topic
     project_rate: float  # units a second that a project may use in the long run
     project_burst: int  # units that a project may use at once
-    project_metrics: bool  # whether metrics have the project as a dimension
+    project_metrics: bool  # whether lines of requests are metrics, too
     metrics_namespace: str
 
     @classmethod

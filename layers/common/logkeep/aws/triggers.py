@@ -3,14 +3,12 @@
 from collections.abc import Callable
 from typing import Any, Final
 
-from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from logkeep.aws.logger import logger
 from logkeep.clock import now_ms
 
 RESERVE_SECONDS: Final = 45  # the longest step of a worker: with less time left it starts none
-
-logger = Logger(use_rfc3339=True)  # Lambda takes no other time of a line
 
 
 def worker_entrypoint(work: Callable[[Any, float, str], None]) -> Callable[[Any, LambdaContext], None]:

@@ -4,8 +4,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
-from aws_lambda_powertools import Logger
-
+from logkeep.aws.logger import logger
 from logkeep.backups.due_store import Due, due_items
 from logkeep.backups.jobs import JobKind
 from logkeep.backups.lease_store import Leases
@@ -22,8 +21,6 @@ from logkeep.clock import DAY, now_ms
 from logkeep.errors import BackupInProgress
 
 DELAY_MAX: Final = 5.0  # seconds for which a worker waits to begin
-
-logger = Logger(use_rfc3339=True)  # Lambda takes no other time of a line
 
 
 def start_what_is_due(now: int) -> None:

@@ -7,12 +7,12 @@ from collections.abc import Callable, Generator, Iterator, Mapping
 from http import HTTPStatus
 from typing import Any, Final, cast
 
-from aws_lambda_powertools import Logger
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response, content_types
 from aws_lambda_powertools.event_handler.exceptions import NotFoundError
 from aws_lambda_powertools.event_handler.middlewares import NextMiddleware
 from pydantic import BaseModel
 
+from logkeep.aws.logger import logger
 from logkeep.aws.refusals import unavailable
 from logkeep.errors import (
     Busy,
@@ -41,8 +41,6 @@ _BUFFERED_SECONDS: Final = 25  # an HTTP API gives up at 30
 _HEARTBEATS_MAX: Final = 1000  # bytes of an answer, see logkeep.ndjson
 
 type ErrorAnswer = Callable[[LogkeepError], "Answer"]
-
-logger = Logger(use_rfc3339=True)  # Lambda takes no other time of a line
 
 
 class Answer[Body = Any](Response[Any]):

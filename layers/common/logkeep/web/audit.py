@@ -111,10 +111,10 @@ def line_of(
     status = int(answer["statusCode"])
     project = caller.project if caller else NO_CALLER
     sent = {
-        "Requests": 1,
-        "Errors": int(status >= 500 or outcome.ending is Ending.FAILED),
-        "BytesIn": _size(event.get("body"), event.get("isBase64Encoded")),
-        "BytesOut": _sent(answer, outcome),
+        "requests": 1,
+        "errors": int(status >= 500 or outcome.ending is Ending.FAILED),
+        "bytes_in": _size(event.get("body"), event.get("isBase64Encoded")),
+        "bytes_out": _sent(answer, outcome),
     }
     left_out = None
     if caller is None:
@@ -136,27 +136,29 @@ def line_of(
         "status": status,
         "error": type(outcome.error).__name__ if outcome.error else None,
         "detail": _text(outcome.error) if outcome.error else None,
+        **sent,
         "bytes_linked": outcome.linked,
         "units": outcome.charged,
         "ended": outcome.ending,
         "duration_ms": round((time.monotonic() - outcome.started) * 1000, 1),
         "used": usage.drain(),
-        "request_id": context["requestId"],
         "left_out": left_out,
     }
-    if caller is None:
-        return fields | _metrics(sent, {"project": NO_CALLER})
-    by_project = {"project": project} if settings().project_metrics else {}
-    return fields | _metrics(sent, {"function": function, **by_project})
+    if settings().project_metrics:
+        by_function = {"function": function} if caller else {}
+        fields |= _metrics(sent, {**by_function, "project": project})
+    return fields
 
 
 def _metrics(values: Mapping[str, float], dimensions: Mapping[str, str]) -> dict[str, Any]:
+    """The fields that make a line one of CloudWatch's embedded metric format."""
     metrics = EphemeralMetrics(namespace=settings().metrics_namespace)
     metrics.service = ""  # otherwise it becomes a dimension
     for dimension, text in dimensions.items():
         metrics.add_dimension(dimension, text)
-    for metric, value in values.items():
-        metrics.add_metric(metric, MetricUnit.Bytes if metric.startswith("Bytes") else MetricUnit.Count, value)
+    for name, value in values.items():
+        unit = MetricUnit.Bytes if name.startswith("bytes") else MetricUnit.Count
+        metrics.add_metric(name.title().replace("_", ""), unit, value)
     return dict(metrics.serialize_metric_set())
 
 

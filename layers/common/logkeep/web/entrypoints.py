@@ -8,7 +8,8 @@ from typing import Any, Final
 from aws_lambda_powertools.logging import correlation_paths
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from logkeep.web.app import App, logger, release
+from logkeep.aws.logger import REQUEST, logger
+from logkeep.web.app import App, release
 from logkeep.web.audit import Ending, Outcome, line_of
 from logkeep_runtime import Streamed
 
@@ -65,7 +66,7 @@ def _resolve(app: App, event: dict[str, Any], context: LambdaContext, *, streams
 def _audit(app: App, event: Mapping[str, Any], answer: Mapping[str, Any]) -> None:
     """Write the line of a request, unless it is one of many without a caller."""
     if line := line_of(app.function, event, answer, app.outcome):
-        logger.info("request", extra=line)
+        logger.info(REQUEST, extra=line)
 
 
 def _audited(app: App, event: dict[str, Any], answer: dict[str, Any], chunks: Iterator[bytes]) -> Generator[bytes]:
