@@ -11,14 +11,16 @@ from logkeep.aws import clients
 from logkeep.clock import DAY, now_ms
 from logkeep.errors import LogNotFound
 from logkeep.logid import LogId
+from logkeep.logs import pack_store
 from logkeep.logs.head import Certificate, Head, State, Totals
 from logkeep.logs.items import objects_prefix
-from logkeep.logs.pack_store import Packer
+from logkeep.logs.pack_store import Packer, commit
 from logkeep.logs.rebuild_store import Outcome, Rebuilding, Rebuilt
 from logkeep.logs.registration import Registration
 from logkeep.logs.store import LogStore, _note_project, log_store
 from tests.calls import PROJECT
-from tests.faults import STEP, Killed, killed_at
+from tests.examples import LONG
+from tests.faults import STEP, Killed, at_once, killed_at
 from tests.logs.test_packing import LOG, check, line, noise, pack, packer_of, write
 
 pytestmark = pytest.mark.usefixtures("aws")
@@ -183,4 +185,88 @@ def test_a_rebuild_killed_at_any_call_is_repeated(store) -> None:
             break
     assert passing > 4
     rebuild(store)
+    check(store, text)
+
+
+def test_an_older_table_that_adopts_packs_is_killed_at_any_call_and_repeated(store) -> None:
+    text = write(store, *map(line, range(9)))
+    earlier = items()
+    text += write(store, *map(line, range(9)))
+    for _ in range(2):
+        pack(store)
+        text += write(store, noise(20_000), *map(line, range(9)))
+    pack(store)
+    bring_back(earlier)
+    passing = 0
+    while True:
+        try:
+            with killed_at(passing, after=True):
+                rebuild(store)
+        except Killed:
+            passing += STEP
+            head = store.head(LOG)
+            check(store, text[: head.end])
+        else:
+            break
+    assert passing > 4
+    assert rebuild(store)[str(LOG)].outcome is Outcome.SAME
+    check(store, text)
+    tend(store)
+    check(store, text)
+    assert [item for item in items() if "/frag/" in f"/{item['sk']['S']}"] == [], "what the packs replaced is gone"
+
+
+def test_a_packer_whose_object_a_rebuild_made_the_log_s_keeps_it(store, monkeypatch) -> None:
+    text = write(store, *map(line, range(9)))
+    outcomes = []
+
+    def late(*arguments: Any) -> bool:
+        monkeypatch.setattr(pack_store, "commit", commit)
+        outcomes.append(rebuild(store)[str(LOG)].outcome)
+        return commit(*arguments)
+
+    monkeypatch.setattr(pack_store, "commit", late)
+    after = pack(store)
+    assert outcomes == [Outcome.ADOPTED]
+    assert after == store.head(LOG)
+    check(store, text)
+
+
+@pytest.mark.parametrize("_", range(30 if LONG else 6))
+def test_logs_are_written_and_packed_while_an_older_table_adopts_their_packs(store, _: int) -> None:
+    text = write(store, *map(line, range(9)), noise(20_000), *map(line, range(20)))
+    earlier = items()
+    for end in (9 * len(line(1)), len(text) // 2, len(text)):
+        head = store.head(LOG)
+        row = next(row for row in store.rows(head, end - 1))
+        Packer(store).pack(replace(head, end=row.fragment.end), float("inf"))
+    bring_back(earlier)
+    more = [*map(line, range(5))]
+    at_once(lambda: write(store, *more), lambda: rebuild(store), lambda: pack(store), lambda: rebuild(store))
+    assert rebuild(store)[str(LOG)].outcome in {Outcome.SAME, Outcome.ADOPTED}
+    check(store, text + b"".join(more))
+    pack(store)
+    tend(store)
+    check(store, text + b"".join(more))
+
+
+def test_a_log_that_was_continued_otherwise_since_the_older_table_is_named_and_left(store) -> None:
+    text = write(store, *map(line, range(9)))
+    earlier = items()
+    write(store, *map(line, range(9)))
+    pack(store)
+    bring_back(earlier)
+    text += write(store, *map(line, range(20, 25)))
+    found = rebuild(store)[str(LOG)]
+    assert (found.outcome, found.why) == (Outcome.DAMAGED, "the packs and the rows are not of one text")
+    check(store, text)
+
+
+def test_what_is_put_while_the_bucket_is_listed_is_not_taken_for_gone(store) -> None:
+    text = write(store, noise(20_000), *map(line, range(9)))
+    folder = next(Rebuilding(store, writes=True)._folders())
+    pack(store)
+    tend(store)
+    made, _, _ = Rebuilding(store, writes=True)._rebuild(folder)
+    assert made.outcome is Outcome.SAME
     check(store, text)

@@ -7,8 +7,9 @@ from pydantic import Field
 
 from logkeep.apis.build.files import BuildFile
 from logkeep.apis.check.files import CheckFile
+from logkeep.aws.logger import logger
 from logkeep.aws.multipart import Unfinished
-from logkeep.aws.triggers import RESERVE_SECONDS, logger
+from logkeep.aws.triggers import RESERVE_SECONDS
 from logkeep.downloads.files import LogFile
 from logkeep.downloads.orders import FileOrder, order_file
 from logkeep.downloads.plan_store import Noting, plans

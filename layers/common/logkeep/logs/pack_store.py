@@ -64,11 +64,16 @@ class Packer:
         del body
         for _ in attempts():
             now = logs.find(head.log_id)
-            if now is None or (now.birth, now.mark) != (head.birth, head.mark):
+            if now is None or now.birth != head.birth:
+                return None  # the object goes with the others of the log
+            if now.mark != head.mark:
+                # A rebuild may have found the object, and made it the log's.
+                if any(each.key == pack.key for each in logs.packs(now, pack.offset, pack.end)):
+                    return now
                 logs.bucket.delete(pack.key)
                 return None
             after = now.with_pack(new.sums, new.replaced)
-            if self._commit(now, after, pack, table):
+            if commit(logs, now, after, pack, table):
                 return after
         raise Busy("too many writers change this log at once", retry_after=1)
 
@@ -79,18 +84,22 @@ class Packer:
             return head.scan_state
         return next(iter(self._logs.unpacked_rows(head, end, end + 1))).fragment.before
 
-    def _commit(self, before: Head, after: Head, pack: Pack, table: bytes) -> bool:
-        project = self._logs.project
-        clean_up = CleanUp(log_id=after.log_id, birth=after.birth, begin=pack.offset, end=pack.end, at=now_ms() + KEPT)
-        items: list[dict[str, Any]] = [
-            pack_item(project, after, pack),
-            pack_item(project, after, pack, TABLE) | {"table": table},
-            clean_up.item(project),
-        ]
-        writes: list[TransactWriteItemTypeDef] = [
-            {"Put": {"TableName": self._logs.table, "Item": encode(item)}} for item in items
-        ]
-        return not transact(self._logs.dynamodb, [*writes, {"Put": self._logs.put_of_head(before, after)}]).refused
+
+def puts(logs: LogStore, head: Head, pack: Pack, table: bytes) -> list[TransactWriteItemTypeDef]:
+    """The items of a pack, and the order to clean up what it replaces."""
+    clean_up = CleanUp(log_id=head.log_id, birth=head.birth, begin=pack.offset, end=pack.end, at=now_ms() + KEPT)
+    items: list[dict[str, Any]] = [
+        pack_item(logs.project, head, pack),
+        pack_item(logs.project, head, pack, TABLE) | {"table": table},
+        clean_up.item(logs.project),
+    ]
+    return [{"Put": {"TableName": logs.table, "Item": encode(item)}} for item in items]
+
+
+def commit(logs: LogStore, before: Head, after: Head, pack: Pack, table: bytes) -> bool:
+    """Make a pack in the bucket the log's. False if the log was written meanwhile."""
+    head: TransactWriteItemTypeDef = {"Put": logs.put_of_head(before, after)}
+    return not transact(logs.dynamodb, [*puts(logs, after, pack, table), head]).refused
 
 
 def packer(project: str) -> Packer:

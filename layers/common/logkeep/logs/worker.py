@@ -3,7 +3,8 @@
 import time
 from typing import Any
 
-from logkeep.aws.triggers import RESERVE_SECONDS, logger
+from logkeep.aws.logger import logger
+from logkeep.aws.triggers import RESERVE_SECONDS
 from logkeep.errors import Busy
 from logkeep.logid import LogId
 from logkeep.logs.orders import PackOrder, order_packing

@@ -3,7 +3,7 @@
 import time
 from typing import Final
 
-from logkeep.aws.triggers import logger
+from logkeep.aws.logger import logger
 from logkeep.backups.store import backup_store
 from logkeep.logid import LogId
 from logkeep.logs.orders import PackOrder, order_packing
