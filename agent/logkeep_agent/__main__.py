@@ -186,6 +186,7 @@ class _Ships:
         given = self._arguments
         command = ["logkeep", "ship", str(path), "--log", given.log]
         command += [f"--{name}" for name in ("daily", "append", "seal") if getattr(given, name)]
+        command += [part for key, value in given.labels for part in ("--label", f"{key}={value}")]
         return shlex.join([*command, *(["--time-zone", given.time_zone] if given.time_zone else []), "--once"])
 
     _pump: Pump | None = None
@@ -224,6 +225,7 @@ class _Ships:
             log,
             self._token,
             self._zone,
+            dict(arguments.labels),
             waits_for_token=bool(arguments.token_file),
         )
         options = Options(
@@ -279,6 +281,13 @@ def _token_of(file: str | None, environment: Mapping[str, str]) -> Callable[[], 
     return read
 
 
+def _label(text: str) -> tuple[str, str]:
+    key, _, value = text.partition("=")
+    if not key or not value or "," in key:
+        raise argparse.ArgumentTypeError(f"{text!r} is not KEY=VALUE")
+    return key, value
+
+
 def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="logkeep", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -300,6 +309,15 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     )
     ship.add_argument(
         "--daily", action="store_true", help="a log a day: the day is where {date} is in ID, or after its second part"
+    )
+    ship.add_argument(
+        "--label",
+        dest="labels",
+        type=_label,
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="of the log, if it is new; may be repeated",
     )
     ship.add_argument(
         "--rotated",

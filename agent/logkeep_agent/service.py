@@ -9,6 +9,7 @@ from copy import copy
 from dataclasses import dataclass
 from email.message import Message
 from http import HTTPStatus
+from types import MappingProxyType
 from typing import IO, Any, Final
 from urllib.error import HTTPError, URLError
 from urllib.parse import quote, urlsplit
@@ -57,9 +58,10 @@ class Service:
         log_id: str,
         token: Callable[[], str],
         time_zone: str | None = None,
+        labels: Mapping[str, str] = MappingProxyType({}),
         waits_for_token: bool = False,
     ) -> None:
-        """`time_zone` (an IANA name) is that of times without one, if the log is new.
+        """`time_zone` (an IANA name) is that of times without one, and `labels` are the log's, if it is new.
 
         `waits_for_token`: a token that is refused may be replaced by another one.
         """
@@ -69,7 +71,10 @@ class Service:
         self.log_id, self.project = log_id, project
         self._endpoint = endpoint
         self._token = token
-        self._zone = {"Logkeep-Timezone": time_zone} if time_zone else {}
+        self._first = {"Logkeep-Timezone": time_zone} if time_zone else {}
+        if labels:
+            members = (f"{key}={quote(value, safe='')}" for key, value in labels.items())
+            self._first["Logkeep-Labels"] = ",".join(members)
         self._waits_for_token = waits_for_token
         self._opener = urllib.request.build_opener(_NoRedirect)
 
@@ -84,7 +89,7 @@ class Service:
 
         This is an append of nothing: unlike a listing it needs only the scope logs:write, and is never out of date.
         """
-        return self._call("PATCH", "?offset=0", b"", self._zone)
+        return self._call("PATCH", "?offset=0", b"", self._first)
 
     def append(self, offset: int, piece: bytes) -> Certificate:
         """Append at an offset. Raises Gap if the log ends before it."""

@@ -115,6 +115,20 @@ def test_a_token_that_is_refused_is_waited_for_until_its_file_is_replaced(servic
     assert read(service, a_log_id) == b"one\n"
 
 
+def test_labels_of_the_command_are_those_of_the_log(service, tmp_path, a_log_id) -> None:
+    path = tmp_path / "app.log"
+    path.write_bytes(b"a line\n")
+    done = ship(service, str(path), "--log", a_log_id, "--label", "service=web", "--label", "city=Köln, Ost", "--once")
+    assert done.returncode == 0, done.stderr
+    labels = certificate(service, a_log_id)["labels"]
+    assert isinstance(labels, dict)
+    assert (labels["service"], labels["city"]) == ("web", "Köln, Ost")
+    refused = ship(service, str(path), "--log", a_log_id, "--label", "service=other", "--once")
+    assert refused.returncode == 1
+    assert "labels of its first append" in refused.stderr
+    assert ship(service, str(path), "--log", a_log_id, "--label", "service").returncode == 2
+
+
 def test_files_of_a_pattern_have_a_log_each_and_one_that_fails_does_not_stop_the_others(
     service, tmp_path, a_log_id
 ) -> None:

@@ -149,6 +149,18 @@ def test_a_new_log_is_told_the_zone_of_the_machine(server: Server) -> None:
     assert [headers.get("logkeep-timezone") for _, _, headers, _ in server.requests] == ["Asia/Shanghai", None]
 
 
+def test_a_new_log_gets_its_labels_and_one_with_others_is_not_continued(server: Server) -> None:
+    endpoint = f"http://127.0.0.1:{server.server_port}"
+    service = Service(endpoint, "p", "app/b", lambda: "secret", labels={"service": "web", "city": "Köln, Ost 5%"})
+    service.certificate()
+    service.append(0, b"x")
+    sent = [headers.get("logkeep-labels") for _, _, headers, _ in server.requests]
+    assert sent == ["service=web,city=K%C3%B6ln%2C%20Ost%205%25", None]
+    server.answers = [(409, {}, b'{"error_msg": "a log keeps the labels of its first append"}')]
+    with pytest.raises(Refused, match="a log keeps the labels"):
+        service.certificate()
+
+
 def test_a_token_that_is_refused_is_waited_for_if_it_can_be_replaced(server: Server) -> None:
     tokens = ["expired", "new"]
     endpoint = f"http://127.0.0.1:{server.server_port}"

@@ -140,7 +140,7 @@ def test_of_packers_at_once_one_is_read_and_appends_go_on_meanwhile(store) -> No
     check(store, read)
 
 
-def test_orders_come_at_every_thousand_fragments_at_sixteen_megabytes_and_with_a_seal(store) -> None:
+def test_orders_come_at_so_many_fragments_at_sixteen_megabytes_and_with_a_seal(store) -> None:
     for number in range(9):
         write(store, line(number))
     assert ordered("PackLogs") == []

@@ -10,24 +10,31 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench.prices import item_size
+from logkeep.aws.dynamo import encode
 from logkeep.errors import Corrupt
 from logkeep.extents import Extent, ObjectRange
-from logkeep.limits import FRAGMENT_MAX
+from logkeep.limits import FRAGMENT_MAX, LOG_MAX
+from logkeep.logid import LogId
 from logkeep.logs import packs
 from logkeep.logs.fragment import Fragment, joined
 from logkeep.logs.head import Head, Totals
+from logkeep.logs.items import objects_prefix
 from logkeep.logs.levels import GRAMMAR, LEVELS, ScanState
 from logkeep.logs.packs import (
     DUE_FRAGMENTS,
     DUE_RAW,
     FRAGMENTS_MAX,
     HEADER_MAX,
+    PACKED_MAX,
+    RAW_MAX,
     Pack,
     about,
     fragments_of,
     header_of,
     is_due,
     new_pack,
+    pack_item,
     read_header,
     table_of,
     trailer_of,
@@ -253,7 +260,18 @@ def test_a_log_is_due_whenever_another_sixteen_megabytes_have_come(sizes: list[i
         head, passed = after, after.end // DUE_RAW
 
 
-def test_a_log_is_due_at_a_thousand_fragments_and_at_each_further_thousand_and_when_it_is_sealed() -> None:
+def test_the_item_of_a_pack_takes_less_than_400_bytes() -> None:
+    """So that the packs of a log of years come with few reads."""
+    most = Sums(RAW_MAX, PACKED_MAX, (1 << 32) - 1, (1 << 32) - 1, RAW_MAX, FRAGMENTS_MAX)
+    before = Sums(LOG_MAX, LOG_MAX, (1 << 32) - 1, (1 << 32) - 1, LOG_MAX, 10**7)
+    for log_id in (f"build/{'0' * 36}/stage1", f"app/{'s' * 40}/{'c' * 40}/2026-11-22"):
+        head = Head.born(LogId.parse(log_id))
+        name = f"{before.raw:016d}-{'0' * 32}.pack.gz"
+        pack = Pack(objects_prefix("p" * 32, head) + name, HEADER_MAX, before, most)
+        assert item_size(encode(pack_item("p" * 32, head, pack))) < 400
+
+
+def test_a_log_is_due_at_so_many_fragments_and_at_as_many_more_and_when_it_is_sealed() -> None:
     head = replace(Head.born(MemoryLogs().append(LOG).log_id), end=5000, packed=5000)
     due = [
         count

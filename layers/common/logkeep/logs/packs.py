@@ -33,7 +33,7 @@ ROWS_MAX: Final = 20_000  # that one pack replaces
 # A log is packed when so much has come since its last pack, and again when as much has come once more, because an order
 # may be lost.
 DUE_RAW: Final = 16 << 20
-DUE_FRAGMENTS: Final = 1000
+DUE_FRAGMENTS: Final = 1500  # a day of appends every 30 seconds becomes two packs
 DUE_SEALED: Final = 8  # fragments of a log that is sealed, or silent for a day
 # The table must fit into the header of a gzip file, 65,535 bytes, beside what that says of the log. A fragment takes at
 # most so much of it, besides the line that is open where it begins.
