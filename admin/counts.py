@@ -39,5 +39,5 @@ REQUEST_MS: Final = 10.0
 CALL_MS: Final = {"GetItem": 6.0, "TransactWriteItems": 15.0, "UpdateItem": 8.0, "PutObject": 30.0, "GetObject": 20.0}
 MS_PER_MB: Final = 150.0  # of text that is taken in
 # Bytes of the line of a request and of its line in the access log, which tests/admin/test_estimate.py compares.
-LINE: Final = 1300
+LINE: Final = 770
 ACCESS_LINE: Final = 330

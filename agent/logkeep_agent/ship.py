@@ -92,13 +92,13 @@ class Shipper:
     def run(self) -> bool:
         """Ship until there is nothing left to do. Returns whether everything was sent. Raises Refused."""
         answered = self._clock.monotonic()
-        was_stopping = False
+        was_stopping, stopped = False, self._clock.monotonic()
         while True:
             now = self._clock.monotonic()
             if not self._failures:
                 answered = now
             if self.stopping and not was_stopping:
-                answered = self._due = now
+                stopped = answered = self._due = now
                 was_stopping = True
             ending = self._is_ending()
             self._read()
@@ -106,7 +106,7 @@ class Shipper:
                 try:
                     if self._advance():
                         continue
-                    if ending and not self._must_wait():
+                    if ending and not self._must_wait(now - stopped):
                         self._finish()
                         return True
                 except Later as later:
@@ -308,10 +308,18 @@ class Shipper:
             self._report(f"the service answers again, after {self._failures} tries")
         self._failures = 0
 
-    def _must_wait(self) -> bool:
-        """Whether an agent that should end must stay, because the next file has text and this one may still grow."""
+    def _must_wait(self, stopped_for: float) -> bool:
+        """Whether an agent that should end must stay, because the next file has text and this one may still grow.
+
+        One that was stopped waits some seconds for it.
+        """
         wanted = self._options.once or self._options.seal or self.is_complete
-        return wanted and any(source.size for source in self._rotation.waiting)
+        return bool(self._left) and (wanted or stopped_for < STOP_PATIENCE)
+
+    @property
+    def _left(self) -> list[Source]:
+        """The files with text that come after the one that is being shipped."""
+        return [source for source in self._rotation.waiting if source.size]
 
     def _finish(self) -> None:
         """Everything was sent: seal the log if that was asked for. Raises Later."""
@@ -325,6 +333,8 @@ class Shipper:
             self._ask(lambda: self._service.seal(self._end.bytes, self._end.crc32))
         done = "is sealed" if is_sealed else "is up to date"
         self._report(f"{self._service.log_id} {done}: {self._end.bytes} bytes, crc32 {self._end.crc32:08x}")
+        for source in self._left:
+            self._report(f"{source.path} was not sent yet; start again to send it")
 
     # Finding the place
 
