@@ -23,7 +23,7 @@ APPENDS: Final = {
     5000: Append(640_150, 119_817, 4, 1, 1),
 }
 # bench/compaction.py: write units for an append of 6 kB until it is packed, and for its row to be removed
-PACKED: Final = 0.0104
+PACKED: Final = 0.007
 CLEANED: Final = 2.0
 # bench/eventing.py: write units of a request by its number of events, which are of one minute
 EVENTS: Final = {50: 11.9}
