@@ -1,19 +1,27 @@
 """Packing text into fragments as an append does, compared with gzip -6."""
 
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Final
+
+from isal import isal_zlib
 
 from bench.measure import ROUNDS, cpu_seconds, show, times
 from bench.texts import lines_of, log_text
+from local import ROOT
+from logkeep.extents import Extent
 from logkeep.logid import LogId
-from logkeep.logs.fragment import COMPRESSION_LEVEL, deflate, recut
+from logkeep.logs.fragment import COMPRESSION_LEVEL, deflate, inflate, recut
 from logkeep.logs.head import Head
 from logkeep.logs.levels import ScanState, scan
+from logkeep.logs.packs import about, header_of, new_pack, table_of
+from logkeep.logs.reader import Row
 
 SIZE: Final = 16 << 20
 APPEND: Final = 1 << 20
 SAMPLE: Final = 4 << 20  # bytes of text for the ratios of small appends
+SMALL: Final = 6000  # bytes of an append every 30 seconds of a service with some megabytes a day
+CORPORA: Final = ROOT.parent / "shared" / "data" / "loghub"
 
 
 def packing() -> None:
@@ -59,6 +67,41 @@ def packing() -> None:
         ("", "bytes per append", "fragments", "a gzip -6 object per append"),
         rows,
     )
+    show(
+        f"Compression ratio of texts in appends of {SMALL / 1000:g} kB",
+        ("", "bytes", "appended", "packed, with headers", "isal over the whole", "gzip -6 over the whole"),
+        [(name, len(text), *_ratios(text)) for name, text in _corpora().items()],
+    )
+
+
+def _corpora() -> dict[str, bytes]:
+    """Our own text, and public ones where they lie beside the project; each repeated to a megabyte if it is smaller."""
+    public = {path.stem: path.read_bytes() for path in sorted(CORPORA.glob("*.log"))}
+    texts = {"bench/texts.py": log_text(SAMPLE), **public}
+    return {name: text * max(1, (1 << 20) // len(text)) for name, text in texts.items() if text}
+
+
+def _ratios(text: bytes) -> Iterator[float]:
+    head, rows = Head.born(LogId.parse("app/bench")), list[Row]()
+    for start in range(0, len(text), SMALL):
+        head, fragments = head.extended([text[start : start + SMALL]], 0)
+        rows += (Row(each, data) for each, data in fragments)
+    yield len(text) / head.packed
+    size = 0
+    while new := new_pack(rows, _bytes_of, _texts_of, lambda: False):
+        size += len(header_of(table_of(new.fragments), about("p", head, new, head.scan_state))) + new.sums.packed
+        rows = rows[new.replaced.fragments :]
+    yield len(text) / size
+    yield len(text) / len(isal_zlib.compress(text, COMPRESSION_LEVEL))
+    yield len(text) / _gzipped([text])
+
+
+def _texts_of(rows: Iterable[Row]) -> Iterator[bytes]:
+    return (inflate(row.extent, row.fragment) for row in rows if isinstance(row.extent, bytes))
+
+
+def _bytes_of(extents: Iterable[Extent]) -> Iterator[bytes]:
+    return (each for each in extents if isinstance(each, bytes))
 
 
 def _packed(appends: Iterable[bytes]) -> int:
