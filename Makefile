@@ -61,9 +61,10 @@ lint: .venv/.installed
 types: .venv/.installed
 	$(PY) -m mypy
 
-# Only files with the marker are collected, because importing the clients that others use takes seconds.
+# Only files with the marker are collected, because importing the clients that others use takes seconds. The short forms
+# of loops are left to make test.
 unit: .venv/.installed $(SCANNER)
-	LOGKEEP_FEW_EXAMPLES=1 $(PY) -m pytest -m unit --durations 10 $$(grep -rl --include='test_*.py' pytest.mark.unit tests)
+	LOGKEEP_FEW_EXAMPLES=1 $(PY) -m pytest -m "unit and not soak" --durations 10 $$(grep -rl --include='test_*.py' pytest.mark.unit tests)
 
 format: .venv/.installed ## Reformat the code
 	$(PY) -m ruff check --fix .

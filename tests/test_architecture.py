@@ -2,7 +2,7 @@
 
 import ast
 import re
-from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -39,12 +39,20 @@ SPEAKS_AWS = ("boto3", "botocore", "logkeep.settings", "os")
 SPEAKS_HTTP = ("aws_lambda_powertools", "logkeep.web.app", "logkeep.web.entrypoints", "logkeep.web.audit")
 
 
-def imports(path: Path) -> Iterator[str]:
-    for node in ast.walk(ast.parse(path.read_text())):
+@cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
+@cache
+def imports(path: Path) -> tuple[str, ...]:
+    found: list[str] = []
+    for node in ast.walk(parsed(path)):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            found += (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            found += (f"{node.module}.{alias.name}" for alias in node.names)
+    return tuple(found)
 
 
 def uses(path: Path, *names: str) -> list[str]:
@@ -157,7 +165,7 @@ def test_a_handler_is_a_route_and_a_call(path: Path) -> None:
 
 @pytest.mark.parametrize("path", MODULES, ids=named)
 def test_no_client_is_made_at_import(path: Path) -> None:
-    for node in ast.parse(path.read_text()).body:
+    for node in parsed(path).body:
         calls = (
             []
             if isinstance(node, ast.FunctionDef | ast.ClassDef)

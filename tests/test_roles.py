@@ -75,6 +75,7 @@ from tests.calls import (
     streamed,
 )  # fmt: skip
 from tests.orders import ordered, taking_orders
+from tests.remembered import remembering
 from tests.signing import send_signed
 
 TEMPLATE = Template.load()
@@ -94,6 +95,7 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]
     with (
         Emulator(tmp_path_factory.mktemp("iam"), enforce_iam=True) as emulator,
         pytest.MonkeyPatch.context() as patch,
+        remembering(),
         ExitStack() as patched,
     ):
         functions = patched.enter_context(taking_orders(emulator, lambda name: _may_call(emulator, name)))

@@ -17,7 +17,7 @@ from tests.agent.fakes import FakeClock, FakeLog
 from tests.agent.producer import SCENARIOS, Producer
 from tests.examples import LONG
 
-KILLS = 20
+KILLS = 20 if LONG else 10
 SEEDS = range(3 if LONG else 1)
 _BEGINS: Final = 1_800_000_000 * 10**9  # epoch ns
 

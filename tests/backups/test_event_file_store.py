@@ -24,7 +24,7 @@ from logkeep.events.segments import Event, EventBatch, EventType, unpack_segment
 from logkeep.events.store import event_store
 from tests.backups.test_runs import TIME, append, begin, expire, fill, only
 from tests.calls import CLUSTER, PROJECT, SERVICE
-from tests.faults import SIDES, Killed, killed_at
+from tests.faults import SIDES, STEP, Killed, killed_at
 
 pytestmark = pytest.mark.usefixtures("aws")
 OTHER = "another-service"
@@ -226,7 +226,7 @@ def test_a_worker_killed_at_any_call_loses_no_event(after, store, runs, objects)
         append(f"cluster/{CLUSTER}/node-1/instance", b"a line\n")
         begin(store, f"r{number:03d}", 1000 + number)
         try:
-            with killed_at(number, after=after):
+            with killed_at(number * STEP, after=after):
                 runs.resume(TIME)
             break
         except Killed:
@@ -235,7 +235,7 @@ def test_a_worker_killed_at_any_call_loses_no_event(after, store, runs, objects)
             expire(store)
             assert not runs.resume(TIME)
     made = records(store)
-    assert len(made) == number + 1 > 15
+    assert len(made) == number + 1 > 15 // STEP
     assert ids(objects, *made) == stored()
     for start in range(0, len(made), 7):
         assert made[start].base is None

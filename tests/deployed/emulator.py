@@ -223,7 +223,9 @@ def supplement() -> None:
     lambda_runtime._worker_class_for = worker_of
     lambda_svc._provided_runtime_code_dir = code_of
     lambda_svc._provided_worker_env = worker_environment
-    # The processes of functions inherit our environment, and find what Lambda's runtime has, and nothing of .venv.
+    # The processes of functions inherit our environment, and find what Lambda's runtime has, and nothing of .venv. Each
+    # has a path of its own to the layer, so that it would compile all of it where bytecode is not kept beside the code.
+    os.environ.pop("PYTHONPYCACHEPREFIX", None)
     (libraries,) = (ROOT / ".venv").glob("lib/*/site-packages")
     runtime = Path(tempfile.mkdtemp(prefix="runtime-"))
     for name in RUNTIME:

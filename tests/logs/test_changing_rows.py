@@ -6,6 +6,7 @@ import itertools
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
+from copy import copy
 from dataclasses import replace
 from typing import Any
 
@@ -41,17 +42,23 @@ CHANGES = [(0, False), (0, True), (5, False), (5, True)]
 class Table:
     """The items of one log, which is packed before the query of a certain number. A query answers two items."""
 
-    def __init__(self, packed: int, step: int, *, cleans: bool) -> None:
+    def __init__(self, packed: int, *, cleans: bool) -> None:
         self.head = Head.born(LOG)
         self.queries = 0
         self.objects: dict[str, bytes] = {}
         self._items: dict[str, dict[str, Any]] = {}
-        self._step = step
+        self._step = -1
         self._cleans = cleans
         self._append(LINES[:packed])
         if packed:
             self._pack()
         self._append(LINES[packed:])
+
+    def packed_before(self, step: int) -> "Table":
+        """A copy that is packed before its query of that number."""
+        made = copy(self)
+        made.objects, made._items, made._step = self.objects.copy(), self._items.copy(), step
+        return made
 
     def query(self, **request: Any) -> dict[str, Any]:
         if request["KeyConditionExpression"].endswith("sk = :sk"):
@@ -117,9 +124,9 @@ type Reading = Callable[[LogStore, Table], object]
 
 def at_every_step(packed: int, cleans: bool, reading: Reading) -> list[object]:
     """The results of a reader if the log is packed before its first query, its second, and so on."""
-    made = []
+    made, begun = [], Table(packed, cleans=cleans)
     for step in itertools.count():
-        table = Table(packed, step, cleans=cleans)
+        table = begun.packed_before(step)
         made.append(reading(LogStore(table, table, "", PROJECT), table))  # type: ignore[arg-type]  # in memory
         if table.queries <= step:
             assert step > 1, "the reader queries rows"

@@ -239,14 +239,14 @@ def test_a_client_that_continues_from_the_oldest_date_misses_nothing(steps, cuts
 @pytest.mark.parametrize("go_on", [by_marker, by_date])
 def test_nothing_is_lost_when_the_clock_goes_back_at_the_end_of_summer_time(go_on) -> None:
     # Berlin, 25 October 2026: after 02:59 it is 02:00 again.
-    minutes = [*range(180), *range(120, 240)]
+    minutes = [*range(0, 180, 5), *range(120, 240, 5)]
     lines = [
         f"2026-10-25 {at // 60:02}:{at % 60:02}:{index % 60:02},{index:03} INFO n\n" for index, at in enumerate(minutes)
     ]
     for zone in ("Europe/Berlin", "UTC"):
         logs = MemoryLogs(time_zone=zone)
         head = logs.append(LOG, *(line.encode() for line in lines))
-        pages = paged(logs, head, go_on, limit=50)
+        pages = paged(logs, head, go_on, limit=10)
         assert sorted(each.content for page in pages for each in page.logList) == sorted(map(str.strip, lines))
 
 
