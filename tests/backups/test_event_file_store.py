@@ -278,6 +278,7 @@ def clock(monkeypatch) -> Iterator[SimpleNamespace]:
     return clock
 
 
+@pytest.mark.no_faults("an invocation has time for one step, and none to repeat a call")
 def test_events_that_take_several_invocations_are_read_on_where_it_was(store, runs, objects, small, clock) -> None:
     register(store, SERVICE, OTHER)
     put("one", 30)

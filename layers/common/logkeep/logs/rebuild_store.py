@@ -13,12 +13,11 @@ from enum import StrEnum
 from itertools import groupby, islice
 from typing import Any, Final, NamedTuple
 
-from botocore.exceptions import ClientError
 from isal import isal_zlib
 
 from logkeep.aws.dynamo import attempts, encode, query, transact
-from logkeep.aws.objects import is_absent
 from logkeep.errors import Busy, Conflict, Corrupt
+from logkeep.extents import ObjectRange
 from logkeep.logid import LogId
 from logkeep.logs import activity, activity_store
 from logkeep.logs.activity import Sighting
@@ -63,7 +62,7 @@ class _Folder:
 
     log_id: str
     birth: str
-    packs: list[str] = field(default_factory=list)  # keys
+    packs: dict[str, int] = field(default_factory=dict)  # keys and sizes
     appends: list[str] = field(default_factory=list)
 
 
@@ -100,12 +99,15 @@ class Rebuilding:
     def _folders(self) -> Iterator[_Folder]:
         bucket, prefix = self._logs.bucket, f"logs/{self._logs.project}/"
         pages = bucket.s3.get_paginator("list_objects_v2").paginate(Bucket=bucket.name, Prefix=prefix)
-        keys = (each["Key"] for page in pages for each in page.get("Contents", []))
-        for name, of_log in groupby(keys, lambda key: key[len(prefix) :].rpartition("/")[0]):
+        sizes = ((each["Key"], each["Size"]) for page in pages for each in page.get("Contents", []))
+        for name, of_log in groupby(sizes, lambda each: each[0][len(prefix) :].rpartition("/")[0]):
             log_id, _, birth = name.rpartition("@")
             folder = _Folder(log_id, birth)
-            for key in of_log:
-                (folder.packs if key.endswith(_PACK) else folder.appends).append(key)
+            for key, size in of_log:
+                if key.endswith(_PACK):
+                    folder.packs[key] = size
+                else:
+                    folder.appends.append(key)
             yield folder
 
     def _attempt(self, folder: _Folder) -> tuple[Rebuilt, Head | None, int]:
@@ -122,7 +124,7 @@ class Rebuilding:
         if there and there.birth != folder.birth:
             why = f"another log has its name now; objects of the one of before: birth {folder.birth}"
             return Rebuilt(folder.log_id, Outcome.UNKNOWN, there.end, why=why), None, 0
-        found = [each for key in folder.packs if (each := self._read(key))]
+        found = [each for key, size in folder.packs.items() if (each := self._read(key, size))]
         if there:
             return self._adopt(there, found, {*folder.packs, *folder.appends}), None, 0
         if chain := longest(found):
@@ -130,15 +132,12 @@ class Rebuilding:
         why = f"{len(folder.appends)} objects of appends, in no pack; zcat reads them, in the order of their names"
         return Rebuilt(folder.log_id, Outcome.UNKNOWN, 0, why=why), None, 0
 
-    def _read(self, key: str) -> _Found | None:
-        bucket = self._logs.bucket
+    def _read(self, key: str, size: int) -> _Found | None:
         try:
-            answer = bucket.s3.get_object(Bucket=bucket.name, Key=key, Range=f"bytes=0-{HEADER_MAX - 1}")
-        except ClientError as error:
-            if is_absent(error):
-                return None
-            raise
-        header = read_header(answer["Body"].read())
+            first = b"".join(self._logs.bucket.read([ObjectRange(key, 0, min(size, HEADER_MAX))]))
+        except Corrupt:  # it is gone by now
+            return None
+        header = read_header(first)
         if header is None:
             return None
         start, about, table = header
