@@ -1,5 +1,6 @@
 """The emulator, and an empty Logkeep in it for every test that asks; no test needs an account or Docker."""
 
+import gc
 import os
 import ssl
 import sys
@@ -11,6 +12,9 @@ from pathlib import Path
 
 import boto3
 import pytest
+
+# Imports make millions of objects and no garbage. What they made is looked at no more, once all is collected.
+gc.disable()
 
 if os.environ.pop("PYTHONDONTWRITEBYTECODE", None):
     # The tests start hundreds of processes, each of which would compile every library that it imports: their bytecode
@@ -67,6 +71,11 @@ _FIRST = (
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     places = {name: place for place, name in enumerate(_FIRST)}
     items.sort(key=lambda each: places.get(each.nodeid.partition("::")[0], len(places)))
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session")
