@@ -13,9 +13,6 @@ from pathlib import Path
 import boto3
 import pytest
 
-# Imports make millions of objects and no garbage. What they made is looked at no more, once all is collected.
-gc.disable()
-
 if os.environ.pop("PYTHONDONTWRITEBYTECODE", None):
     # The tests start hundreds of processes, each of which would compile every library that it imports: their bytecode
     # is kept after all, outside the tree.
@@ -42,6 +39,9 @@ from tests.local.service import Service, running
 from tests.orders import taking_orders
 from tests.remembered import remembering
 from tests.rewinding import Rewinding
+
+# Imports make millions of objects and no garbage. What they made is looked at no more, once all is collected.
+gc.disable()
 
 # Every client reads the certificates of the machine, which takes longer than most tests; none of them speaks TLS.
 _once = cache(ssl.create_default_context)

@@ -104,10 +104,7 @@ def test_a_name_that_is_taken_gets_the_lowest_number_that_is_free():
 @pytest.mark.parametrize(
     "wanted",
     [
-        [
-            "".join(letters)
-            for letters in islice(product(*zip("abcdefghijklmn", "ABCDEFGHIJKLMN", strict=True)), MANY)
-        ],
+        ["".join(letters) for letters in islice(product(*zip("abcdefghijklmn", "ABCDEFGHIJKLMN", strict=True)), MANY)],
         ["a.log"] * MANY,
         # Different names, whose numbered forms are cut to the same one.
         ["x" * 252 + chr(0x4E00 + number) for number in range(MANY // 2)] * 2,
