@@ -64,7 +64,8 @@ types: .venv/.installed
 # Only files with the marker are collected, because importing the clients that others use takes seconds. The short forms
 # of loops are left to make test.
 unit: .venv/.installed $(SCANNER)
-	LOGKEEP_FEW_EXAMPLES=1 $(PY) -m pytest -m "unit and not soak" --durations 10 $$(grep -rl --include='test_*.py' pytest.mark.unit tests)
+	LOGKEEP_FEW_EXAMPLES=1 $(PY) -m pytest -m "unit and not soak" --numprocesses 2 --dist worksteal --durations 10 \
+	  $$(grep -rl --include='test_*.py' pytest.mark.unit tests)
 
 format: .venv/.installed ## Reformat the code
 	$(PY) -m ruff check --fix .

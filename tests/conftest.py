@@ -1,5 +1,6 @@
 """The emulator, and an empty Logkeep in it for every test that asks; no test needs an account or Docker."""
 
+import gc
 import os
 import ssl
 import sys
@@ -39,6 +40,9 @@ from tests.orders import taking_orders
 from tests.remembered import remembering
 from tests.rewinding import Rewinding
 
+# Imports make millions of objects and no garbage. What they made is looked at no more, once all is collected.
+gc.disable()
+
 # Every client reads the certificates of the machine, which takes longer than most tests; none of them speaks TLS.
 _once = cache(ssl.create_default_context)
 for _name in ("create_default_context", "_create_default_https_context"):
@@ -67,6 +71,11 @@ _FIRST = (
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     places = {name: place for place, name in enumerate(_FIRST)}
     items.sort(key=lambda each: places.get(each.nodeid.partition("::")[0], len(places)))
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session")

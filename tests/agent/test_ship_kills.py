@@ -27,7 +27,7 @@ from tests.agent.producer import Producer
 from tests.local.service import Service, eventually
 from tests.soak.processes import LONG
 
-KILLS = 30 if LONG else 5  # of each agent
+KILLS = 30 if LONG else 3  # of each agent
 EVERY = 10 if LONG else 1000  # so many kills of functions to one of the service
 SEEDS = [7, 8, 9] if LONG else [7]
 MOST = 300 if LONG else 30  # lines that are written at once

@@ -207,7 +207,7 @@ def test_what_is_not_built_in_time_is_built_by_a_worker(tmp_path: Path) -> None:
     """With no time at all for a request, every large file is the worker's."""
     with running(tmp_path, LOGKEEP_PARAMETERS="BuildSeconds=0") as service, service.client() as client:
         client.follow_redirects = False
-        text = random.Random(6).randbytes(20 * MB).hex().encode()
+        text = random.Random(6).randbytes(8 * MB).hex().encode()
         store(service, client, f"build/{RECORD}/stage1", text, 4 * MB)
         target = path(service, f"build/{RECORD}/stage1")
         later = client.get(target)

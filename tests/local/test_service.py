@@ -153,7 +153,7 @@ def test_a_file_comes_back_byte_for_byte_with_its_certificate(service: Service, 
 
 def test_a_killed_ingest_goes_on_where_it_was(service: Service, tmp_path: Path, a_file: Path) -> None:
     large = tmp_path / "large.log"
-    large.write_bytes(a_file.read_bytes() * 6)
+    large.write_bytes(a_file.read_bytes() * 4)
     ingest = subprocess.Popen(  # noqa: S603 - our own command
         [sys.executable, "-m", "local.ingest", str(large), a_build("killed", "once")],
         cwd=ROOT,

@@ -67,7 +67,7 @@ def put(head: Head, rows: list[Fragment], data: bytes) -> None:
 
 @pytest.mark.parametrize(
     ("size", "count"),
-    [(MIB, 20_480 if LONG else 640), (6_000, 10_000 if LONG else 1_500)],
+    [(MIB, 20_480 if LONG else 320), (6_000, 10_000 if LONG else 1_500)],
     ids=["20 GB", "10,000 fragments"],
 )
 def test_a_large_log_is_packed_in_less_than_200_mb(size: int, count: int) -> None:

@@ -75,7 +75,8 @@ def test_files_of_one_sub_job_are_one_sub_job_of_the_execution(store) -> None:
 
 def test_an_execution_of_too_many_sub_jobs_is_told(store) -> None:
     for number in range(SUB_JOBS_MAX + 1):
-        assert len(store.registrations.sub_jobs("task")) == number if number else True
+        if number in {1, 2, SUB_JOBS_MAX}:
+            assert len(store.registrations.sub_jobs("task")) == number
         put(store, f"check/s{number:03d}", Registration("task", "e"), b"")
     with pytest.raises(TooLarge):
         store.registrations.sub_jobs("task", "e")

@@ -1,5 +1,7 @@
 """What SAM makes of the template for CloudFormation."""
 
+import re
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -10,11 +12,12 @@ from tests.examples import LONG
 from tests.packaging.translating import in_sam, translated
 
 STREAMING = [name for name, each in Template.load().functions.items() if each.streams]
-# One of the partition that has least, and the newest one; all of them in `make soak`.
-SOME = ["cn-north-1", "mx-central-1"]
+# One that has everything, and one that has least; all of them in `make soak`.
+SOME = ["us-east-1", "cn-north-1"]
 # In one process: loading the linter is a quarter of the work. What a region lacks shows in one resource of each shape,
-# that is type, condition and properties; whether references are right shows in one region. Left out are the regions of
-# secret services and of the European partition, whose services nobody has compared with ours.
+# that is type, condition and properties; whether references and policies are right shows in one region, in `make soak`,
+# since it takes as long as all else. Left out are the regions of secret services and of the European partition, whose
+# services nobody has compared with ours.
 LINT = """
 from cfnlint.api import lint
 from cfnlint.config import ManualArgs
@@ -25,7 +28,7 @@ def linted(template, regions, ignored):
     return [f"{each.rule.id} {each.message}" for each in found]
 
 regions = [each for each in REGIONS if not each.startswith(("us-iso", "eu-iso", "eusc"))]
-here = linted(translated, ["us-east-1"], [])
+here = linted(translated, ["us-east-1"], []) if WHOLE else []
 shapes = {}
 for name, each in translated["Resources"].items():
     each.get("Properties", {}).pop("Policies", None)
@@ -43,11 +46,41 @@ def resources() -> dict[str, Any]:
 
 @pytest.mark.soak
 def test_the_linter_finds_nothing_in_any_region() -> None:
-    linted = in_sam(LINT.replace("CHOSEN", repr([] if LONG else SOME)))
+    linted = in_sam(LINT.replace("CHOSEN", repr([] if LONG else SOME)).replace("WHOLE", str(LONG)))
     assert linted["found"] == []
     others = {"ap-east-2", "mx-central-1", "us-gov-east-1", "us-gov-west-1", "cn-north-1", "cn-northwest-1"}
     assert others <= {*linted["regions"]}
     assert len(linted["regions"]) >= 38
+
+
+def referred(value: Any) -> Iterator[str]:
+    """The names of resources and parameters that a part of a template refers to."""
+    if isinstance(value, list):
+        for each in value:
+            yield from referred(each)
+    elif isinstance(value, dict):
+        for key, each in value.items():
+            match key, each:
+                case "Ref", str():
+                    yield each
+                case "Fn::GetAtt", [name, *_]:
+                    yield name
+                case "Fn::Sub", [text, own]:
+                    yield from {name.partition(".")[0] for name in re.findall(r"\$\{([\w.:]+)\}", text)} - own.keys()
+                    yield from referred(own)
+                case "Fn::Sub", str():
+                    yield from (name.partition(".")[0] for name in re.findall(r"\$\{([\w.:]+)\}", each))
+                case "DependsOn", _:
+                    yield from [each] if isinstance(each, str) else each
+                case _:
+                    yield from referred(each)
+
+
+def test_every_reference_leads_to_a_resource_or_a_parameter() -> None:
+    template = translated()
+    found = {name for name in referred(template) if not name.startswith("AWS::")}
+    assert len(found) > 50
+    assert found <= template["Resources"].keys() | template["Parameters"].keys()
 
 
 def test_what_sam_makes_of_it_costs_what_the_template_costs() -> None:
