@@ -1,4 +1,4 @@
-"""Ships growing files to Logkeep, and shows logs."""
+"""Ships growing files to Logkeep."""
 
 import argparse
 import os
@@ -20,7 +20,7 @@ try:
 except ImportError:
     sys.exit("logkeep: the agent needs Linux, macOS or another Unix; on Windows, run it in WSL")
 
-from logkeep_agent import Refused, logs
+from logkeep_agent import Refused
 from logkeep_agent.files import PACKED
 from logkeep_agent.patterns import daily, files_of, is_pattern, log_id_of, state_of
 from logkeep_agent.pipe import Pump
@@ -58,40 +58,19 @@ def main() -> None:
     if missing:
         _say(f"the service is not known; set {' and '.join(f'--{name} or LOGKEEP_{name.upper()}' for name in missing)}")
         sys.exit(_USAGE)
-    sys.exit(arguments.run(arguments, environment))
-
-
-def _logs(arguments: argparse.Namespace, environment: Mapping[str, str]) -> int:
-    token = _token_of(arguments.token_file, environment)
-    service = Service(arguments.endpoint, arguments.project, arguments.log, token)
-    try:
-        return logs.run(service, arguments, _say)
-    except BrokenPipeError:  # as `head` leaves it
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return logs.FOUND
-    except KeyboardInterrupt:
-        return 130
-    except (Refused, Later) as refused:
-        _say(str(refused))
-    except OSError as error:
-        _say(f"{error.filename or arguments.log}: {error.strerror}")
-    return logs.FAILED
-
-
-def _ship(arguments: argparse.Namespace, environment: Mapping[str, str]) -> int:
     if "{date}" in arguments.log and not arguments.daily:
         _say("{date} in --log needs --daily")
-        return _USAGE
+        sys.exit(_USAGE)
     if "-" in arguments.paths and len(arguments.paths) > 1:
         _say("standard input (-) is shipped alone")
-        return _USAGE
+        sys.exit(_USAGE)
     try:
-        return _Ships(arguments, _token_of(arguments.token_file, environment)).run()
+        sys.exit(_Ships(arguments, _token_of(arguments.token_file, environment)).run())
     except Refused as refused:
         _say(str(refused))
     except OSError as error:
         _say(f"{error.filename or arguments.paths[0]}: {error.strerror}")
-    return 1
+    sys.exit(1)
 
 
 class _Ships:
@@ -319,8 +298,6 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
         epilog=_EXITS,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    ship.set_defaults(run=_ship)
-    _add_service(ship, environment)
     ship.add_argument(
         "paths",
         nargs="+",
@@ -350,6 +327,18 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
         help="a directory to which rotated files are moved, if it is not their own; may be repeated",
     )
     ship.add_argument(
+        "--endpoint", default=environment.get("LOGKEEP_ENDPOINT"), metavar="URL", help="default: LOGKEEP_ENDPOINT"
+    )
+    ship.add_argument(
+        "--project", default=environment.get("LOGKEEP_PROJECT"), metavar="ID", help="default: LOGKEEP_PROJECT"
+    )
+    ship.add_argument(
+        "--token-file",
+        default=environment.get("LOGKEEP_TOKEN_FILE"),
+        metavar="FILE",
+        help="default: LOGKEEP_TOKEN_FILE, or else the token itself in LOGKEEP_TOKEN",
+    )
+    ship.add_argument(
         "--state",
         metavar="FILE",
         help="where the agent keeps its place (of many files: a directory); default: .NAME.logkeep beside PATH",
@@ -373,29 +362,7 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
         metavar="SECONDS",
         help="time without a new byte after which a rotated file is complete; default: 5",
     )
-    shown = commands.add_parser(
-        "logs",
-        help="print lines of a log",
-        description=logs.HELP,
-        epilog=logs.EXITS,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    shown.set_defaults(run=_logs)
-    logs.add_options(shown)
-    _add_service(shown, environment)
     return parser
-
-
-def _add_service(command: argparse.ArgumentParser, environment: Mapping[str, str]) -> None:
-    for name, form in (("endpoint", "URL"), ("project", "ID")):
-        variable = f"LOGKEEP_{name.upper()}"
-        command.add_argument(f"--{name}", default=environment.get(variable), metavar=form, help=f"default: {variable}")
-    command.add_argument(
-        "--token-file",
-        default=environment.get("LOGKEEP_TOKEN_FILE"),
-        metavar="FILE",
-        help="default: LOGKEEP_TOKEN_FILE, or else the token itself in LOGKEEP_TOKEN",
-    )
 
 
 def _seconds(text: str) -> float:

@@ -4,8 +4,7 @@ import gzip
 import http.client
 import json
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from copy import copy
 from dataclasses import dataclass
 from email.message import Message
@@ -13,7 +12,7 @@ from http import HTTPStatus
 from types import MappingProxyType
 from typing import IO, Any, Final
 from urllib.error import HTTPError, URLError
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, urlsplit
 
 from logkeep_agent import Refused
 
@@ -101,34 +100,13 @@ class Service:
         totals = json.dumps({"bytes": size, "crc32": f"{crc32:08x}"}).encode()
         return self._call("PUT", "", totals, {"Content-Type": "application/json"})
 
-    def lines(self, query: Mapping[str, str]) -> Iterator[dict[str, Any]]:
-        """The JSON lines of a query. One with `end` is the last; without it, the answer broke off."""
-        url = f"{self._url}?{urlencode(query)}"
-        sent = {"Accept": "application/x-ndjson", "X-Auth-Token": self._token()}
-        with self._open(urllib.request.Request(url, headers=sent)) as answer:  # noqa: S310 - http(s), see above
-            try:
-                for line in answer:
-                    if line.strip():  # a blank one says that the service is there
-                        yield json.loads(line)
-            except (OSError, http.client.HTTPException, ValueError) as error:
-                raise Later(f"the answer broke off: {error}") from error
-
     def _call(self, method: str, query: str, body: bytes, headers: Mapping[str, str]) -> Certificate:
         sent = {"Content-Type": "application/octet-stream", "X-Auth-Token": self._token(), **headers}
-        request = urllib.request.Request(self._url + query, body, sent, method=method)  # noqa: S310 - http(s), see above
-        with self._open(request) as answer:
-            return _certificate(answer.read(_ANSWER_MAX), answer.headers)
-
-    @property
-    def _url(self) -> str:
-        return f"{self._endpoint.rstrip('/')}/v1/{quote(self.project, safe='')}/logs/{quote(self.log_id)}"
-
-    @contextmanager
-    def _open(self, request: urllib.request.Request) -> Iterator[Any]:
-        """The answer to a request."""
+        url = f"{self._endpoint.rstrip('/')}/v1/{quote(self.project, safe='')}/logs/{quote(self.log_id)}{query}"
+        request = urllib.request.Request(url, body, sent, method=method)  # noqa: S310 - http(s), see above
         try:
             with self._opener.open(request, timeout=_TIMEOUT) as answer:
-                yield answer
+                return _certificate(answer.read(_ANSWER_MAX), answer.headers)
         except HTTPError as error:
             with error:
                 refusal = _refusal(error.code, error.headers, _reason(error))
