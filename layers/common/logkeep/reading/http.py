@@ -1,9 +1,11 @@
-"""The follow of a log over HTTP, and the note in its head that makes producers append more often."""
+"""A log read over HTTP: lines by a query, or followed, with the note in its head that makes producers append often."""
 
+import time
 from collections.abc import Iterator, Mapping
+from http import HTTPStatus
 from typing import Annotated, Any, Final, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from logkeep.clock import Clock, now_ms
 from logkeep.errors import Invalid
@@ -13,39 +15,108 @@ from logkeep.logs.head import Head, State
 from logkeep.logs.store import LogStore, log_store
 from logkeep.ndjson import with_heartbeats
 from logkeep.params import Boolean, Decimal
-from logkeep.reading.follow import Follower, json_lines, offset_of, start_of_last
+from logkeep.reading.ansi import Ansi
+from logkeep.reading.answers import Records, Texts, summary_of
+from logkeep.reading.cursors import place_of
+from logkeep.reading.follow import Follower, json_lines, start_of_last
+from logkeep.reading.query import Query
+from logkeep.reading.select import Place, Selection
 from logkeep.web.app import Answer, App, logger
 
 CLOCK: Final = Clock()
 _CHARGED_SECONDS: Final = 25
+_TEXT_SECONDS: Final = (
+    60  # of a text that is streamed: its headers say what was found, so it is found before it is sent
+)
+_TEXT_MAX: Final = 32 << 20  # bytes of it
+_TEXT: Final = "text/plain; charset=utf-8"
+_JSON_LINES: Final = "application/x-ndjson"
 _NOTE_LASTS: Final = 45_000  # ms
 _NOTE_RENEWED: Final = 25_000  # ms: if less is left, one of the followers makes it again
 
 
-def _refuse_tail(_: Any) -> None:
-    raise ValueError("is not a parameter of this request; use tail_bytes")
+class ReadQuery(Query):
+    """What of a log, and how. A follow without a query is of the bytes, not of the lines, of a log."""
 
-
-class FollowQuery(BaseModel):
-    """At most one of cursor and tail_bytes. Without either, a log is followed from its beginning."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    follow: Boolean = False
-    cursor: Annotated[str, Field(max_length=64)] | None = None
-    tail_bytes: Annotated[Decimal, Field(ge=0, le=LOG_MAX)] | None = None
-    tail: Annotated[None, BeforeValidator(_refuse_tail)] = None
+    follow: Boolean = Field(default=False, description="And then what is appended.")
+    tail_bytes: Annotated[Decimal, Field(ge=0, le=LOG_MAX)] | None = Field(
+        default=None, description="Of a follow: begin with the first line of the last so many bytes."
+    )
+    ansi: Ansi = Field(default="raw", description="color: of escape sequences, only colours; strip: none.")
 
     @model_validator(mode="after")
-    def _fits(self) -> Self:
-        if not self.follow and (self.cursor is not None or self.tail_bytes is not None):
-            raise ValueError("cursor and tail_bytes need follow=true")
-        if self.cursor is not None and self.tail_bytes is not None:
-            raise ValueError("send either cursor or tail_bytes, not both")
+    def _follows(self) -> Self:
+        if self.tail_bytes is not None and not self.follow:
+            raise Invalid("tail_bytes", "needs follow=true")
+        if self.tail_bytes is not None and self.cursor is not None:
+            raise Invalid("tail_bytes", "send either cursor or tail_bytes, not both")
+        if self.follow:
+            for name in ("count", "order", "limit", "max_bytes", "until"):
+                if name in self.model_fields_set:
+                    raise Invalid(name, "is not possible with follow")
         return self
 
+    @property
+    def is_bare(self) -> bool:
+        """Whether the bytes of the log are wanted as they are."""
+        return not self.model_fields_set - {"follow", "tail_bytes"} - ({"cursor"} if self.follow else set())
 
-def follow_log(app: App, log_id: LogId, query: FollowQuery) -> Answer:
+
+def is_query(app: App, query: ReadQuery) -> bool:
+    """Whether lines of the log are wanted, and not the log as a file."""
+    return not query.is_bare or _JSON_LINES in app.headers.get("accept", "")
+
+
+def read_lines(app: App, log_id: LogId, query: ReadQuery) -> Answer:
+    """The lines of a log that a query wants: as text, or as JSON lines for a client that accepts these.
+
+    Raises LogNotFound if there is no log, and Invalid for a cursor of another log or beyond the end.
+    """
+    logs = log_store(app.caller.project)
+    head = logs.head(log_id)
+    place = _place_of(head, query.cursor)
+    as_json = _JSON_LINES in app.headers.get("accept", "")
+    until = time.monotonic() + (app.seconds if as_json or not app.streams else _TEXT_SECONDS)
+    selection = Selection(logs, head, query, lambda: time.monotonic() > until, place=place, needs_times=as_json)
+    if as_json:
+        records = Records(selection, head, query, query.max_bytes or LOG_MAX, app.room, query.ansi)
+        return app.stream(_JSON_LINES, _with_last(records))
+    most = min(query.max_bytes or LOG_MAX, _TEXT_MAX if app.streams else app.room)
+    texts = Texts(selection, query, most, query.ansi)
+    content = b"".join(texts)
+    told = summary_of(selection, head, query, texts.place, is_over=texts.is_over)
+    headers = {
+        "Vary": "Accept",
+        "Logkeep-Complete": str(told["complete"]).lower(),
+        "Logkeep-Cursor": told["cursor"],
+        "Logkeep-Scanned-Bytes": str(told["scanned_bytes"]),
+    }
+    if told["matched"] is not None:
+        headers["Logkeep-Matched"] = str(told["matched"])
+    if told["lost"]:
+        headers["Logkeep-Lost"] = ", ".join(f"{each['offset']}+{each['bytes']}" for each in told["lost"])
+    if query.count:
+        content = b"%d\n" % selection.matched
+    if not content:
+        headers["Content-Length"] = "0"
+    return Answer(HTTPStatus.OK, _TEXT, content, headers)
+
+
+def _with_last(records: Records) -> Iterator[bytes]:
+    yield from records
+    yield records.last()
+
+
+def _place_of(head: Head, cursor: str | None) -> Place | None:
+    if cursor is None:
+        return None
+    place = place_of(head, cursor)
+    if place.offset > head.end:
+        raise Invalid("cursor", f"is beyond the end of the log, which holds {head.end} bytes")
+    return place
+
+
+def follow_log(app: App, log_id: LogId, query: ReadQuery) -> Answer:
     """A log as it grows, in JSON lines, each with the cursor after it.
 
     Raises LogNotFound if there is no log, and Invalid for a cursor of another log or beyond the end.
@@ -53,12 +124,9 @@ def follow_log(app: App, log_id: LogId, query: FollowQuery) -> Answer:
     logs = log_store(app.caller.project)
     head = logs.head(log_id)
     charge_follow(app)
-    position = 0
-    if query.cursor is not None:
-        position = offset_of(head, query.cursor)
-        if position > head.end:
-            raise Invalid("cursor", f"is beyond the end of the log, which holds {head.end} bytes")
-    elif query.tail_bytes is not None:
+    place = _place_of(head, query.cursor)
+    position = place.offset if place else 0
+    if query.tail_bytes is not None:
         position = start_of_last(logs, head, query.tail_bytes)
     follower = follower_of(app, logs, head, position=position)
     return stream(app, "application/x-ndjson", json_lines(follower, app.room))

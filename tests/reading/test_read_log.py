@@ -1,0 +1,167 @@
+"""Queries through the function read_log: text, JSON lines, headers, and what they cost."""
+
+import json
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+
+from logkeep.aws import clients
+from logkeep.logid import LogId
+from logkeep.logs.store import log_store
+from logkeep.settings import settings
+from tests.calls import PROJECT, Answer, append, call, log_request, streamed
+
+pytestmark = pytest.mark.usefixtures("aws")
+LOG = "app/read/one"
+JSON = "application/x-ndjson"
+
+
+def ask(log: str = LOG, accept: str = "*/*", **query: Any) -> Answer:
+    return call("read_log", log_request("read_log", log, urlencode(query), headers={"accept": accept}))
+
+
+def lines_of(answer: Answer) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in answer.body.splitlines() if line]
+
+
+def day(*levels: str) -> bytes:
+    return b"".join(b"2026-11-22T08:00:%02dZ %s n%d\n" % (n, each.encode(), n) for n, each in enumerate(levels))
+
+
+def test_text_says_in_headers_how_much_it_is() -> None:
+    append(LOG, day("INFO", "ERROR", "INFO", "WARN"))
+    answer = ask(level="warn")
+    assert (answer.status, answer.headers["Content-Type"]) == (200, "text/plain; charset=utf-8")
+    assert answer.body == b"2026-11-22T08:00:01Z ERROR n1\n2026-11-22T08:00:03Z WARN n3\n"
+    told = {name: value for name, value in answer.headers.items() if name.startswith("Logkeep-")}
+    cursor = told.pop("Logkeep-Cursor")
+    assert told == {
+        "Logkeep-Complete": "true",
+        "Logkeep-Matched": "2",
+        "Logkeep-Scanned-Bytes": "117",
+    }
+    append(LOG, day("ERROR"), None)
+    assert ask(level="warn", cursor=cursor).body == day("ERROR")
+
+
+def test_json_lines_say_where_when_and_what_a_line_is() -> None:
+    append(LOG, b"before\n" + day("INFO", "ERROR") + b"\tat a.b(C.java)\n\xff")
+    *lines, last = lines_of(ask(accept=JSON))
+    shown = [(each["line"], each["offset"], each["time"], each["level"], each.get("text")) for each in lines]
+    assert shown == [
+        (1, 0, None, None, "before"),
+        (2, 7, 1795334400000, "INFO", "2026-11-22T08:00:00Z INFO n0"),
+        (3, 36, 1795334401000, "ERROR", "2026-11-22T08:00:01Z ERROR n1"),
+        (4, 66, 1795334401000, "ERROR", "\tat a.b(C.java)"),
+        (5, 82, 1795334401000, None, None),
+    ]
+    assert lines[4]["data"] == "/w=="
+    assert {name: last[name] for name in ("end", "more", "matched", "complete", "lost", "state")} == {
+        "end": True, "more": False, "matched": 5, "complete": True, "lost": [], "state": "open",
+    }  # fmt: skip
+    *rest, last = lines_of(ask(accept=JSON, cursor=lines[1]["cursor"]))
+    assert [each["line"] for each in rest] == [3, 4, 5]
+    context = lines_of(ask(accept=JSON, grep="n1", context=1))
+    assert [each.get("context", False) for each in context[:-1]] == [True, False, True]
+
+
+def test_a_limited_answer_continues_at_its_cursor() -> None:
+    append(LOG, b"".join(b"line %d\n" % number for number in range(10)))
+    first = ask(limit=4)
+    assert first.headers["Logkeep-Complete"] == "false"
+    assert "Logkeep-Matched" not in first.headers
+    second = ask(limit=100, cursor=first.headers["Logkeep-Cursor"])
+    assert (first.body + second.body).count(b"\n") == 10
+    assert second.headers["Logkeep-Complete"] == "true"
+    assert ask(max_bytes=10).body == b"line 0\n"
+    assert ask(max_bytes=3).body == b"lin"
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ("grep=(", "grep"), ("grep=a%0Ab", "grep"), ("grep=" + "a" * 1001, "grep"), ("fixed=true", "fixed"),
+        ("grep=(a{1000}){1000}", "grep"), ("since=yesterday", "since"), ("since=2&until=1", "since"),
+        ("lines=0", "lines"),
+        ("lines=3-2", "lines"), ("lines=a", "lines"), ("level=loud", "level"), ("tail=-1", "tail"),
+        ("limit=0", "limit"),
+        ("tail=1&limit=1", "limit"), ("order=desc&tail=1", "tail"), ("order=up", "order"), ("cursor=0-0", "cursor"),
+        ("follow=true&count=true", "count"), ("invert=maybe", "invert"), ("before=1001", "before"),
+        ("max_bytes=0", "max_bytes"), ("ansi=red", "ansi"), ("colour=red", "colour"), ("tail_bytes=4", "tail_bytes"),
+    ],
+)  # fmt: skip
+def test_a_bad_value_is_named(query: str, field: str) -> None:
+    append(LOG, b"one\n")
+    answer = call("read_log", log_request("read_log", LOG, query))
+    assert (answer.status, answer.json["error_code"]) == (400, "LOGKEEP.0400")
+    assert answer.json["error_msg"].startswith(f"{field}: ")
+
+
+def test_colours_are_kept_or_left_out() -> None:
+    append(LOG, b"\x1b[32mgreen\x1b[0m\x1b[2K\x07\n10%\r50%\r100%\n\x1b]8;;https://a\x07link\x1b]8;;\x07 \x1b[1m\n")
+    assert ask(ansi="strip").body == b"green\n100%\nlink \n"
+    assert ask(ansi="color").body == b"\x1b[32mgreen\x1b[0m\n100%\nlink \x1b[1m\n\x1b[0m"
+    assert ask(ansi="raw").body.startswith(b"\x1b[32mgreen\x1b[0m\x1b[2K\x07\n")
+
+
+def lose_an_object(log: str) -> tuple[int, int]:
+    """Delete the object of a log's second fragment. Where that is, and how many bytes it has."""
+    store = log_store(PROJECT)
+    row = list(store.rows(store.head(LogId.parse(log))))[1]
+    clients.s3().delete_object(Bucket=settings().bucket, Key=row.extent.key)  # type: ignore[union-attr]  # large
+    return row.fragment.offset, row.fragment.raw
+
+
+def large(seed: int) -> bytes:
+    """Text that is too large for a row."""
+    return b"".join(b"%d %d\n" % (seed, pow(seed + 3, number + 500, 2**2000)) for number in range(40))
+
+
+def test_what_is_lost_is_named_and_passed() -> None:
+    for seed in range(3):
+        append(LOG, large(seed), None)
+    offset, size = lose_an_object(LOG)
+    answer = ask(grep=".")
+    assert answer.status == 200
+    assert answer.body == large(0) + large(2)
+    assert answer.headers["Logkeep-Complete"] == "false"
+    assert answer.headers["Logkeep-Lost"] == f"{offset}+{size}"
+    lines = lines_of(ask(accept=JSON))
+    assert {"offset": offset, "lost": size} in lines
+    assert (lines[-1]["complete"], lines[-1]["lost"]) == (False, [{"offset": offset, "bytes": size}])
+    assert ask(tail=40).body == large(2)
+    assert ask(order="desc", limit=1).body == large(2).splitlines(keepends=True)[-1]
+
+
+def test_a_row_that_is_missing_is_lost_text() -> None:
+    for seed in range(3):
+        append(LOG, b"seed %d\n" % seed, None)
+    store = log_store(PROJECT)
+    rows = list(store.rows(store.head(LogId.parse(LOG))))
+    key = f"{PROJECT}/{LOG}@{store.head(LogId.parse(LOG)).birth}"
+    clients.dynamodb().delete_item(
+        TableName=store.table, Key={"pk": {"S": key}, "sk": {"S": f"frag/{rows[1].fragment.offset:016d}"}}
+    )
+    for query in ({"grep": "seed"}, {"lines": "1-"}, {"lines": "2-"}, {"since": "2020-01-01T00:00:00Z"}):
+        answer = ask(**query)
+        assert answer.status == 200
+        assert answer.body.endswith(b"seed 2\n")
+        assert answer.headers["Logkeep-Lost"] == f"{rows[1].fragment.offset}+7"
+
+
+def test_a_stream_answers_as_the_api_does() -> None:
+    append(LOG, day("INFO", "ERROR"))
+    request = log_request("read_log", LOG, "grep=ERROR")
+    api, at_once = call("read_log", request), streamed("read_log", request)
+    assert api.body == at_once.body
+    for name in ("Logkeep-Matched", "Logkeep-Complete", "Logkeep-Cursor", "Logkeep-Scanned-Bytes"):
+        assert api.headers[name] == at_once.headers[name]
+
+
+def test_nothing_found_is_an_empty_answer() -> None:
+    append(LOG, b"one\n")
+    assert (ask(grep="two").body, ask(grep="two").headers["Logkeep-Matched"]) == (b"", "0")
+    assert streamed("read_log", log_request("read_log", LOG, "grep=two")).body == b""
+    assert ask(grep="one", count="true").body == b"1\n"
+    assert ask("app/none", grep="one").status == 404
