@@ -5,7 +5,7 @@ from typing import Literal
 from logkeep.apis.logs.codes import LOGKEEP
 from logkeep.downloads.files import text_file
 from logkeep.downloads.http import deliver
-from logkeep.reading.http import ReadQuery, follow_log, is_query, read_lines
+from logkeep.reading.http import ReadQuery, follow_log, is_query, read_lines, read_range
 from logkeep.web.app import Answer, App
 from logkeep.web.delivery import Content
 from logkeep.web.entrypoints import entrypoint, stream_entrypoint
@@ -18,7 +18,14 @@ def read_log(**_: str) -> Answer[Content[Literal["text/plain; charset=utf-8", "a
     query = app.query(ReadQuery)
     if query.follow:
         return follow_log(app, app.log_id(), query)
-    return read_lines(app, app.log_id(), query) if is_query(app, query) else deliver(app, text_file(app.log_id()))
+    if is_query(app, query):
+        return read_lines(app, app.log_id(), query)
+    return read_range(app, app.log_id()) if "range" in app.headers else deliver(app, text_file(app.log_id()))
+
+
+@app.head("/v1/<project_id>/logs/.+")
+def measure_log(**_: str) -> Answer[Content[Literal["text/plain; charset=utf-8"]]]:
+    return read_range(app, app.log_id())
 
 
 lambda_handler = entrypoint(app)

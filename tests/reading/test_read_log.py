@@ -10,7 +10,7 @@ from logkeep.aws import clients
 from logkeep.logid import LogId
 from logkeep.logs.store import log_store
 from logkeep.settings import settings
-from tests.calls import PROJECT, Answer, append, call, log_request, streamed
+from tests.calls import PROJECT, RECORD, Answer, append, call, event, log_request, streamed
 
 pytestmark = pytest.mark.usefixtures("aws")
 LOG = "app/read/one"
@@ -165,3 +165,63 @@ def test_nothing_found_is_an_empty_answer() -> None:
     assert streamed("read_log", log_request("read_log", LOG, "grep=two")).body == b""
     assert ask(grep="one", count="true").body == b"1\n"
     assert ask("app/none", grep="one").status == 404
+
+
+def ranged(value: str, **headers: str) -> Answer:
+    return call("read_log", log_request("read_log", LOG, headers={"range": value, **headers}))
+
+
+def measured(log: str = LOG) -> Answer:
+    request = log_request("read_log", log)
+    request["requestContext"]["http"]["method"] = "HEAD"
+    return call("read_log", request)
+
+
+def test_ranges_are_of_the_bytes_of_the_log() -> None:
+    append(LOG, b"0123456789")
+    for value, body, told in [
+        ("bytes=0-0", b"0", "bytes 0-0/10"),
+        ("bytes=8-20", b"89", "bytes 8-9/10"),
+        ("bytes=3-", b"3456789", "bytes 3-9/10"),
+        ("bytes=-3", b"789", "bytes 7-9/10"),
+        ("bytes=-99", b"0123456789", "bytes 0-9/10"),
+    ]:
+        answer = ranged(value)
+        assert (answer.status, answer.sent, answer.headers["Content-Range"]) == (206, body, told)
+        assert answer.headers["Accept-Ranges"] == "bytes"
+        at_once = streamed("read_log", log_request("read_log", LOG, headers={"range": value}))
+        assert (at_once.status, at_once.sent, at_once.headers["Content-Range"]) == (206, body, told)
+    for value in ("bytes=10-", "bytes=10-12", "bytes=-0"):
+        answer = ranged(value)
+        assert (answer.status, answer.headers["Content-Range"]) == (416, "bytes */10")
+    for value in ("bytes=0-1,3-4", "lines=1-2", "bytes=5-2", "bytes=-", "bytes"):
+        assert (ranged(value).status, ranged(value).body) == (200, b"0123456789")
+
+
+def test_a_range_of_other_bytes_is_the_whole() -> None:
+    append(LOG, b"0123456789")
+    tag = ranged("bytes=0-1").headers["ETag"]
+    assert ranged("bytes=0-1", **{"if-range": tag}).status == 206
+    assert ranged("bytes=0-1", **{"if-range": f"W/{tag}"}).status == 200
+    append(LOG, b"more", 10)
+    assert ranged("bytes=0-1", **{"if-range": tag}).body == b"0123456789more"
+    assert measured().headers["ETag"] != tag
+
+
+def test_head_says_how_large_a_log_is() -> None:
+    append(LOG, b"0123456789")
+    answer = measured()
+    assert (answer.status, answer.sent, answer.headers["Content-Length"]) == (200, b"", "10")
+    assert answer.headers["ETag"] == ranged("bytes=0-1").headers["ETag"]
+    assert measured("app/none").status == 404
+
+
+def test_ranges_of_a_packed_file_are_of_its_packed_bytes() -> None:
+    append(f"build/{RECORD}/stage1", b"0123456789" * 100)
+    packed = event("download_build_log", rawQueryString="task_name=stage1&compress=true")
+    file = call("download_build_log", packed)
+    assert file.headers["Accept-Ranges"] == "bytes"
+    packed["headers"]["range"] = "bytes=4-9"
+    part = call("download_build_log", packed)
+    assert (part.status, part.sent) == (206, file.sent[4:10])
+    assert part.headers["Content-Range"] == f"bytes 4-9/{len(file.sent)}"

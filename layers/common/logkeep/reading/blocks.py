@@ -1,12 +1,15 @@
 """Blocks: the lines that end in a fragment, and which of them a query wants."""
 
+from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final, NamedTuple
 
 from logkeep.logs.fragment import Fragment
-from logkeep.logs.levels import GRAMMAR, LINE_PREFIX, Start, TimeBasis, starts
+from logkeep.logs.levels import GRAMMAR, LEVELS, LINE_PREFIX, TimeBasis
+from logkeep.logs.scanner import Before, Scanner, Time
+from logkeep.logs.times import latest_local
 from logkeep.reading.query import Query
 
 LINE_MAX: Final = 4 << 20  # bytes of a line that are searched together; the rest of a longer one counts as a line more
@@ -49,26 +52,30 @@ class Block:
         return self.offset + len(self.text)
 
     @cached_property
+    def records(self) -> list[tuple[int, int, int, int]]:
+        """The records that begin in it, as Scanner.plain_records() has them."""
+        text = self.text
+        first = (text.find(b"\n") + 1 or len(text)) if self.inside else 0
+        if first == len(text):
+            return []
+        lines = text if text.endswith(b"\n") else text + b"\n"
+        scanner = Scanner(latest_local(self.basis.arrival, self.basis.zone), Before(partial=self.row.before.partial))
+        return list(scanner.plain_records(lines, first, len(lines)))
+
+    @cached_property
     def spans(self) -> list[Span]:
         """Its text, divided into records, with levels and times. A record without a time has that of the one before."""
-        text = self.text
         level, time = self.row.before.level, self.time
-        ends_line = text.endswith(b"\n")
-        first = (text.find(b"\n") + 1 or len(text)) if self.inside else 0
-        found: list[Start] = []
-        if first < len(text):
-            lines = b"\n" + text[first:] + (b"" if ends_line else b"\n")
-            found = list(starts(lines, 0 if self.inside else self.row.before.partial, self.basis))
         spans: list[Span] = []
         begin, begun = 0, False
-        for start in found:
-            place = first + start.place
+        for place, ms, number, zone in self.records:
             if place > begin:
                 spans.append(Span(begin, place, level, self._shown(time), begun))
-            begin, level, begun = place, start.level, True
-            time = start.time if start.time is not None else time
-        if begin < len(text):
-            spans.append(Span(begin, len(text), level, self._shown(time), begun))
+            begin, level, begun = place, LEVELS[number - 1] if number else None, True
+            own = self.basis.epoch_ms(Time(ms, zone))
+            time = time if own is None else own
+        if begin < len(self.text):
+            spans.append(Span(begin, len(self.text), level, self._shown(time), begun))
         return spans
 
     def _shown(self, time: int | None) -> int | None:
@@ -163,45 +170,50 @@ class Scope(NamedTuple):
             return []
         if self.holds_all(block.row, block.time, is_known=is_known):
             return [(begin, end)]
-        found: list[tuple[int, int]] = []
-        for span in block.spans:
-            first, after = max(begin, span.begin), min(end, span.end)
-            if first < after and self._in_time(span.time):
-                if found and found[-1][1] == first:
-                    found[-1] = (found[-1][0], after)
-                else:
-                    found.append((first, after))
-        return found
-
-    def _wants(self, span: Span) -> bool:
-        return (self.query.levels is None or span.level in self.query.levels) and self._in_time(span.time)
+        return [(run.begin, run.end) for run in self._joined(block, begin, end)]
 
     def _joined(self, block: Block, begin: int, end: int) -> Iterator[Run]:
         """The wanted records between two places, neighbours joined."""
-        counts_records = self.query.counts_records
-        run: Run | None = None
-        for span in block.spans:
-            first, after = max(begin, span.begin), min(end, span.end)
-            if first >= after or not self._wants(span):
+        for first, after, starts in self._stretches(block):
+            low, high = max(first, begin), min(after, end)
+            if low >= high:
                 continue
-            count = int(span.starts and span.begin >= begin) if counts_records else block.lines(first, after)
-            if run and run.end == first:
-                run = Run(run.begin, after, run.units + count)
-                continue
-            if run:
-                yield run
-            run = Run(first, after, count)
-        if run:
-            yield run
+            if self.query.counts_records:
+                yield Run(low, high, bisect_left(starts, high) - bisect_left(starts, low))
+            else:
+                yield Run(low, high, block.lines(low, high))
+
+    def _stretches(self, block: Block) -> Iterator[tuple[int, int, list[int]]]:
+        """Where wanted records follow each other, and where each of these begins."""
+        levels = None if self.query.levels is None else {LEVELS.index(level) + 1 for level in self.query.levels}
+        dates, epoch_ms = self.query.has_window and block.arrived is None, block.basis.epoch_ms
+        time = block.time
+        in_time = self._in_time(time if block.arrived is None else block.arrived)
+        is_wanted = in_time and (levels is None or block.row.before.level in (self.query.levels or ()))
+        at, starts = 0, list[int]()
+        for place, ms, level, zone in block.records:
+            if dates and zone and (own := epoch_ms(Time(ms, zone))) is not None and own != time:
+                time, in_time = own, self._in_time(own)
+            wants = in_time and (levels is None or level in levels)
+            if wants != is_wanted:
+                if is_wanted and at < place:
+                    yield at, place, starts
+                at, is_wanted, starts = place, wants, []
+            if wants:
+                starts.append(place)
+        if is_wanted:
+            yield at, len(block.text), starts
 
     def _within(self, found: list[tuple[int, int]], block: Block) -> Iterator[Run]:
         """The lines that are in wanted records."""
-        spans = iter(block.spans)
-        span = next(spans)
+        stretches = self._stretches(block)
+        stretch = next(stretches, None)
         for first, after in found:
-            while span.end <= first:
-                span = next(spans)
-            if self._wants(span):
+            while stretch and stretch[1] <= first:
+                stretch = next(stretches, None)
+            if stretch is None:
+                return
+            if stretch[0] <= first:
                 yield Run(first, after, block.lines(first, after))
 
 

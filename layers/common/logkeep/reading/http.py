@@ -8,6 +8,9 @@ from typing import Annotated, Any, Final, Self
 from pydantic import Field, model_validator
 
 from logkeep.clock import Clock, now_ms
+from logkeep.downloads.files import text_file
+from logkeep.downloads.http import deliver
+from logkeep.downloads.rendition import log_file
 from logkeep.errors import Invalid
 from logkeep.limits import LOG_MAX
 from logkeep.logid import LogId
@@ -22,6 +25,7 @@ from logkeep.reading.follow import Follower, json_lines, start_of_last
 from logkeep.reading.query import Query
 from logkeep.reading.select import Place, Selection
 from logkeep.web.app import Answer, App, logger
+from logkeep.web.ranges import range_of
 
 CLOCK: Final = Clock()
 _CHARGED_SECONDS: Final = 25
@@ -65,6 +69,29 @@ class ReadQuery(Query):
 def is_query(app: App, query: ReadQuery) -> bool:
     """Whether lines of the log are wanted, and not the log as a file."""
     return not query.is_bare or _JSON_LINES in app.headers.get("accept", "")
+
+
+def read_range(app: App, log_id: LogId) -> Answer:
+    """The bytes of a log that the header Range wants, as many as an answer holds; for HEAD, how many there are.
+
+    Raises LogNotFound if there is no log, and RangeNotSatisfiable.
+    """
+    logs = log_store(app.caller.project)
+    head, file = logs.head(log_id), text_file(log_id)
+    identity = log_file(logs, [head], file.filename, file.content_type, gzip=False).identity
+    headers = {"Vary": "Accept, Accept-Encoding", "ETag": f'"{identity}"', "Accept-Ranges": "bytes"}
+    if app.raw["requestContext"]["http"]["method"] == "HEAD":
+        return Answer(HTTPStatus.OK, file.content_type, b"", headers | {"Content-Length": str(head.end)})
+    wanted = range_of(app.headers, head.end, headers["ETag"])
+    if wanted is None:
+        return deliver(app, file)
+    wanted = wanted.upto(app.room)
+    chunks = logs.texts(head, wanted.first, wanted.end)
+    if app.streams:
+        answer = app.stream(file.content_type, chunks, headers | wanted.headers)
+        answer.status_code = HTTPStatus.PARTIAL_CONTENT
+        return answer
+    return Answer(HTTPStatus.PARTIAL_CONTENT, file.content_type, b"".join(chunks), headers | wanted.headers)
 
 
 def read_lines(app: App, log_id: LogId, query: ReadQuery) -> Answer:
