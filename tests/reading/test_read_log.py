@@ -1,6 +1,7 @@
 """Queries through the function read_log: text, JSON lines, headers, and what they cost."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlencode
 
@@ -10,7 +11,7 @@ from logkeep.aws import clients
 from logkeep.logid import LogId
 from logkeep.logs.store import log_store
 from logkeep.settings import settings
-from tests.calls import PROJECT, RECORD, Answer, append, call, event, log_request, streamed
+from tests.calls import PROJECT, RECORD, Answer, HurriedClock, append, call, event, log_request, seal, streamed
 
 pytestmark = pytest.mark.usefixtures("aws")
 LOG = "app/read/one"
@@ -39,6 +40,7 @@ def test_text_says_in_headers_how_much_it_is() -> None:
     assert told == {
         "Logkeep-Complete": "true",
         "Logkeep-Matched": "2",
+        "Logkeep-More": "false",
         "Logkeep-Scanned-Bytes": "117",
     }
     append(LOG, day("ERROR"), None)
@@ -225,3 +227,52 @@ def test_ranges_of_a_packed_file_are_of_its_packed_bytes() -> None:
     part = call("download_build_log", packed)
     assert (part.status, part.sent) == (206, file.sent[4:10])
     assert part.headers["Content-Range"] == f"bytes 4-9/{len(file.sent)}"
+
+
+@pytest.fixture
+def at(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Have something done while a follower waits: at(s5=…)."""
+    return lambda **due: monkeypatch.setattr("logkeep.reading.http.CLOCK", HurriedClock(**due))
+
+
+def test_what_matches_is_followed(at) -> None:
+    append(LOG, day("INFO", "ERROR", "INFO"))
+    at(
+        s3=lambda: append(LOG, b"2026-11-22T08:00:05Z ERROR la", None),
+        s5=lambda: append(LOG, b"ter\n2026-11-22T08:00:06Z INFO x\n2026-11-22T08:00:07Z ERROR end", None),
+        s7=lambda: seal(LOG),
+    )
+    *found, last = lines_of(ask(follow="true", level="ERROR"))
+    assert [each["text"][21:] for each in found] == ["ERROR n1", "ERROR later", "ERROR end"]
+    assert (last["end"], last["more"], last["complete"], last["state"]) == (True, False, True, "sealed")
+    *rest, _ = lines_of(ask(follow="true", level="ERROR", cursor=found[0]["cursor"]))
+    assert [each["text"][21:] for each in rest] == ["ERROR later", "ERROR end"]
+
+
+def test_a_follow_may_begin_with_the_last_lines() -> None:
+    append(LOG, b"one\ntwo\nthree\n")
+    seal(LOG)
+    *found, _ = lines_of(ask(follow="true", tail=2))
+    assert [each["text"] for each in found] == ["two", "three"]
+
+
+def events_of(answer: Answer) -> list[dict[str, str]]:
+    blocks = [block for block in answer.body.decode().split("\n\n") if block and not block.startswith(":")]
+    return [dict(line.split(": ", 1) for line in block.splitlines()) for block in blocks]
+
+
+@pytest.mark.parametrize("query", [{}, {"grep": "."}])
+def test_a_follow_may_be_events_which_continue_after_the_last_id(query: dict[str, str]) -> None:
+    append(LOG, b"one\ntwo\n")
+    seal(LOG)
+    answer = ask(accept="text/event-stream", follow="true", **query)
+    assert answer.headers["Content-Type"] == "text/event-stream"
+    retry, first, *_, end = events_of(answer)
+    assert retry == {"retry": "2000"}
+    assert (first["event"], end["event"]) == ("log", "end")
+    assert json.loads(first["data"])["cursor"] == first["id"]
+    request = log_request("read_log", LOG, urlencode({"follow": "true", **query}))
+    request["headers"] |= {"accept": "text/event-stream", "last-event-id": end["id"]}
+    assert call("read_log", request).status == 204, "a browser would come back for ever"
+    request["headers"]["last-event-id"] = "0-00000000"
+    assert call("read_log", request).status == 400

@@ -21,7 +21,9 @@ from logkeep.params import Boolean, Decimal
 from logkeep.reading.ansi import Ansi
 from logkeep.reading.answers import Records, Texts, summary_of
 from logkeep.reading.cursors import place_of
-from logkeep.reading.follow import Follower, json_lines, start_of_last
+from logkeep.reading.events import EVENT_STREAM, events
+from logkeep.reading.finding import Growth, found_lines
+from logkeep.reading.follow import Follower, Source, json_lines, start_of_last
 from logkeep.reading.query import Query
 from logkeep.reading.select import Place, Selection
 from logkeep.web.app import Answer, App, logger
@@ -34,6 +36,7 @@ _TEXT_SECONDS: Final = (
 )
 _TEXT_MAX: Final = 32 << 20  # bytes of it
 _TEXT: Final = "text/plain; charset=utf-8"
+_CURSOR_MAX: Final = 64
 _JSON_LINES: Final = "application/x-ndjson"
 _NOTE_LASTS: Final = 45_000  # ms
 _NOTE_RENEWED: Final = 25_000  # ms: if less is left, one of the followers makes it again
@@ -116,6 +119,7 @@ def read_lines(app: App, log_id: LogId, query: ReadQuery) -> Answer:
         "Vary": "Accept",
         "Logkeep-Complete": str(told["complete"]).lower(),
         "Logkeep-Cursor": told["cursor"],
+        "Logkeep-More": str(told["more"]).lower(),
         "Logkeep-Scanned-Bytes": str(told["scanned_bytes"]),
     }
     if told["matched"] is not None:
@@ -151,12 +155,30 @@ def follow_log(app: App, log_id: LogId, query: ReadQuery) -> Answer:
     logs = log_store(app.caller.project)
     head = logs.head(log_id)
     charge_follow(app)
+    is_events = EVENT_STREAM in app.headers.get("accept", "")
+    if is_events and query.cursor is None and (last := app.header("last-event-id", _CURSOR_MAX)):
+        query = query.model_copy(update={"cursor": last})
+        if head.state is State.SEALED and place_of(head, last).offset >= head.end:
+            return Answer(HTTPStatus.NO_CONTENT, None, "", {})  # so that a browser does not come back
+    return _stream_lines(app, _followed(app, logs, head, query), is_events=is_events)
+
+
+def _stream_lines(app: App, lines: Iterator[bytes], *, is_events: bool) -> Answer[bytes]:
+    if not is_events:
+        return stream(app, _JSON_LINES, lines)
+    return app.stream(EVENT_STREAM, events(with_heartbeats(lines, CLOCK)), {"X-Accel-Buffering": "no"})
+
+
+def _followed(app: App, logs: LogStore, head: Head, query: ReadQuery) -> Iterator[bytes]:
+    """The JSON lines of a followed log: its bytes, or the lines that a query wants."""
     place = _place_of(head, query.cursor)
     position = place.offset if place else 0
     if query.tail_bytes is not None:
         position = start_of_last(logs, head, query.tail_bytes)
-    follower = follower_of(app, logs, head, position=position)
-    return stream(app, "application/x-ndjson", json_lines(follower, app.room))
+    if query.is_bare:
+        return json_lines(follower_of(app, logs, head, position=position), app.room)
+    follower = follower_of(app, logs, head, position=head.end, source=Growth(logs))
+    return found_lines(logs, follower, query, place, app.room, query.ansi)
 
 
 def charge_follow(app: App) -> None:
@@ -164,9 +186,9 @@ def charge_follow(app: App) -> None:
     app.charge(seconds=_CHARGED_SECONDS)
 
 
-def follower_of(app: App, logs: LogStore, head: Head, **options: Any) -> Follower:
+def follower_of(app: App, logs: LogStore, head: Head, source: Source | None = None, **options: Any) -> Follower:
     """A follower for as long as an answer may take, which notes itself in the log's head."""
-    return Follower(logs, head, app.seconds, CLOCK, seen=lambda seen: _note(logs, seen), **options)
+    return Follower(source or logs, head, app.seconds, CLOCK, seen=lambda seen: _note(logs, seen), **options)
 
 
 def stream(
