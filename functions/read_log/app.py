@@ -3,9 +3,7 @@
 from typing import Literal
 
 from logkeep.apis.logs.codes import LOGKEEP
-from logkeep.downloads.files import text_file
-from logkeep.downloads.http import deliver
-from logkeep.reading.http import ReadQuery, follow_log, is_query, read_lines, read_range
+from logkeep.reading.http import ReadQuery, answer_log, measure
 from logkeep.web.app import Answer, App
 from logkeep.web.delivery import Content
 from logkeep.web.entrypoints import entrypoint, stream_entrypoint
@@ -14,18 +12,16 @@ app = App(LOGKEEP, "read_log")
 
 
 @app.get("/v1/<project_id>/logs/.+")
-def read_log(**_: str) -> Answer[Content[Literal["text/plain; charset=utf-8", "application/x-ndjson"]]]:
-    query = app.query(ReadQuery)
-    if query.follow:
-        return follow_log(app, app.log_id(), query)
-    if is_query(app, query):
-        return read_lines(app, app.log_id(), query)
-    return read_range(app, app.log_id()) if "range" in app.headers else deliver(app, text_file(app.log_id()))
+def read_log(
+    **_: str,
+) -> Answer[Content[Literal["text/plain; charset=utf-8", "application/x-ndjson", "text/event-stream"]]]:
+    return answer_log(app, app.log_id(), app.query(ReadQuery))
 
 
 @app.head("/v1/<project_id>/logs/.+")
 def measure_log(**_: str) -> Answer[Content[Literal["text/plain; charset=utf-8"]]]:
-    return read_range(app, app.log_id())
+    """How large a log is, and its tag."""
+    return measure(app, app.log_id())
 
 
 lambda_handler = entrypoint(app)

@@ -69,7 +69,7 @@ class Records:
 
     `{"cursor", "offset", "line", "time", "level", "text"}`: the cursor after it, its first byte, its number, epoch
     milliseconds. `data` (base64) is in the place of `text` if that is not UTF-8. A very long line is cut into pieces,
-    all but the last with `"cut": true`. Lines of context have `"context": true`. `{"offset", "lost"}` is text that is
+    all but the last with `"cut": true`. Lines of context have `"context": true`. `{"cursor", "offset", "lost"}` is text that is
     lost, in bytes. last() is the last line.
     """
 
@@ -90,7 +90,8 @@ class Records:
         is_first = True
         for found in self._selection:
             if isinstance(found, Gap):
-                yield ndjson.line(offset=found.offset, lost=found.size)
+                after = cursor_at(self._head, found.offset + found.size)
+                yield ndjson.line(cursor=after, offset=found.offset, lost=found.size)
                 continue
             for begin, end, fields in self._lines(found):
                 size = end - begin
@@ -162,7 +163,7 @@ def summary_of(selection: Selection, head: Head, query: Query, place: Place, *, 
         "matched": selection.matched if is_over or query.count else None,
         "complete": is_over and not selection.gaps,
         "scanned_bytes": selection.scanned,
-        "lost": [{"offset": each.offset, "bytes": each.size} for each in islice(selection.gaps, _GAPS_MAX)],
+        "gaps": [{"offset": each.offset, "bytes": each.size} for each in islice(selection.gaps, _GAPS_MAX)],
         "state": head.state.value,
     }
 

@@ -69,35 +69,64 @@ class ReadQuery(Query):
         return not self.model_fields_set - {"follow", "tail_bytes"} - ({"cursor"} if self.follow else set())
 
 
-def is_query(app: App, query: ReadQuery) -> bool:
-    """Whether lines of the log are wanted, and not the log as a file."""
-    return not query.is_bare or _JSON_LINES in app.headers.get("accept", "")
+def _accepts(app: App, media: str) -> bool:
+    return media in app.headers.get("accept", "").lower()
 
 
-def read_range(app: App, log_id: LogId) -> Answer:
-    """The bytes of a log that the header Range wants, as many as an answer holds; for HEAD, how many there are.
+def answer_log(app: App, log_id: LogId, query: ReadQuery) -> Answer:
+    """The lines of a log that a query wants, its text as it is appended, or the whole of it as a file.
+
+    Any parameter makes a query of the request, and so does `Accept: application/x-ndjson`; with `Range` it is for bytes.
+    """
+    if query.follow:
+        return follow_log(app, log_id, query)
+    if not query.is_bare or _accepts(app, _JSON_LINES):
+        return read_lines(app, log_id, query)
+    return read_range(app, log_id) if app.headers.get("range") else deliver(app, text_file(log_id))
+
+
+def measure(app: App, log_id: LogId) -> Answer:
+    """The answer to HEAD: that of a log as text, without the text.
+
+    Raises LogNotFound if there is no log.
+    """
+    logs = log_store(app.caller.project)
+    head = logs.head(log_id)
+    return _measured(_tagged(logs, head), head.end)
+
+
+def _measured(tagged: dict[str, str], size: int) -> Answer[bytes]:
+    headers = tagged | {"Accept-Ranges": "bytes", "Content-Length": str(size)}
+    return Answer(HTTPStatus.OK, _TEXT, b"", headers)
+
+
+def _tagged(logs: LogStore, head: Head) -> dict[str, str]:
+    """The headers of a log as text. Its tag is strong: it changes with every byte."""
+    identity = log_file(logs, [head], "", _TEXT, gzip=False).identity
+    return {"Vary": "Accept, Accept-Encoding", "ETag": f'"{identity}"'}
+
+
+def read_range(app: App, log_id: LogId) -> Answer[bytes]:
+    """The bytes of a log that the header Range wants, as many as an answer holds.
 
     Raises LogNotFound if there is no log, and RangeNotSatisfiable.
     """
     logs = log_store(app.caller.project)
     head, file = logs.head(log_id), text_file(log_id)
-    identity = log_file(logs, [head], file.filename, file.content_type, gzip=False).identity
-    headers = {"Vary": "Accept, Accept-Encoding", "ETag": f'"{identity}"', "Accept-Ranges": "bytes"}
-    if app.raw["requestContext"]["http"]["method"] == "HEAD":
-        return Answer(HTTPStatus.OK, file.content_type, b"", headers | {"Content-Length": str(head.end)})
+    headers = _tagged(logs, head)
     wanted = range_of(app.headers, head.end, headers["ETag"])
     if wanted is None:
         return deliver(app, file)
     wanted = wanted.upto(app.room)
     chunks = logs.texts(head, wanted.first, wanted.end)
     if app.streams:
-        answer = app.stream(file.content_type, chunks, headers | wanted.headers)
+        answer: Answer[bytes] = app.stream(file.content_type, chunks, headers | wanted.headers)
         answer.status_code = HTTPStatus.PARTIAL_CONTENT
         return answer
     return Answer(HTTPStatus.PARTIAL_CONTENT, file.content_type, b"".join(chunks), headers | wanted.headers)
 
 
-def read_lines(app: App, log_id: LogId, query: ReadQuery) -> Answer:
+def read_lines(app: App, log_id: LogId, query: ReadQuery) -> Answer[bytes]:
     """The lines of a log that a query wants: as text, or as JSON lines for a client that accepts these.
 
     Raises LogNotFound if there is no log, and Invalid for a cursor of another log or beyond the end.
@@ -105,7 +134,7 @@ def read_lines(app: App, log_id: LogId, query: ReadQuery) -> Answer:
     logs = log_store(app.caller.project)
     head = logs.head(log_id)
     place = _place_of(head, query.cursor)
-    as_json = _JSON_LINES in app.headers.get("accept", "")
+    as_json = _accepts(app, _JSON_LINES)
     until = time.monotonic() + (app.seconds if as_json or not app.streams else _TEXT_SECONDS)
     selection = Selection(logs, head, query, lambda: time.monotonic() > until, place=place, needs_times=as_json)
     if as_json:
@@ -124,8 +153,8 @@ def read_lines(app: App, log_id: LogId, query: ReadQuery) -> Answer:
     }
     if told["matched"] is not None:
         headers["Logkeep-Matched"] = str(told["matched"])
-    if told["lost"]:
-        headers["Logkeep-Lost"] = ", ".join(f"{each['offset']}+{each['bytes']}" for each in told["lost"])
+    if told["gaps"]:
+        headers["Logkeep-Lost"] = ", ".join(f"{each['offset']}+{each['bytes']}" for each in told["gaps"])
     if query.count:
         content = b"%d\n" % selection.matched
     if not content:
@@ -147,7 +176,7 @@ def _place_of(head: Head, cursor: str | None) -> Place | None:
     return place
 
 
-def follow_log(app: App, log_id: LogId, query: ReadQuery) -> Answer:
+def follow_log(app: App, log_id: LogId, query: ReadQuery) -> Answer[bytes]:
     """A log as it grows, in JSON lines, each with the cursor after it.
 
     Raises LogNotFound if there is no log, and Invalid for a cursor of another log or beyond the end.
@@ -155,7 +184,7 @@ def follow_log(app: App, log_id: LogId, query: ReadQuery) -> Answer:
     logs = log_store(app.caller.project)
     head = logs.head(log_id)
     charge_follow(app)
-    is_events = EVENT_STREAM in app.headers.get("accept", "")
+    is_events = _accepts(app, EVENT_STREAM)
     if is_events and query.cursor is None and (last := app.header("last-event-id", _CURSOR_MAX)):
         query = query.model_copy(update={"cursor": last})
         if head.state is State.SEALED and place_of(head, last).offset >= head.end:
