@@ -39,6 +39,7 @@ _TAGS: Final = {  # by the folder in logkeep/apis that a handler imports from
     "keystone": "Identity",
 }
 _REQUEST_HEADERS: Final[Mapping[str, tuple[str, Json, str]]] = {
+    "accept": ("Accept", {"type": "string"}, "The content type of the answer, one of those below."),
     "content-encoding": (
         "Content-Encoding",
         {"type": "string", "enum": ["gzip", "identity"]},
@@ -50,11 +51,13 @@ _REQUEST_HEADERS: Final[Mapping[str, tuple[str, Json, str]]] = {
         "Requests with equal bodies and different keys are different requests.",
     ),
     "if-none-match": ("If-None-Match", {"type": "string"}, "The ETag of a file that the client has."),
+    "last-event-id": ("Last-Event-ID", {"type": "string", "maxLength": 64}, "As `cursor`, of a `text/event-stream`."),
     "logkeep-labels": (
         "Logkeep-Labels",
         {"type": "string", "examples": ["service=web,env=prod"]},
         "Labels of the log: `key=value,…`, values percent-encoded. Set by the first append, and never changed.",
     ),
+    "range": ("Range", {"type": "string", "examples": ["bytes=0-1023"]}, "Bytes of the log as they were written."),
     "logkeep-timezone": (
         "Logkeep-Timezone",
         {"type": "string", "examples": ["Europe/Berlin"]},

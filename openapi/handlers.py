@@ -76,10 +76,18 @@ def use_of(handler: FunctionType) -> Use:
 
 
 ANSWER_HEADERS: Final = {
+    "Accept-Ranges": "`bytes`.",
     "Content-Disposition": "The name of the file.",
     "ETag": "Equal for equal bytes, except in answers that are followed.",
     "Location": "The URL of the file, as `url` in the body.",
+    "Content-Range": "The bytes of a 206, and how many there are.",
+    "Logkeep-Complete": "Whether the answer is all that the query wants, and nothing of it is lost.",
+    "Logkeep-Cursor": "Where the next answer continues.",
     "Logkeep-Interval": "Seconds after which the producer should append again.",
+    "Logkeep-Lost": "Text that is lost: offsets and bytes, as `1048576+2048`.",
+    "Logkeep-Matched": "How many lines, or log records, match; absent while that is not known.",
+    "Logkeep-More": "Whether there may be more after the cursor.",
+    "Logkeep-Scanned-Bytes": "The bytes of text that were read.",
     "Range": "`bytes=0-{end}`: `end` is the next offset.",
     "Retry-After": "Seconds after which the same request may succeed.",
     "WWW-Authenticate": "The schemes that prove a caller. AWS may rename it to `x-amzn-remapped-www-authenticate`.",

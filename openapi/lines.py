@@ -15,19 +15,38 @@ class KusciaMessage(TypedDict):
     log: NotRequired[str]
 
 
-class FollowedLine(TypedDict):
-    """A piece of a log that is followed: `data` is base64, of bytes that are not UTF-8. The last line has `end`."""
+class Gap(TypedDict):
+    offset: int
+    bytes: int
+
+
+class LogLine(TypedDict):
+    """A line that a query wants, or a piece of a log that is followed. The last one of an answer has `end`.
+
+    `data` is base64, of bytes that are not UTF-8. `time` is in epoch milliseconds. `cut`: the line continues in the
+    next one. `lost`: so many bytes of text.
+    """
 
     cursor: str
     offset: int
     text: NotRequired[str]
     data: NotRequired[str]
+    line: NotRequired[int]
+    time: NotRequired[int | None]
+    level: NotRequired[Literal["DEBUG", "INFO", "WARN", "ERROR"] | None]
+    context: NotRequired[Literal[True]]
+    cut: NotRequired[Literal[True]]
+    lost: NotRequired[int]
     end: NotRequired[Literal[True]]
     more: NotRequired[bool]
-    state: NotRequired[Literal["open", "sealed", "truncated"]]
+    matched: NotRequired[int | None]
+    complete: NotRequired[bool]
+    scanned_bytes: NotRequired[int]
+    gaps: NotRequired[list[Gap]]
+    state: NotRequired[Literal["open", "sealed", "truncated", "deleted"]]
 
 
 LINES: Final[dict[str, Any]] = {
     "application/json; charset=utf-8": KusciaMessage,
-    "application/x-ndjson": FollowedLine,
+    "application/x-ndjson": LogLine,
 }

@@ -79,6 +79,15 @@ class MemoryLogs:
     def rows_back(self, head: Head, end: int) -> Iterator[Row]:
         return (row for row in reversed(self._rows_of(head)) if row.fragment.offset < end)
 
+    def rows_near(self, head: Head, offset: int) -> list[Row]:
+        rows = [row for row in self._rows_of(head) if row.fragment.offset <= offset][-3:]
+        if not rows or rows[-1].fragment.end <= offset:
+            raise Corrupt(f"{head.log_id}: no row holds byte {offset}")
+        return rows
+
+    def row_after(self, head: Head, offset: int) -> int:
+        return next((row.fragment.offset for row in self._rows_of(head) if row.fragment.offset > offset), head.end)
+
     def _rows_of(self, head: Head) -> list[Row]:
         found = self._heads.get(head.log_id)
         if found is None or found.birth != head.birth:

@@ -1,4 +1,4 @@
-"""Ships growing files to Logkeep."""
+"""Ships growing files to Logkeep, and reads its logs."""
 
 import argparse
 import os
@@ -22,9 +22,10 @@ except ImportError:
 
 from logkeep_agent import Refused
 from logkeep_agent.files import PACKED
+from logkeep_agent.logs import DESCRIPTION, EXITS, add_arguments, print_log
 from logkeep_agent.patterns import daily, files_of, is_pattern, log_id_of, state_of
 from logkeep_agent.pipe import Pump
-from logkeep_agent.service import Later, Service
+from logkeep_agent.service import Later, Service, check_endpoint
 from logkeep_agent.ship import Options, Shipper
 from logkeep_agent.state import locked
 from logkeep_agent.zone import machine_time_zone
@@ -58,6 +59,13 @@ def main() -> None:
     if missing:
         _say(f"the service is not known; set {' and '.join(f'--{name} or LOGKEEP_{name.upper()}' for name in missing)}")
         sys.exit(_USAGE)
+    if arguments.command == "logs":
+        try:
+            check_endpoint(arguments.endpoint)
+            sys.exit(print_log(arguments, _token_of(arguments.token_file, environment)))
+        except (Refused, OSError) as error:
+            _say(str(error))
+            sys.exit(_USAGE)
     if "{date}" in arguments.log and not arguments.daily:
         _say("{date} in --log needs --daily")
         sys.exit(_USAGE)
@@ -290,7 +298,15 @@ def _label(text: str) -> tuple[str, str]:
 
 def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="logkeep", description=__doc__)
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
+    logs = commands.add_parser(
+        "logs",
+        help="print the lines of a log",
+        description=DESCRIPTION,
+        epilog=EXITS,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_arguments(logs)
     ship = commands.add_parser(
         "ship",
         help="send a file as it grows",
@@ -326,18 +342,19 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
         metavar="DIR",
         help="a directory to which rotated files are moved, if it is not their own; may be repeated",
     )
-    ship.add_argument(
-        "--endpoint", default=environment.get("LOGKEEP_ENDPOINT"), metavar="URL", help="default: LOGKEEP_ENDPOINT"
-    )
-    ship.add_argument(
-        "--project", default=environment.get("LOGKEEP_PROJECT"), metavar="ID", help="default: LOGKEEP_PROJECT"
-    )
-    ship.add_argument(
-        "--token-file",
-        default=environment.get("LOGKEEP_TOKEN_FILE"),
-        metavar="FILE",
-        help="default: LOGKEEP_TOKEN_FILE, or else the token itself in LOGKEEP_TOKEN",
-    )
+    for each in (logs, ship):
+        each.add_argument(
+            "--endpoint", default=environment.get("LOGKEEP_ENDPOINT"), metavar="URL", help="default: LOGKEEP_ENDPOINT"
+        )
+        each.add_argument(
+            "--project", default=environment.get("LOGKEEP_PROJECT"), metavar="ID", help="default: LOGKEEP_PROJECT"
+        )
+        each.add_argument(
+            "--token-file",
+            default=environment.get("LOGKEEP_TOKEN_FILE"),
+            metavar="FILE",
+            help="default: LOGKEEP_TOKEN_FILE, or else the token itself in LOGKEEP_TOKEN",
+        )
     ship.add_argument(
         "--state",
         metavar="FILE",

@@ -48,6 +48,17 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
         """Do not redirect: the token is sent only to the endpoint that the user named."""
 
 
+def opener() -> urllib.request.OpenerDirector:
+    return urllib.request.build_opener(_NoRedirect)
+
+
+def check_endpoint(endpoint: str) -> None:
+    """Raises Refused if it is no address."""
+    parts = urlsplit(endpoint)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise Refused(f"the endpoint {endpoint!r} is not an http:// or https:// address")
+
+
 class Service:
     """One log. Every call can be repeated safely. It raises Later, or Refused if repeating it does not help."""
 
@@ -65,9 +76,7 @@ class Service:
 
         `waits_for_token`: a token that is refused may be replaced by another one.
         """
-        parts = urlsplit(endpoint)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
-            raise Refused(f"the endpoint {endpoint!r} is not an http:// or https:// address")
+        check_endpoint(endpoint)
         self.log_id, self.project = log_id, project
         self._endpoint = endpoint
         self._token = token
@@ -76,7 +85,7 @@ class Service:
             members = (f"{key}={quote(value, safe='')}" for key, value in labels.items())
             self._first["Logkeep-Labels"] = ",".join(members)
         self._waits_for_token = waits_for_token
-        self._opener = urllib.request.build_opener(_NoRedirect)
+        self._opener = opener()
 
     def at(self, log_id: str) -> "Service":
         """Another log of the same project."""
@@ -109,7 +118,7 @@ class Service:
                 return _certificate(answer.read(_ANSWER_MAX), answer.headers)
         except HTTPError as error:
             with error:
-                refusal = _refusal(error.code, error.headers, _reason(error))
+                refusal = refusal_of(error)
             if error.code == HTTPStatus.UNAUTHORIZED and self._waits_for_token:
                 refusal = Later(f"{refusal}; another token is waited for")
             raise refusal from error
@@ -126,8 +135,10 @@ def _certificate(content: bytes, headers: Message) -> Certificate:
         raise Later("the endpoint answers, but is not Logkeep") from error
 
 
-def _refusal(status: int, headers: Message, reason: str) -> Exception:
-    text = f"the service answers {status}: {reason}"
+def refusal_of(error: HTTPError) -> Exception:
+    """What a refusal means: Later, Gap or Refused."""
+    status, headers = error.code, error.headers
+    text = f"the service answers {status}: {_reason(error)}"
     if status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
         return Gap(text)
     if status in _LATER or status >= HTTPStatus.INTERNAL_SERVER_ERROR:

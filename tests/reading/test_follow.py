@@ -12,7 +12,8 @@ from logkeep.errors import Corrupt, Invalid
 from logkeep.logid import LogId
 from logkeep.logs.head import Head, Totals
 from logkeep.ndjson import HEARTBEAT, with_heartbeats
-from logkeep.reading.follow import BUSY_PAUSE, IDLE_AFTER, IDLE_PAUSE, TICK, json_lines, offset_of
+from logkeep.reading.cursors import place_of
+from logkeep.reading.follow import BUSY_PAUSE, IDLE_AFTER, IDLE_PAUSE, TICK, json_lines
 from tests.examples import examples
 from tests.reading.following import LOG, ROUND, World, at, restart
 
@@ -262,7 +263,7 @@ def test_a_follower_of_a_log_that_is_deleted_ends_and_says_so(step: float, monke
     assert world.now < 20
     world.pass_time(12)
     with pytest.raises(Invalid):
-        offset_of(world.logs.head(LogId.parse(LOG)), last["cursor"])
+        place_of(world.logs.head(LogId.parse(LOG)), last["cursor"])
 
 
 def test_a_follower_that_reads_the_rows_of_a_deleted_log_ends(monkeypatch: pytest.MonkeyPatch):

@@ -191,14 +191,6 @@ def test_what_does_not_fit_is_refused(text: str) -> None:
     assert call("read_log", log_request("read_log", LOG, text)).status == 400
 
 
-@pytest.mark.parametrize("text", ["follow=true&tail=5", "tail=5", "follow=true&tail=5&cursor=0-0"])
-def test_a_client_that_sends_tail_hears_of_tail_bytes(text: str) -> None:
-    append(LOG, b"one\n")
-    answer = call("read_log", log_request("read_log", LOG, text))
-    assert (answer.status, answer.json["error_code"]) == (400, "LOGKEEP.0400")
-    assert answer.json["error_msg"].endswith("tail: is not a parameter of this request; use tail_bytes")
-
-
 def test_an_unknown_log_and_another_projects_are_refused_before_anything_is_sent() -> None:
     assert follow("build/none/stage1").status == 404
     append(LOG, b"one\n")

@@ -16,7 +16,8 @@ from logkeep.logid import LogId
 from logkeep.logs.head import Head
 from logkeep.ndjson import within
 from logkeep.reading import follow
-from logkeep.reading.follow import IDLE_PAUSE, cursor_at, json_lines, offset_of, start_of_last
+from logkeep.reading.cursors import cursor_at, place_of
+from logkeep.reading.follow import IDLE_PAUSE, json_lines, start_of_last
 from tests.examples import examples
 from tests.reading.following import LOG, World, at, restart
 from tests.samples import any_bytes, cuts_of
@@ -46,7 +47,7 @@ def test_records_give_the_bytes_back_however_they_came(pieces: list[bytes], size
     text, last = joined(lines)
     whole = b"".join(pieces)
     assert whole.startswith(text)
-    assert last["offset"] == len(text) == offset_of(world.logs.head(LogId.parse(LOG)), last["cursor"])
+    assert last["offset"] == len(text) == place_of(world.logs.head(LogId.parse(LOG)), last["cursor"]).offset
     assert (last["more"], last["state"]) == ((False, "sealed") if sealed else (True, "open"))
     if sealed:
         assert text == whole
@@ -70,7 +71,7 @@ def test_a_reader_that_is_cut_anywhere_goes_on_at_its_cursor(pieces: list[bytes]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(follow, "MESSAGE_RAW", 10)
         for room, taken in itertools.cycle(cuts):
-            position = offset_of(head, cursor) if cursor else 0
+            position = place_of(head, cursor).offset if cursor else 0
             stream = json_lines(world.follower(2, position=position), room)
             for line in itertools.islice(filter(None, stream), taken):
                 record = json.loads(line)
@@ -109,16 +110,16 @@ def test_bytes_that_are_no_text_come_in_base64_as_far_as_the_line_goes():
 def test_a_cursor_is_of_its_log(offset: int):
     log, other = Head.born(LogId.parse(LOG)), Head.born(LogId.parse(restart(1)))
     cursor = cursor_at(log, offset)
-    assert offset_of(log, cursor) == offset
+    assert place_of(log, cursor) == (offset, 0, None, False)
     for wrong in (other, replace(other, birth=log.birth), Head.born(log.log_id)):
         with pytest.raises(Invalid):
-            offset_of(wrong, cursor)
+            place_of(wrong, cursor)
 
 
 @pytest.mark.parametrize("cursor", ["", "0", "5-00000000", "-", "x" * 64, "1" * 14 + "-00000000", "\N{SNOWMAN}"])
 def test_what_was_never_a_cursor_is_invalid(cursor: str):
     with pytest.raises(Invalid):
-        offset_of(Head.born(LogId.parse(LOG)), cursor)
+        place_of(Head.born(LogId.parse(LOG)), cursor)
 
 
 @pytest.mark.parametrize("other", ["00", "0", "A", " ", "\n"])
@@ -127,7 +128,7 @@ def test_a_cursor_has_one_form(other: str):
     cursor = cursor_at(head, 10)
     for changed in (other + cursor, cursor + other, cursor.upper()):
         with pytest.raises(Invalid):
-            offset_of(head, changed)
+            place_of(head, changed)
 
 
 @pytest.mark.parametrize(

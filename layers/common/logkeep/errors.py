@@ -4,6 +4,7 @@ web/error_bodies.py gives each its HTTP status; the codes.py of each API gives i
 
 LogkeepError
 ├── Invalid                 a field of the request is missing or wrong; names the field
+│   └── RangeNotSatisfiable no byte is in the range that the request wants
 ├── ForeignBucket
 ├── Unauthenticated
 │   ├── TokenMissing
@@ -49,6 +50,14 @@ class Invalid(LogkeepError):
     def __init__(self, field: str, reason: str) -> None:
         super().__init__(f"{field}: {reason}")
         self.field = field
+
+
+class RangeNotSatisfiable(Invalid):
+    """The bytes that a request wants begin where the answer, of `size` bytes, ends, or later."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__("Range", f"there are {size} bytes")
+        self.size = size
 
 
 class ForeignBucket(LogkeepError):

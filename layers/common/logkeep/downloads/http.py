@@ -24,6 +24,7 @@ from logkeep.logs.store import log_store
 from logkeep.settings import settings
 from logkeep.web.app import Answer, App
 from logkeep.web.delivery import Link, Pending, Way, way
+from logkeep.web.ranges import range_of
 
 _RETRY_AFTER: Final = 10  # seconds
 _TRIES: Final = 3  # for a file whose logs are packed while it is made
@@ -59,7 +60,7 @@ def _deliver(app: App, file: File, deadline: float) -> Answer:
     if way(client, rendition.estimate) is Way.ANSWER:
         content = _collect(store.read(Making(rendition.make(), deadline)))
         if content is not None:
-            return _answer(rendition, content, tag)
+            return _answer(app, rendition, content, tag)
     if rendition.expected and way(client, rendition.expected.size) is Way.REFUSE:
         raise _too_large(rendition.expected.size)
 
@@ -136,7 +137,7 @@ def _hand_out(app: App, file: StoredFile, tag: dict[str, str]) -> Answer:
     size = file.facts.size
     match way(app.client, size):
         case Way.ANSWER:
-            return _answer(file, b"".join(file.content()), tag)
+            return _answer(app, file, b"".join(file.content()), tag)
         case Way.REFUSE:
             raise _too_large(size)
         case Way.LINK:
@@ -147,16 +148,16 @@ def _hand_out(app: App, file: StoredFile, tag: dict[str, str]) -> Answer:
             return _redirected(file.link())
 
 
-def _answer(file: Rendition | StoredFile, content: bytes, tag: dict[str, str]) -> Answer[bytes]:
-    headers = {
-        **_VARY,
-        **tag,
-        "Content-Disposition": disposition(file.filename),
-        "Content-Length": str(len(content)),
-    }
+def _answer(app: App, file: Rendition | StoredFile, content: bytes, tag: dict[str, str]) -> Answer[bytes]:
+    """The content, or the range of it that the request wants."""
+    status, headers = HTTPStatus.OK, {**_VARY, **tag, "Accept-Ranges": "bytes"}
+    if wanted := range_of(app.headers, len(content), tag["ETag"]):
+        status, content = HTTPStatus.PARTIAL_CONTENT, content[wanted.first : wanted.end]
+        headers |= wanted.headers
+    headers |= {"Content-Disposition": disposition(file.filename), "Content-Length": str(len(content))}
     if file.content_encoding:
         headers["Content-Encoding"] = file.content_encoding
-    return Answer(HTTPStatus.OK, file.content_type, content, headers)
+    return Answer(status, file.content_type, content, headers)
 
 
 def _linked(link: Link) -> Answer[Link]:

@@ -46,6 +46,14 @@ class LogReader(Protocol):
         """
         ...
 
+    def rows_near(self, head: Head, offset: int) -> list[Row]:
+        """Some rows without gaps, found with one request. One holds byte `offset`. Raises Corrupt if none does."""
+        ...
+
+    def row_after(self, head: Head, offset: int) -> int:
+        """Where the first row begins that begins after byte `offset`; the head's end if there is none."""
+        ...
+
     def stretches(self, head: Head, start: int = 0) -> Iterator[Stretch]:
         """The packed bytes from byte `start` of the text, where one begins, to the head's end, in few pieces.
 

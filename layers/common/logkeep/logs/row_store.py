@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 # Rows in one query of `rows_back`: few at first, for readers of the last lines, then more.
 _FIRST_PAGE: Final = 8
 _PAGE_MAX: Final = 1024
+_NEAR: Final = 64  # rows around a byte that is looked for
 _BATCH: Final = 25  # items that BatchWriteItem takes
 
 
@@ -119,6 +120,35 @@ class RowStore:
             if not moved:
                 raise self._missing(head, position - 1)
             page = min(page * 4, _PAGE_MAX)
+
+    def rows_near(self, head: Head, offset: int) -> list[Row]:
+        """Some rows without gaps, found with one request. One holds byte `offset`. Raises Corrupt if none does."""
+        if offset < head.mark.raw:
+            found = next(self._items_back(head, TABLE, offset + 1, 1), None)
+            pack = pack_of(self.project, head, found) if found else None
+            rows = [*pack.rows(fragments_of(found["table"], pack.before))] if found and pack else []
+        else:
+            rows = []
+            for item in islice(self._items_back(head, FRAGMENT, offset + 1, _NEAR), _NEAR):
+                row = row_of(item)
+                if row.fragment.offset < head.mark.raw or (rows and rows[-1].fragment.offset != row.fragment.end):
+                    break
+                rows.append(row)
+            rows.reverse()
+        if not rows or not rows[0].fragment.offset <= offset < rows[-1].fragment.end:
+            raise self._missing(head, offset)
+        return rows
+
+    def row_after(self, head: Head, offset: int) -> int:
+        """Where the first row begins that begins after byte `offset`; the head's end if there is none."""
+        for kind, first, stop in (
+            (TABLE, offset + 1, head.mark.raw),
+            (FRAGMENT, max(offset + 1, head.mark.raw), head.end),
+        ):
+            found = next(self._query(head, kind, first, stop - 1, Limit=1), None) if first < stop else None
+            if found:
+                return int(found["offset"])
+        return head.end
 
     def sums_to(self, head: Head, offset: int) -> tuple[Sums, Row | None]:
         """The sums of the fragments that end by `offset`, and the row in which it lies, if none ends there.

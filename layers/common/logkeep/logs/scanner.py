@@ -103,12 +103,19 @@ class Scanner:
 
     def records(self, text: bytes, start: int, end: int, *, only_turns: bool = False) -> Iterator[Record]:
         """Read these lines, and answer the records that begin in them, or those with which DEBUG begins or ends."""
+        for place, ms, level, zone in self.plain_records(text, start, end, only_turns=only_turns):
+            yield Record(place, _LEVEL_OF[level], Time(ms, zone))
+
+    def plain_records(
+        self, text: bytes, start: int, end: int, *, only_turns: bool = False
+    ) -> Iterator[tuple[int, int, int, int]]:
+        """The same, faster: the place, milliseconds, the number of the level (0 is none), the zone."""
         found = bytearray(_BATCH * _RECORD.size)
         buffer = (ctypes.c_char * len(found)).from_buffer(found)
         while start < end:
             written, used = self._call(text, start, end, buffer, _BATCH, only_turns=only_turns)
             for place, ms, level, zone in _RECORD.iter_unpack(memoryview(found)[: written * _RECORD.size]):
-                yield Record(start + place, _LEVEL_OF[level], Time(ms, zone))
+                yield start + place, ms, level, zone
             start += used
 
     def after(self) -> Before:

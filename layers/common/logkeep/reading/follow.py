@@ -1,17 +1,16 @@
 """Following a log: its text from a byte on, then each new fragment soon after it is committed."""
 
 import base64
-import re
-import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final, Protocol
 
 from logkeep import ndjson
 from logkeep.clock import Clock
-from logkeep.errors import Corrupt, Invalid, LogNotFound
+from logkeep.errors import Corrupt, LogNotFound
 from logkeep.logid import LogId
 from logkeep.logs.head import Head, State
+from logkeep.reading.cursors import cursor_at
 
 # Seconds.
 BUSY_PAUSE: Final = 0.5  # between two looks at a log that grows
@@ -22,8 +21,6 @@ TICK: Final = 0.25  # a stream yields at least this often, so that its consumer 
 # Bytes.
 MESSAGE_RAW: Final = 64 * 1024  # of text in one JSON line
 _LAST_MAX: Final = 256  # of the JSON line that ends a stream
-
-_CURSOR: Final = re.compile(r"([0-9a-f]{1,13})-([0-9a-f]{8})")
 
 
 class Source(Protocol):
@@ -222,20 +219,6 @@ def json_lines(follower: Follower, room: int) -> Iterator[bytes]:
     )
 
 
-def cursor_at(head: Head, offset: int) -> str:
-    """The cursor with which a reader of a log continues at `offset`."""
-    return f"{offset:x}-{_check(head, offset):08x}"
-
-
-def offset_of(head: Head, cursor: str) -> int:
-    """The offset of a cursor. Raises Invalid if it is not a cursor of this log, or of one with its id before it."""
-    found = _CURSOR.fullmatch(cursor)
-    offset = int(found[1], 16) if found else 0
-    if not found or cursor != cursor_at(head, offset):
-        raise Invalid("cursor", "is not a cursor of this log, which may have been deleted and begun anew")
-    return offset
-
-
 def start_of_last(source: Source, head: Head, size: int) -> int:
     """Where the first line begins that begins in the last `size` bytes; if none does, where these bytes begin."""
     start = max(0, head.end - size)
@@ -263,7 +246,3 @@ def _json_line(head: Head, offset: int, piece: bytes, *, is_last: bool) -> tuple
             member, content = "data", base64.b64encode(piece[:size]).decode()
     cursor = cursor_at(head, offset + size)
     return ndjson.line(cursor=cursor, offset=offset, **{member: content}), size
-
-
-def _check(head: Head, offset: int) -> int:
-    return zlib.crc32(f"{head.log_id}@{head.birth}@{offset}".encode())

@@ -19,6 +19,7 @@ from logkeep.errors import (
     Invalid,
     LogkeepError,
     OffsetBeyondEnd,
+    RangeNotSatisfiable,
     RouteNotFound,
     TooLarge,
     Unauthenticated,
@@ -293,6 +294,8 @@ class App(APIGatewayHttpResolver):
             headers["Accept-Encoding"] = "gzip"  # RFC 9110 15.5.16
         if isinstance(error, OffsetBeyondEnd):
             headers["Range"] = f"bytes=0-{error.end}"
+        if isinstance(error, RangeNotSatisfiable):
+            headers["Content-Range"] = f"bytes */{error.size}"
         return Answer(int(status), content_types.APPLICATION_JSON, self.service.error_body(error), headers)
 
     def _answer_failure(self, error: Exception) -> Answer:

@@ -40,7 +40,7 @@ def stream_entrypoint(app: App) -> StreamHandler:
     def stream_handler(event: dict[str, Any], context: LambdaContext) -> Streamed:
         answer = _resolve(app, event, context, streams=True)
         body = answer["body"]
-        chunks = body if isinstance(body, Iterator) else iter((_bytes_of(answer),))
+        chunks = body if isinstance(body, Iterator) else iter((_bytes_of(event, answer),))
         audited = _audited(app, event, answer, chunks)
         next(audited)  # from here on its end leaves a line, even if no byte is taken
         return Streamed(int(answer["statusCode"]), answer["headers"], audited)
@@ -88,13 +88,14 @@ def _audited(app: App, event: dict[str, Any], answer: dict[str, Any], chunks: It
         _audit(app, event, answer)
 
 
-def _bytes_of(answer: Mapping[str, Any]) -> bytes:
+def _bytes_of(event: Mapping[str, Any], answer: Mapping[str, Any]) -> bytes:
     """The body of an ordinary answer.
 
-    An empty one becomes a newline, since clients of streams without a byte are said to wait for one. Those of a 304 do
-    not, and those of an answer that gives its length need not.
+    An empty one becomes a newline, since clients of streams without a byte are said to wait for one. Those of a 304 or
+    of HEAD do not, and those of an answer that gives its length need not.
     """
     body = str(answer["body"] or "")
     content = base64.b64decode(body) if answer["isBase64Encoded"] else body.encode()
     is_exact = int(answer["statusCode"]) in _BODILESS or answer["headers"].get("Content-Length") == "0"
+    is_exact = is_exact or event["requestContext"]["http"]["method"] == "HEAD"
     return content if content or is_exact else b"\n"

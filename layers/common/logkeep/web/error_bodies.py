@@ -17,6 +17,7 @@ type Codes = Mapping[type[LogkeepError], tuple[str, str]]  # code and text
 
 STATUS: Final[Mapping[type[LogkeepError], HTTPStatus]] = {
     errors.Invalid: HTTPStatus.BAD_REQUEST,
+    errors.RangeNotSatisfiable: HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE,
     errors.ForeignBucket: HTTPStatus.BAD_REQUEST,
     errors.Unauthenticated: HTTPStatus.UNAUTHORIZED,
     errors.Forbidden: HTTPStatus.FORBIDDEN,
