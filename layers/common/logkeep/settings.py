@@ -22,6 +22,7 @@ class Settings:
     download_role_arn: str  # signs links to renders
     archive_role_arn: str  # signs links to archives of backups
     event_retention_days: int
+    log_retention_days: int | None  # None: logs without another setting are kept
     build_seconds: float  # for which a request waits for a render to be built
     follow_seconds: float  # for which a streamed answer may last
     backup_full_every: int  # one in so many backups of a cluster is full
@@ -54,6 +55,7 @@ class Settings:
             download_role_arn=env["DOWNLOAD_ROLE_ARN"],
             archive_role_arn=env["ARCHIVE_ROLE_ARN"],
             event_retention_days=int(env["EVENT_RETENTION_DAYS"]),
+            log_retention_days=int(env["LOG_RETENTION_DAYS"]) or None,
             build_seconds=float(env["BUILD_SECONDS"]),
             follow_seconds=float(env["FOLLOW_SECONDS"]),
             backup_full_every=int(env["BACKUP_FULL_EVERY"]),

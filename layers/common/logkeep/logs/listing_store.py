@@ -16,6 +16,7 @@ from logkeep.logs.activity_store import partitions, sighting
 from logkeep.logs.head import Head
 from logkeep.logs.items import head_key, head_of
 from logkeep.logs.listing import Page, Selection
+from logkeep.logs.retention_store import Expiry
 from logkeep.settings import settings
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ class Listing:
         self._dynamodb = dynamodb
         self._table = table
         self._project = project
+        self._expiry = Expiry(dynamodb, table, project)
 
     def least_requests(self, wanted: Selection, now: int) -> int:
         """How many requests a page makes at least, before it reads heads."""
@@ -121,7 +123,11 @@ class Listing:
         keys = [encode(head_key(self._project, LogId.parse(log_id))) for log_id, _ in candidates]
         heads = {str(head.log_id): head for head in map(head_of, requests.get(keys))}
         found = ((heads.get(log_id), sightings) for log_id, sightings in candidates)
-        return [head for head, sightings in found if head and wanted.has(head, sightings)]
+        return [
+            head
+            for head, sightings in found
+            if head and wanted.has(head, sightings) and not self._expiry.has_come(head)
+        ]
 
 
 class _Requests:
