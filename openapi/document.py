@@ -55,6 +55,11 @@ _REQUEST_HEADERS: Final[Mapping[str, tuple[str, Json, str]]] = {
         {"type": "string", "examples": ["service=web,env=prod"]},
         "Labels of the log: `key=value,…`, values percent-encoded. Set by the first append, and never changed.",
     ),
+    "logkeep-retention-days": (
+        "Logkeep-Retention-Days",
+        {"type": "integer", "minimum": 1, "maximum": 36500},
+        "Days after its last append for which the log is kept. Set by the first append, and never changed.",
+    ),
     "logkeep-timezone": (
         "Logkeep-Timezone",
         {"type": "string", "examples": ["Europe/Berlin"]},

@@ -17,6 +17,7 @@ class Settings:
     token_keys: str  # name or ARN of the secret
     build_render: str  # names of the workers; a worker knows only its own
     pack_logs: str
+    delete_logs: str
     run_backup: str
     run_restore: str
     download_role_arn: str  # signs links to renders
@@ -50,6 +51,7 @@ class Settings:
             token_keys=env["TOKEN_KEYS"],
             build_render=env.get("BUILD_RENDER", itself),
             pack_logs=env.get("PACK_LOGS", itself),
+            delete_logs=env.get("DELETE_LOGS", itself),
             run_backup=env.get("RUN_BACKUP", itself),
             run_restore=env.get("RUN_RESTORE", itself),
             download_role_arn=env["DOWNLOAD_ROLE_ARN"],

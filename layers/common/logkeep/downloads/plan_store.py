@@ -48,8 +48,8 @@ class Noting(LogStore):
         for head in self.given.values():
             by_owner[head.log_id.owner].append(head)
         for owner, given in by_owner.items():
-            heads = super().heads(owner) if len(given) > 1 else [super().head(given[0].log_id)]
-            births = {head.log_id: head.birth for head in heads}
+            rest = given[0].log_id.rest if len(given) == 1 else ""
+            births = {head.log_id: head.birth for head in super().heads(owner, rest)}
             for head in given:
                 if births.get(head.log_id) != head.birth:
                     raise LogNotFound(f"{head.log_id} was deleted meanwhile")

@@ -68,6 +68,7 @@ NEEDED: Final[Mapping[str, Scope | Access]] = {
     "hold_log": Scope.LOGS_DELETE,
     "list_deletions": Scope.LOGS_READ,
     "list_logs": Scope.LOGS_READ,
+    "order_deletions": Scope.LOGS_DELETE,
     "read_log": Scope.LOGS_READ,
     "seal_log": Scope.LOGS_WRITE,
     "show_retention": Scope.LOGS_READ,

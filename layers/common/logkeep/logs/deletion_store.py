@@ -5,7 +5,7 @@ Every step can be repeated. What belongs to a log bears its birth, so that nothi
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from logkeep.aws.dynamo import attempts, encode, get_all, put, query, transact
@@ -47,8 +47,13 @@ class Deleting:
                 return deletion
         raise Busy("too many writers change this log at once", retry_after=1)
 
-    def try_delete(self, head: Head, by: str, why: Why) -> Deletion | None:
-        """Delete a log that is not held; None if it was written since its head was read."""
+    def try_delete(
+        self, head: Head, by: str, why: Why, also: Iterable[TransactWriteItemTypeDef] = ()
+    ) -> Deletion | None:
+        """Delete a log that is not held; None if it was written since its head was read.
+
+        `also` is written in the same transaction.
+        """
         logs, now = self._logs, now_ms()
         deletion = Deletion.of(head, by, why, now)
         removal = LogDue(step=Step.REMOVE, log_id=head.log_id, birth=head.birth, at=now + REMOVED_AFTER)
@@ -56,6 +61,7 @@ class Deleting:
             {"Delete": logs.delete_of_head(head)},
             *logs.deletions.puts(deletion),
             {"Put": {"TableName": logs.table, "Item": encode(removal.item(logs.project))}},
+            *also,
         ]
         return None if transact(logs.dynamodb, writes).refused else deletion
 

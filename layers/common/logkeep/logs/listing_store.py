@@ -17,6 +17,7 @@ from logkeep.logs.head import Head
 from logkeep.logs.items import head_key, head_of
 from logkeep.logs.listing import Page, Selection
 from logkeep.logs.retention_store import Expiry
+from logkeep.logs.store import LogStore
 from logkeep.settings import settings
 
 if TYPE_CHECKING:
@@ -154,6 +155,25 @@ class _Requests:
         """The items that there are, of at most as many keys as one request takes."""
         self.left -= 1
         return get_all(self._dynamodb, self._table, keys)
+
+
+def heads_by_id(logs: LogStore, low: str, high: str, limit: int) -> tuple[list[Head], str | None]:
+    """The logs of the next ids from `low` to `high`, at most so many, also those that have expired.
+
+    Returns the id up to which was looked, too; None if there are no more. A log that has just begun may be missing.
+    """
+    page = logs.dynamodb.query(
+        TableName=logs.table,
+        IndexName=BY_ID,
+        KeyConditionExpression="#project = :project AND log_id BETWEEN :low AND :high",
+        ExpressionAttributeNames={"#project": "project"},
+        ExpressionAttributeValues=encode({":project": logs.project, ":low": low, ":high": high}),
+        Limit=limit,
+    )
+    keys = [{"pk": each["pk"], "sk": each["sk"]} for each in page["Items"]]
+    heads = map(head_of, get_all(logs.dynamodb, logs.table, keys))
+    last = page.get("LastEvaluatedKey")
+    return sorted(heads, key=lambda head: str(head.log_id)), str(decode(last)["log_id"]) if last else None
 
 
 def listing(project: str) -> Listing:

@@ -22,7 +22,8 @@ from logkeep.logs.deletion import Deletion, Why
 from logkeep.logs.deletion_store import Deleting
 from logkeep.logs.head import Head
 from logkeep.logs.items import head_key, head_of, objects_prefix, sort_key
-from logkeep.logs.listing_store import BY_ID
+from logkeep.logs.listing import Selection
+from logkeep.logs.listing_store import heads_by_id
 from logkeep.logs.packs import DUE_SEALED
 from logkeep.logs.retention import GOING
 from logkeep.logs.retention_store import new_refiling
@@ -120,19 +121,8 @@ class Tending:
         key = {"TableName": logs.table, "Key": encode(self._key(due))} | where({"round": due.round})
         with suppress(logs.dynamodb.exceptions.ConditionalCheckFailedException):  # the settings changed again
             while True:
-                found = logs.dynamodb.query(
-                    TableName=logs.table,
-                    IndexName=BY_ID,
-                    KeyConditionExpression="#project = :project AND log_id > :marker",
-                    ExpressionAttributeNames={"#project": "project"},
-                    ExpressionAttributeValues=encode({":project": logs.project, ":marker": marker or " "}),
-                    Limit=_REFILED_AT_ONCE,
-                )["Items"]
-                if not found:
-                    delete(logs.dynamodb, **key)
-                    return
-                keys = [{"pk": each["pk"], "sk": each["sk"]} for each in found]
-                heads = map(head_of, get_all(logs.dynamodb, logs.table, keys))
+                low, high = Selection().ids(marker) or ("", "")
+                heads, reached = heads_by_id(logs, low, high, _REFILED_AT_ONCE)
                 expiring = ((head, retention.expires_at(head)) for head in heads)
                 filed = (
                     LogDue(step=Step.EXPIRE, log_id=head.log_id, birth=head.birth, at=max(at, now))
@@ -141,7 +131,10 @@ class Tending:
                 )
                 puts = ({"PutRequest": {"Item": encode(each.item(logs.project))}} for each in filed)
                 write_all(logs.dynamodb, logs.table, puts)
-                marker = decode(found[-1])["log_id"]
+                if reached is None:
+                    delete(logs.dynamodb, **key)
+                    return
+                marker = reached
                 self._move(key, marker)
                 if is_late():
                     return
