@@ -197,6 +197,8 @@ def _logs(since: int) -> Iterator[tuple[str, str, bool]]:
     yield f"task/{SINGLE_TASK}/0/{CONTAINER}/0", _psi(since - DAY, 0, fails=False), True
     for sub_job in SUB_JOBS[:2]:
         yield f"check/{sub_job}", _check(since, sub_job), True
+    for name in ("kept", "old"):  # to be held, and to be deleted
+        yield f"app/sample/{name}", _sidecar(since, 0), True
     for file in ("checkstyle.log", "fixbot.log", "pmd.log"):
         yield f"check/{SUB_JOBS[2]}/{file}", _check(since, file), True
     for node in (INSTANCE, INSTANCE.replace("1-1", "2-1")):

@@ -58,6 +58,11 @@ _REQUEST_HEADERS: Final[Mapping[str, tuple[str, Json, str]]] = {
         "Labels of the log: `key=value,…`, values percent-encoded. Set by the first append, and never changed.",
     ),
     "range": ("Range", {"type": "string", "examples": ["bytes=0-1023"]}, "Bytes of the log as they were written."),
+    "logkeep-retention-days": (
+        "Logkeep-Retention-Days",
+        {"type": "integer", "minimum": 1, "maximum": 36500},
+        "Days after its last append for which the log is kept. Set by the first append, and never changed.",
+    ),
     "logkeep-timezone": (
         "Logkeep-Timezone",
         {"type": "string", "examples": ["Europe/Berlin"]},

@@ -186,7 +186,7 @@ def _kind(schema: Json) -> str:
 
 
 def _default(schema: Json) -> str:
-    return f", default {_code(_shown(schema['default']))}" if schema.get("default") not in (None, []) else ""
+    return f", default {_code(_shown(schema['default']))}" if schema.get("default") not in (None, [], {}) else ""
 
 
 def _shown(value: Any) -> str:

@@ -66,6 +66,8 @@ def _examples(kind: type[LogkeepError]) -> list[LogkeepError]:
             return [errors.Invalid("field", "reason")]
         case errors.OffsetBeyondEnd:
             return [errors.OffsetBeyondEnd(0)]
+        case errors.LogDeleted:
+            return [errors.LogDeleted("the log", {})]
         case _ if issubclass(kind, errors.Busy):
             return [kind(_DETAIL, 1)]
         case _ if kind is QueryRefused:

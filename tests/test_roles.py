@@ -1,5 +1,6 @@
 """Every function works with its own role: the emulator enforces the policies of template.yaml."""
 
+import hashlib
 import importlib
 import io
 import json
@@ -10,6 +11,7 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
+from urllib.parse import urlencode
 
 import boto3
 import botocore.loaders
@@ -37,13 +39,15 @@ from logkeep.backups.work_store import Kind
 from logkeep.backups.worker import start_next
 from logkeep.clock import DAY, now_ms
 from logkeep.downloads.render_store import Renders
-from logkeep.errors import Busy, Corrupt
+from logkeep.errors import Busy, Corrupt, NotFound
 from logkeep.identity.credential_store import credential_store
 from logkeep.identity.credentials import NEEDED, Access, user_id
 from logkeep.identity.limiter_store import FREE, Limiter, project_limiter
 from logkeep.identity.token_key_store import token_keys
 from logkeep.identity.tokens import claims_for, issue
 from logkeep.logid import LogId
+from logkeep.logs.deletion_store import deleting
+from logkeep.logs.many_store import orders_of
 from logkeep.logs.pack_store import packer
 from logkeep.logs.packs import DUE_RAW
 from logkeep.logs.registration import Registration
@@ -109,6 +113,8 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]
             append(f"task/{TASK}/0/{container}/0", LARGE[:100_000])
         for sub_job in SUB_JOBS:
             append(f"check/{sub_job}", LARGE[:100_000], registered=EXECUTION)
+        for name in ("kept", "old"):
+            append(f"app/sample/{name}", b"2026-01-01 10:00:00 INFO a line\n")
         now = int(time.time() * 1000)
         put_events([{"occur_time": now, "event_type": "normal", "event_info": "x"}], service_name="s")
         for cluster in (CLUSTER, RUN_ALONE):
@@ -315,6 +321,68 @@ def test_a_follower_leaves_a_note_on_the_log(role: str, monkeypatch) -> None:
     assert (store.head(followed).followed_until or 0) > noted
 
 
+@as_role("HoldLog")
+def test_a_log_is_let_go(role: str) -> None:
+    assert send("hold_log").status == 200
+    assert send("hold_log-let_go").status == 200
+
+
+@as_role("DeleteLog")
+def test_a_log_is_deleted_and_a_repeated_request_is_answered_the_same(role: str) -> None:
+    with ourselves():
+        append("app/sample/old", b"x\n")
+    deleted = send("delete_log").json
+    assert deleted["bytes"] == 2
+    assert send("delete_log").json == deleted
+
+
+@as_role("OrderDeletions", "DeleteLogs")
+def test_many_logs_are_counted_and_deleted_by_order(role: str) -> None:
+    handler = importlib.import_module("functions.delete_logs.app").lambda_handler
+    with ourselves():
+        append(f"app/many/{role}", b"x\n")
+        orders = orders_of(PROJECT)
+        token = orders.advance(orders.plan("a", f"app/many/{role}", None, ()), time.monotonic() + 60).token
+        ordered("DeleteLogs")
+    if role == "OrderDeletions":
+        with ourselves():
+            orders._items.update(f"order/{token}", {"at": 1})
+        assert send("order_deletions", body=json.dumps({"prefix": f"app/many/{role}"})).json["logs"] == 1
+        with pytest.raises(NotFound):
+            orders.find(token)
+        token = send("order_deletions", body=json.dumps({"prefix": f"app/many/{role}"})).json["token"]
+        assert send("order_deletions", body=json.dumps({"token": token})).status == 202
+    else:
+        with ourselves():
+            orders.begin(token)
+            append("app/many/other", b"x\n")
+        handler({"project": PROJECT, "token": token}, Context(0))
+        handler({"project": PROJECT, "token": token}, Context(900))
+        handler(event("delete_logs-unknown_order"), Context(900))
+        assert orders.find(token).deleted == 1
+    with ourselves():
+        assert {each["token"] for each in ordered("DeleteLogs")} <= {token}
+
+
+@as_role("ListDeletions")
+def test_deletions_are_listed_with_the_backups_that_hold_them(role: str) -> None:
+    log_id = f"cluster/{CLUSTER}/node-9/instance"
+    with ourselves():
+        append(log_id, b"x\n")
+        deleting(PROJECT).delete(LogId.parse(log_id), "a")
+    assert send("list_deletions-of_a_log").status == 200
+    query = urlencode({"log_id": log_id})
+    assert send("list_deletions", rawQueryString=query).json["deletions"][0]["held_by"]["backups"] == []
+
+
+@as_role("AppendLog")
+def test_who_continues_a_log_that_was_deleted_is_told(role: str) -> None:
+    with ourselves():
+        append("app/gone", b"x\n")
+        deleting(PROJECT).delete(LogId.parse("app/gone"), "a")
+    assert append("app/gone", b"y\n", 2).status == 410
+
+
 @as_role("AppendLog")
 def test_a_log_is_registered(role: str) -> None:
     assert append(f"build/{RECORD}/stage8", b"x\n", registered=BUILD).status == 202
@@ -505,7 +573,7 @@ def test_a_large_append_its_replay_and_its_lost_race(role: str) -> None:
 @as_role()
 def test_it_can_do_nothing_that_it_need_not(role: str) -> None:
     """The emulator refuses what the template does not grant: without this, the other tests here show nothing."""
-    if role not in {"TendLogs"}:
+    if role not in {"TendLogs", "DeleteLog", "DeleteLogs", "OrderDeletions"}:
         with pytest.raises(ClientError, match=_DENIED):
             clients.dynamodb().delete_item(TableName=os.environ["LOGS_TABLE"], Key={"pk": {"S": "x"}, "sk": {"S": "y"}})
     with pytest.raises(ClientError, match=_DENIED):
@@ -569,6 +637,14 @@ def test_silent_logs_are_ordered_and_what_packs_replaced_is_removed(role: str) -
     log_id, cluster = "app/tended", "cluster/tended/node-1/instance"
     now = now_ms()
     with ourselves():
+        for name in ("deleted", "expiring"):
+            append(f"check/{name}", LARGE[:100_000], registered=EXECUTION)
+        deletion = deleting(PROJECT).delete(LogId.parse("check/deleted"), "a")
+        expired = f"cluster/{CLUSTER}/node-8/instance"
+        log_store(PROJECT).append(LogId.parse(expired), (b"x\n",).__iter__, 0, retention=1, received_at=now - 2 * DAY)
+        log_store(PROJECT).expiry.set({}, {"check/expiring": 1})
+        renders = f"renders/{PROJECT}/of/{hashlib.sha256(b'check/deleted').hexdigest()[:40]}/x"
+        clients.s3().put_object(Bucket=os.environ["BUCKET"], Key=renders, Body=b"")
         for each in (log_id, cluster):
             filled(each)
             packer(PROJECT).pack(log_store(PROJECT).head(LogId.parse(each)), time.monotonic() + 60)
@@ -578,9 +654,12 @@ def test_silent_logs_are_ordered_and_what_packs_replaced_is_removed(role: str) -
             )
         ordered("PackLogs")
     importlib.import_module("functions.tend_logs.app")
-    tend_logs(now)
-    tend_logs(now + 2 * DAY)
+    for days in (0, 2, 3, 6, 91):
+        tend_logs(now + days * DAY)
     with ourselves():
+        assert log_store(PROJECT).deletions.newest(deletion.log_id) is None, "it was removed and forgotten"
+        assert log_store(PROJECT).find(LogId.parse("check/expiring")) is None
+        log_store(PROJECT).expiry.set({}, {})
         assert "app/silent" in {each["log_id"] for each in ordered("PackLogs")}
         for each in (log_id, cluster):
             keys = clients.s3().list_objects_v2(Bucket=os.environ["BUCKET"], Prefix=f"logs/{PROJECT}/{each}@")

@@ -222,7 +222,7 @@ WORKERS = {name: each for name, each in TEMPLATE.functions.items() if each.is_wo
 
 
 def test_an_order_lives_long_enough_for_every_attempt_of_its_worker() -> None:
-    assert WORKERS.keys() == {"BuildRender", "PackLogs", "RunBackup", "RunRestore"}
+    assert WORKERS.keys() == {"BuildRender", "DeleteLogs", "PackLogs", "RunBackup", "RunRestore"}
     for function in WORKERS.values():
         assert function.failures.retries == len(PAUSES)
         # An attempt begins only while the order is younger than that.
@@ -256,6 +256,7 @@ def test_a_function_knows_the_names_of_the_workers_that_its_role_may_invoke(name
     variables = {
         "BUILD_RENDER": "BuildRender",
         "PACK_LOGS": "PackLogs",
+        "DELETE_LOGS": "DeleteLogs",
         "RUN_BACKUP": "RunBackup",
         "RUN_RESTORE": "RunRestore",
     }
@@ -410,7 +411,7 @@ def test_every_dead_letter_queue_is_named_so() -> None:
 
 
 def test_an_order_of_a_worker_that_waits_for_half_an_hour_is_an_alarm() -> None:
-    """Not of the one that packs logs: nobody waits for it."""
+    """Not of those that pack and delete logs: nobody waits for these, and a metric more costs $0.10 a month."""
     alarm = ALARMS["WaitingOrdersAlarm"]
     oldest, *ages = alarm["Metrics"]
     assert oldest["Expression"] == f"MAX([{', '.join(each['Id'] for each in ages)}]) / 1000"
@@ -418,7 +419,8 @@ def test_an_order_of_a_worker_that_waits_for_half_an_hour_is_an_alarm() -> None:
     watched = {each["MetricStat"]["Metric"]["Dimensions"][0]["Value"]["Ref"] for each in ages}
     scheduled = {name for name, each in TEMPLATE.functions.items() if each.schedules}
     assert watched == FUNCTIONS.keys() - {route.function for route in TEMPLATE.routes} - STREAMING - scheduled - {
-        "PackLogs"
+        "PackLogs",
+        "DeleteLogs",
     }
     assert {each["MetricStat"]["Metric"]["MetricName"] for each in ages} == {"AsyncEventAge"}
     assert {each["MetricStat"]["Stat"] for each in ages} == {"Maximum"}
@@ -622,7 +624,7 @@ def test_the_environment_is_what_the_settings_read() -> None:
     from logkeep.settings import Settings
 
     declared = set(TEMPLATE.functions["ListLogs"].environment)
-    workers = {"BUILD_RENDER", "PACK_LOGS", "RUN_BACKUP", "RUN_RESTORE"}  # for those that order them
+    workers = {"BUILD_RENDER", "PACK_LOGS", "DELETE_LOGS", "RUN_BACKUP", "RUN_RESTORE"}  # for those that order them
     expected = {name.upper() for name in Settings.__dataclass_fields__} - workers
     assert declared - expected == {"AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_LAMBDA", "POWERTOOLS_SERVICE_NAME"}
     assert expected <= declared

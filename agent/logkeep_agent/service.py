@@ -5,6 +5,7 @@ import http.client
 import json
 import urllib.request
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from copy import copy
 from dataclasses import dataclass
 from email.message import Message
@@ -93,11 +94,15 @@ class Service:
         other.log_id = log_id
         return other
 
-    def certificate(self) -> Certificate:
+    def certificate(self, held: int = 0) -> Certificate:
         """What the log holds. It is created if it does not exist.
 
         This is an append of nothing: unlike a listing it needs only the scope logs:write, and is never out of date.
+        If the log has held `held` bytes, it is not created again where it was deleted: that is Refused.
         """
+        if held:
+            with suppress(Gap):
+                return self._call("PATCH", f"?offset={held}", b"", {})
         return self._call("PATCH", "?offset=0", b"", self._first)
 
     def append(self, offset: int, piece: bytes) -> Certificate:
@@ -138,6 +143,8 @@ def _certificate(content: bytes, headers: Message) -> Certificate:
 def refusal_of(error: HTTPError) -> Exception:
     """What a refusal means: Later, Gap or Refused."""
     status, headers = error.code, error.headers
+    if status == HTTPStatus.GONE:
+        return Refused(f"the log was deleted: {_reason(error)}. To ship the file as a new log, remove its state file")
     text = f"the service answers {status}: {_reason(error)}"
     if status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
         return Gap(text)

@@ -346,7 +346,8 @@ class Shipper:
         if state or self._found:
             self._day = state.day if state else self._reader.day_of(self._found) if self._found else ""
             self._service = self._service.at(self._log_id(self._day))
-        certificate = self._ask(self._service.certificate)
+        held = state.after.bytes if state else 0
+        certificate = self._ask(lambda: self._service.certificate(held))
         self._answered()
         self._end = Mark(certificate.bytes, certificate.crc32)
         if not state:

@@ -21,6 +21,7 @@ class FakeLog(Service):
         self.text = bytearray()
         self.sealed: tuple[int, int] | None = None
         self.interval: float | None = None
+        self.deleted = False
         self.requests: list[tuple[float, int, int]] = []  # when, offset, bytes
         self.fails: Callable[[], str | None] = lambda: None  # "before" or "after" it was written
         self.now: Callable[[], float] = lambda: 0.0
@@ -34,9 +35,11 @@ class FakeLog(Service):
             other.log_id, other.others, other.fails, other.now = log_id, self.others, self.fails, self.now
         return self.others[log_id]
 
-    def certificate(self) -> Certificate:
+    def certificate(self, held: int = 0) -> Certificate:
         if self.fails():
             raise Later("away")
+        if self.deleted and held:
+            raise Refused("the log was deleted")
         return self._certificate()
 
     def append(self, offset: int, piece: bytes) -> Certificate:
@@ -44,6 +47,8 @@ class FakeLog(Service):
         if kind == "before":
             raise Later("away")
         self.requests.append((self.now(), offset, len(piece)))
+        if self.deleted and offset:
+            raise Refused("the log was deleted")
         if offset > len(self.text):
             raise Gap("gap")
         held = bytes(self.text[offset : offset + len(piece)])

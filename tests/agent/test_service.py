@@ -129,6 +129,23 @@ def test_a_gap_is_told_apart(server, service) -> None:
         service.append(9, b"x")
 
 
+def test_a_deleted_log_is_no_gap_and_a_held_one_is_asked_for_where_it_ended(server, service) -> None:
+    told: tuple[int, dict[str, str], bytes] = (
+        410,
+        {},
+        b'{"error_code": "LOGKEEP.0410", "error_msg": "it was deleted"}',
+    )
+    server.answers = [told]
+    with pytest.raises(Refused, match=r"it was deleted\. To ship the file as a new log, remove its state file"):
+        service.append(9, b"x")
+    server.answers = [told]
+    with pytest.raises(Refused, match="deleted"):
+        service.certificate(9)
+    server.answers = [(416, {"Range": "bytes=0-4"}, b"{}")]
+    assert service.certificate(9)
+    assert [path.partition("?")[2] for _, path, _, _ in server.requests[-2:]] == ["offset=9", "offset=0"]
+
+
 def test_no_redirect_gets_the_token(server, service) -> None:
     server.answers = [(307, {"Location": f"http://127.0.0.1:{server.server_port}/elsewhere"}, b"")]
     with pytest.raises(Refused):

@@ -67,6 +67,21 @@ def test_what_is_more_than_a_piece_is_sent_at_once(bench, monkeypatch) -> None:
 # Failures
 
 
+def test_a_log_that_was_deleted_gets_nothing_more_also_from_an_agent_that_is_started_again(bench) -> None:
+    bench.write(b"one\n")
+    assert bench.ship(once=True)
+
+    def delete() -> None:
+        bench.log.text.clear()
+        bench.log.deleted = True
+        bench.write(b"two\n")
+
+    for steps in ((delete,), ()):
+        with pytest.raises(Refused, match="deleted"):
+            bench.ship(*steps, once=not steps)
+    assert bytes(bench.log.text) == b""
+
+
 def test_a_service_that_is_away_is_tried_again_and_loses_and_repeats_nothing(bench) -> None:
     chance = random.Random(1)
     bench.log.fails = lambda: chance.choice([None, "before", "after"])

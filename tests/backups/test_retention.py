@@ -12,14 +12,14 @@ from logkeep.backups.jobs import STALLED_AFTER, Job
 from logkeep.backups.records import BackupRecord, Status, chain
 from logkeep.backups.retention import expired, expires_at
 from logkeep.clock import DAY
-from logkeep.restores.plan import RestoreReport
+from logkeep.restores.plan import RestoreReport, RestoreRequest
 from logkeep.restores.verification import Verification
 
 pytestmark = pytest.mark.unit
 
 NOW = 1000 * DAY
 BEGIN: dict[str, Callable[[int], Job]] = {
-    "restore": lambda at: RestoreReport.begin("run", "", at),
+    "restore": lambda at: RestoreReport.begin("run", RestoreRequest(), at),
     "verification": lambda at: Verification.begin("full", "run", at),
 }
 

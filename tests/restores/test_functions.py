@@ -18,7 +18,7 @@ from logkeep.clock import now_ms
 from logkeep.identity.credential_store import credential_store
 from logkeep.identity.credentials import Kind, Scope, token_place
 from logkeep.logs.store import log_store
-from logkeep.restores.plan import RestoreReport
+from logkeep.restores.plan import RestoreReport, RestoreRequest
 from tests.calls import BACKUP, CLUSTER, PROJECT, Answer, Context, append, call, credential, event, read, send
 from tests.orders import ordered
 
@@ -217,7 +217,7 @@ def test_while_one_restore_runs_another_prefix_is_a_409(backup) -> None:
 
 def test_a_restore_that_nobody_goes_on_with_is_shown_as_failed(store, backup) -> None:
     begun = now_ms() - STALLED_AFTER - 2000
-    old = RestoreReport.begin("lost", "", begun).model_copy(update={"updated_at": begun + 1000})
+    old = RestoreReport.begin("lost", RestoreRequest(), begun).model_copy(update={"updated_at": begun + 1000})
     store.amend(backup, {"restore": old.model_dump()})
     shown = asked("show_backup_record").json["restore"]
     assert (shown["state"], shown["finished_at"]) == ("failed", old.updated_at)

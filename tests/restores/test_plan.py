@@ -128,7 +128,7 @@ def test_a_prefix_must_leave_the_cluster_an_id() -> None:
 
 
 def test_a_report_names_a_bounded_number_of_logs() -> None:
-    report, log_id = RestoreReport.begin("run", "", 1), target_of(b"x").log_id
+    report, log_id = RestoreReport.begin("run", RestoreRequest(), 1), target_of(b"x").log_id
     for _ in range(1000):
         report = report.with_log(log_id, Outcome.DIFFERS).with_log(log_id, Outcome.FAILED, why="x" * 600)
     assert report.counts == {Outcome.DIFFERS: 1000, Outcome.FAILED: 1000}

@@ -23,6 +23,7 @@ LogkeepError
 │   ├── ClusterNotFound
 │   └── RecordNotFound
 ├── RouteNotFound
+├── LogDeleted              has the certificate of the deletion
 ├── Conflict
 │   └── BackupInProgress
 ├── NotEnabled
@@ -38,6 +39,9 @@ LogkeepError
 ├── WrongFormat             the table was written by another version
 └── Corrupt                 stored bytes are missing or do not match their checksum
 """
+
+from collections.abc import Mapping
+from typing import Any
 
 
 class LogkeepError(Exception):
@@ -130,6 +134,14 @@ class RecordNotFound(NotFound):
 
 class RouteNotFound(LogkeepError):
     pass
+
+
+class LogDeleted(LogkeepError):
+    """An append continues a log that was deleted. `certificate` says when and by whom."""
+
+    def __init__(self, log_id: str, certificate: Mapping[str, Any]) -> None:
+        super().__init__(f"{log_id} was deleted; with offset=0, or without an offset, a new log begins")
+        self.certificate = certificate
 
 
 class Conflict(LogkeepError):

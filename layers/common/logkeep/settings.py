@@ -17,11 +17,13 @@ class Settings:
     token_keys: str  # name or ARN of the secret
     build_render: str  # names of the workers; a worker knows only its own
     pack_logs: str
+    delete_logs: str
     run_backup: str
     run_restore: str
     download_role_arn: str  # signs links to renders
     archive_role_arn: str  # signs links to archives of backups
     event_retention_days: int
+    log_retention_days: int | None  # None: logs without another setting are kept
     build_seconds: float  # for which a request waits for a render to be built
     follow_seconds: float  # for which a streamed answer may last
     backup_full_every: int  # one in so many backups of a cluster is full
@@ -49,11 +51,13 @@ class Settings:
             token_keys=env["TOKEN_KEYS"],
             build_render=env.get("BUILD_RENDER", itself),
             pack_logs=env.get("PACK_LOGS", itself),
+            delete_logs=env.get("DELETE_LOGS", itself),
             run_backup=env.get("RUN_BACKUP", itself),
             run_restore=env.get("RUN_RESTORE", itself),
             download_role_arn=env["DOWNLOAD_ROLE_ARN"],
             archive_role_arn=env["ARCHIVE_ROLE_ARN"],
             event_retention_days=int(env["EVENT_RETENTION_DAYS"]),
+            log_retention_days=int(env["LOG_RETENTION_DAYS"]) or None,
             build_seconds=float(env["BUILD_SECONDS"]),
             follow_seconds=float(env["FOLLOW_SECONDS"]),
             backup_full_every=int(env["BACKUP_FULL_EVERY"]),

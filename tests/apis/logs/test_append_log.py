@@ -40,6 +40,7 @@ def test_new_bytes_are_accepted_and_the_range_tells_the_next_offset(a_log_id) ->
         "last_time": None,
         "time_zone": "UTC",
         "labels": {"kind": "build", "record_id": a_log_id.split("/")[1], "task_name": "stage1"},
+        "hold": False,
         "missing": None,
     }
 

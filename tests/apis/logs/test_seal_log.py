@@ -24,6 +24,7 @@ def test_a_matching_seal_gives_the_certificate(a_log_id) -> None:
         "last_time": 1767225601000,
         "time_zone": "UTC",
         "labels": {"kind": "build", "record_id": a_log_id.split("/")[1], "task_name": "stage1"},
+        "hold": False,
         "missing": None,
     }
 

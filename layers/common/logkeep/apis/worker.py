@@ -14,7 +14,7 @@ from logkeep.downloads.files import LogFile
 from logkeep.downloads.orders import FileOrder, order_file
 from logkeep.downloads.plan_store import Noting, plans
 from logkeep.downloads.render_store import renders
-from logkeep.errors import Busy, NotFound
+from logkeep.errors import Busy, LogNotFound, NotFound
 from logkeep.logs.store import log_store
 
 type AnyFile = Annotated[LogFile | BuildFile | CheckFile, Field(discriminator="kind")]
@@ -36,7 +36,11 @@ def build_ordered_file(event: Any, seconds_left: float, _: str) -> None:
     rendition = plans(order.project).find(order.file, logs, gzip=order.gzip) or now
     if store.find(rendition):
         return
-    built = store.build(rendition, deadline)
+    try:
+        built = store.build(rendition, deadline, logs)
+    except LogNotFound:
+        logger.info("a log of the file was deleted meanwhile", extra={"order": event})
+        return
     if isinstance(built, Unfinished):
         if not built.new_parts:
             raise Busy("no part of the file could be finished in time", retry_after=0)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import QueryInputTypeDef, TransactWriteItemTypeDef
 
 _GOT_AT_ONCE: Final = 100  # the most that BatchGetItem takes
+_WRITTEN_AT_ONCE: Final = 25  # the most that BatchWriteItem takes
 _ATTEMPTS: Final = 10
 _SECONDS: Final = 8.0  # after which none begins: one that AWS throttles takes up to 7 s, and an HTTP API gives up at 30
 _serialize: Final = TypeSerializer().serialize
@@ -75,6 +76,17 @@ def get_all(client: DynamoDBClient, table: str, keys: Iterable[Mapping[str, Any]
             yield from map(decode, answer["Responses"].get(table, []))
             unread = answer["UnprocessedKeys"].get(table)
             left = unread["Keys"] if unread else []
+
+
+def write_all(client: DynamoDBClient, table: str, requests: Iterable[Mapping[str, Any]]) -> None:
+    """Put or delete items, without conditions, in any order. Raises Busy if the table leaves some out."""
+    for batch in batched(requests, _WRITTEN_AT_ONCE, strict=False):
+        left: Any = {table: list(batch)}
+        pauses = attempts()
+        while left:
+            if next(pauses, None) is None:
+                raise Busy("storage is busy", retry_after=1)
+            left = client.batch_write_item(RequestItems=left)["UnprocessedItems"]
 
 
 def put(client: DynamoDBClient, **request: Any) -> None:

@@ -52,6 +52,11 @@ class BackupRecord:
         """The part of its sort key by which a cluster's records are in order of age."""
         return f"{self.created_at:013d}/{self.id}"
 
+    def may_hold(self, began: int, deleted_at: int) -> bool:
+        """Whether it may hold a log that began and was deleted then (epoch ms). A failed one has no archive."""
+        ended = self.finished_at
+        return self.status is not Status.FAIL and self.created_at < deleted_at and (ended is None or began <= ended)
+
     def failed(self, message: str, now: int) -> "BackupRecord":
         return replace(
             self,

@@ -79,7 +79,7 @@ def _built(
     rendition = planned or rendition
     facts = store.find(rendition) if planned else None
     if facts is None and not store.is_ordered(rendition):
-        built = store.build(rendition, deadline)
+        built = store.build(rendition, deadline, logs)
         if isinstance(built, Unfinished):
             if not planned:
                 plan.put(file, logs, gzip=gzip)

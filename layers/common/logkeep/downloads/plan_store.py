@@ -9,7 +9,8 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -40,6 +41,18 @@ class Noting(LogStore):
 
     def heads(self, owner: str, rest: str = "") -> Iterator[Head]:
         return map(self._note, super().heads(owner, rest))
+
+    def check(self) -> None:
+        """Raises LogNotFound if a log was deleted, or has expired, since its head was given."""
+        by_owner = defaultdict[str, list[Head]](list)
+        for head in self.given.values():
+            by_owner[head.log_id.owner].append(head)
+        for owner, given in by_owner.items():
+            rest = given[0].log_id.rest if len(given) == 1 else ""
+            births = {head.log_id: head.birth for head in super().heads(owner, rest)}
+            for head in given:
+                if births.get(head.log_id) != head.birth:
+                    raise LogNotFound(f"{head.log_id} was deleted meanwhile")
 
     def _note(self, head: Head) -> Head:
         self.given[head.log_id] = head
@@ -91,7 +104,9 @@ class Plans:
         items = [head_item(self._project, logs.given[log_id]) for log_id in sorted(logs.given)]
         kept = [{name: value for name, value in item.items() if value is not None} for item in items]
         body = json.dumps(kept, default=lambda data: {"base64": base64.b64encode(data).decode()}).encode()
-        self._bucket.s3.put_object(Bucket=self._bucket.name, Key=self._key(file, gzip=gzip), Body=body)
+        key = self._key(file, gzip=gzip)
+        note_owners(self._bucket, self._project, key, logs.given)
+        self._bucket.s3.put_object(Bucket=self._bucket.name, Key=key, Body=body)
 
     def drop(self, file: File, *, gzip: bool) -> None:
         """The next request is for the logs as they are then."""
@@ -101,6 +116,18 @@ class Plans:
     def _key(self, file: File, *, gzip: bool) -> str:
         name = hashlib.sha256(f"{gzip} {file.model_dump_json()}".encode()).hexdigest()[:40]
         return f"renders/{self._project}/plans/{name}.json"
+
+
+def owners_folder(project: str, owner: str) -> str:
+    """Where it is noted which renders and plans are of logs of an owner."""
+    return f"renders/{project}/of/{hashlib.sha256(owner.encode()).hexdigest()[:40]}/"
+
+
+def note_owners(bucket: Bucket, project: str, key: str, logs: Iterable[LogId]) -> None:
+    """Note of whose logs a render or a plan will be, before it is made: who deletes one of them finds it."""
+    for owner in {log_id.owner for log_id in logs}:
+        name = key.removeprefix(f"renders/{project}/").replace("/", "~")
+        bucket.s3.put_object(Bucket=bucket.name, Key=owners_folder(project, owner) + name, Body=b"")
 
 
 def plans(project: str) -> Plans:

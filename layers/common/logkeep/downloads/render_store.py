@@ -14,9 +14,10 @@ from botocore.exceptions import ClientError
 from pydantic import BaseModel
 
 from logkeep.aws import clients
-from logkeep.aws.multipart import Making, Unfinished, UploadGone, assemble
+from logkeep.aws.multipart import Making, Unfinished, UploadGone, assemble, discard
 from logkeep.aws.objects import Bucket, is_absent
 from logkeep.downloads.file_store import StoredFile
+from logkeep.downloads.plan_store import Noting, note_owners, owners_folder
 from logkeep.downloads.rendition import Rendition
 from logkeep.extents import Extent, Facts
 from logkeep.settings import settings
@@ -52,18 +53,35 @@ class Renders:
         found = _Sidecar.model_validate_json(stored.content)
         return Facts(found.size, found.raw_size, found.crc32)
 
-    def build(self, rendition: Rendition, deadline: float) -> Facts | Unfinished:
-        """Build a render, or continue to, until the deadline (a time of time.monotonic())."""
+    def build(self, rendition: Rendition, deadline: float, logs: Noting | None = None) -> Facts | Unfinished:
+        """Build a render, or continue to, until the deadline (a time of time.monotonic()).
+
+        `logs` has given the heads of its logs. Raises LogNotFound if one of them was deleted meanwhile.
+        """
         key = self._key(rendition)
+        if logs:
+            note_owners(self._bucket, self._project, key, logs.given)
         try:
             facts = assemble(self._bucket, key, Making(rendition.make(), deadline), rendition.estimate)
         except UploadGone as gone:
             return self.find(rendition) or Unfinished(gone.new_parts)
         if isinstance(facts, Unfinished):
             return facts
+        if logs:
+            logs.check()
         sidecar = _Sidecar(**facts._asdict()).model_dump_json().encode()
         self._bucket.s3.put_object(Bucket=self._bucket.name, Key=f"{key}.json", Body=sidecar)
         return facts
+
+    def remove(self, owner: str) -> None:
+        """Remove all renders and plans of logs of an owner, one of whose logs was deleted."""
+        folder = owners_folder(self._project, owner)
+        for note in self._bucket.sizes(folder):
+            key = f"renders/{self._project}/{note.removeprefix(folder).replace('~', '/')}"
+            # The sidecar first: while it is there, readers take the render to be whole.
+            self._bucket.delete_all([f"{key}.json", f"{key}.ordered"])
+            discard(self._bucket, key)
+            self._bucket.delete_all([note])
 
     def is_ordered(self, rendition: Rendition) -> bool:
         """Whether the render was ordered so recently that a worker may still be building it."""

@@ -13,6 +13,7 @@ from logkeep.errors import OtherProject, ScopeMissing, TokenDisabled, TokenExpir
 class Scope(StrEnum):
     LOGS_READ = "logs:read"
     LOGS_WRITE = "logs:write"
+    LOGS_DELETE = "logs:delete"
     EVENTS_WRITE = "events:write"
     BACKUPS_MANAGE = "backups:manage"
 
@@ -62,9 +63,15 @@ NEEDED: Final[Mapping[str, Scope | Access]] = {
     "verify_backup": Scope.BACKUPS_MANAGE,
     # Logkeep's own API of logs
     "append_log": Scope.LOGS_WRITE,
+    "change_retention": Scope.LOGS_DELETE,
+    "delete_log": Scope.LOGS_DELETE,
+    "hold_log": Scope.LOGS_DELETE,
+    "list_deletions": Scope.LOGS_READ,
     "list_logs": Scope.LOGS_READ,
+    "order_deletions": Scope.LOGS_DELETE,
     "read_log": Scope.LOGS_READ,
     "seal_log": Scope.LOGS_WRITE,
+    "show_retention": Scope.LOGS_READ,
     # Keystone
     "issue_token": Access.EVERYONE,
     "list_projects": Access.PROVED,

@@ -13,7 +13,7 @@ from logkeep.errors import WrongFormat
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-FORMAT: Final = 2
+FORMAT: Final = 3
 _KEY: Final = {"pk": "format", "sk": "format"}
 
 

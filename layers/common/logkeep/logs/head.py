@@ -83,6 +83,11 @@ class Head:
     greatest_time: int | None = None
     grammar: int = GRAMMAR  # with which all its text was read; 0: with several
     received_at: int | None = None  # when text last arrived
+    began: int = 0  # when it was first written
+    arrived: int | None = None  # when its first text had arrived, if that was before: a restore's
+    written_at: int | None = None  # when it was last written in a way that leaves received_at as it was
+    retention: int | None = None  # days, if it has a number of its own
+    hold: bool = False  # keeps it from expiry and deletion
     time_zone: str | None = None  # IANA name, of times without a zone; None before the first append
     fragments: int = 0
     mark: Sums = NOTHING  # of the text that is in packs; readers use these up to there
@@ -97,14 +102,19 @@ class Head:
     followed_until: int | None = field(default=None, compare=False)
 
     @classmethod
-    def born(cls, log_id: LogId) -> Self:
-        """The head of a new log."""
-        return cls(log_id=log_id, birth=secrets.token_hex(6))
+    def born(cls, log_id: LogId, now: int = 0) -> Self:
+        """The head of a new log. `now` in epoch milliseconds."""
+        return cls(log_id=log_id, birth=secrets.token_hex(6), began=now)
 
     @property
     def all_lines(self) -> int:
         """The lines as a reader counts them: with a last line that has no newline."""
         return self.lines + bool(self.scan_state.open_line)
+
+    @property
+    def last_write(self) -> int:
+        """From when on its days of retention count (epoch milliseconds)."""
+        return max(self.began, self.received_at or 0, self.written_at or 0)
 
     @property
     def sums(self) -> Sums:
@@ -160,6 +170,20 @@ class Head:
     def in_zone(self, wanted: str | None, default: Callable[[], str]) -> Self:
         """The head with a time zone: its own, or else the wanted one, or else the default's."""
         return self if self.time_zone else replace(self, time_zone=wanted or default())
+
+    def kept_for(self, days: int | None) -> Self:
+        """The head with a retention of its own (days). Raises Conflict if an append has begun the log with another."""
+        if days is None or days == self.retention:
+            return self
+        if self.time_zone is not None:
+            own = "none" if self.retention is None else f"{self.retention} days"
+            raise Conflict(f"a log keeps the retention of its first append, and this log's own is: {own}")
+        return replace(self, retention=days)
+
+    def restored(self, arrival: int, now: int) -> Self:
+        """The head after an append of text that had arrived before `now` (both in epoch milliseconds)."""
+        first = self.began if self.arrived is None else self.arrived
+        return replace(self, written_at=now, arrived=arrival if arrival < first else self.arrived)
 
     def _advance(self, fragments: Iterable[Fragment], scan_state: ScanState) -> Self:
         """The head after these fragments, which begin at its end and leave the scan state."""
@@ -267,6 +291,7 @@ class Certificate(BaseModel):
     last_time: int | None
     time_zone: str | None  # in which times without a zone were read
     labels: dict[str, str]  # those of its id, and those of its first append
+    hold: bool  # it neither expires nor can be deleted
     missing: dict[str, int] | None  # of a truncated log: bytes and lines that have not arrived
 
     @classmethod
@@ -289,6 +314,7 @@ class Certificate(BaseModel):
             last_time=head.last_time,
             time_zone=head.time_zone,
             labels={**labels.derived_from(head.log_id), **head.labels},
+            hold=head.hold,
             missing=missing,
         )
 

@@ -8,7 +8,7 @@ the table of their fragments.
 
 from collections import Counter
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from logkeep.errors import WrongFormat
 from logkeep.extents import ObjectRange
@@ -31,18 +31,27 @@ def sort_key(offset: int, kind: str = FRAGMENT) -> str:
     return f"{kind}/{offset:016d}"
 
 
+class Named(Protocol):
+    """A log, or one that was deleted: an id may have had several births."""
+
+    @property
+    def log_id(self) -> LogId: ...
+    @property
+    def birth(self) -> str: ...
+
+
 def head_key(project: str, log_id: LogId) -> dict[str, str]:
     return {"pk": f"{project}/{log_id.owner}", "sk": "head" if log_id.kind == "app" else f"head/{log_id.rest}"}
 
 
-def rows_key(project: str, head: Head) -> str:
+def rows_key(project: str, log: Named) -> str:
     """The pk of a log's rows."""
-    return f"{project}/{head.log_id}@{head.birth}"
+    return f"{project}/{log.log_id}@{log.birth}"
 
 
-def objects_prefix(project: str, head: Head) -> str:
+def objects_prefix(project: str, log: Named) -> str:
     """What the keys of a log's objects begin with."""
-    return f"logs/{project}/{head.log_id}@{head.birth}/"
+    return f"logs/{project}/{log.log_id}@{log.birth}/"
 
 
 def head_item(project: str, head: Head) -> dict[str, Any]:
@@ -51,6 +60,11 @@ def head_item(project: str, head: Head) -> dict[str, Any]:
         "project": project,
         "log_id": str(head.log_id),
         "birth": head.birth,
+        "began": head.began,
+        "arrived": head.arrived,
+        "written_at": head.written_at,
+        "retention": head.retention,
+        "hold": head.hold or None,
         "end": head.end,
         **_shared_item(head, head.scan_state),
         "fragments": head.fragments,
@@ -69,11 +83,16 @@ def head_item(project: str, head: Head) -> dict[str, Any]:
 
 def head_of(item: dict[str, Any]) -> Head:
     """Raises WrongFormat for an item of an earlier version."""
-    _check(item, "birth", "grammar")
+    _check(item, "birth", "began", "grammar")
     expected = item.get("expected")
     return Head(
         log_id=LogId.parse(item["log_id"]),
         birth=item["birth"],
+        began=item["began"],
+        arrived=item.get("arrived"),
+        written_at=item.get("written_at"),
+        retention=item.get("retention"),
+        hold=item.get("hold", False),
         end=item["end"],
         scan_state=_scan_state_of(item),
         **_shared(item),

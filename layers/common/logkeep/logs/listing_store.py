@@ -16,6 +16,8 @@ from logkeep.logs.activity_store import partitions, sighting
 from logkeep.logs.head import Head
 from logkeep.logs.items import head_key, head_of
 from logkeep.logs.listing import Page, Selection
+from logkeep.logs.retention_store import Expiry
+from logkeep.logs.store import LogStore
 from logkeep.settings import settings
 
 if TYPE_CHECKING:
@@ -43,6 +45,7 @@ class Listing:
         self._dynamodb = dynamodb
         self._table = table
         self._project = project
+        self._expiry = Expiry(dynamodb, table, project)
 
     def least_requests(self, wanted: Selection, now: int) -> int:
         """How many requests a page makes at least, before it reads heads."""
@@ -121,7 +124,11 @@ class Listing:
         keys = [encode(head_key(self._project, LogId.parse(log_id))) for log_id, _ in candidates]
         heads = {str(head.log_id): head for head in map(head_of, requests.get(keys))}
         found = ((heads.get(log_id), sightings) for log_id, sightings in candidates)
-        return [head for head, sightings in found if head and wanted.has(head, sightings)]
+        return [
+            head
+            for head, sightings in found
+            if head and wanted.has(head, sightings) and not self._expiry.has_come(head)
+        ]
 
 
 class _Requests:
@@ -148,6 +155,25 @@ class _Requests:
         """The items that there are, of at most as many keys as one request takes."""
         self.left -= 1
         return get_all(self._dynamodb, self._table, keys)
+
+
+def heads_by_id(logs: LogStore, low: str, high: str, limit: int) -> tuple[list[Head], str | None]:
+    """The logs of the next ids from `low` to `high`, at most so many, also those that have expired.
+
+    Returns the id up to which was looked, too; None if there are no more. A log that has just begun may be missing.
+    """
+    page = logs.dynamodb.query(
+        TableName=logs.table,
+        IndexName=BY_ID,
+        KeyConditionExpression="#project = :project AND log_id BETWEEN :low AND :high",
+        ExpressionAttributeNames={"#project": "project"},
+        ExpressionAttributeValues=encode({":project": logs.project, ":low": low, ":high": high}),
+        Limit=limit,
+    )
+    keys = [{"pk": each["pk"], "sk": each["sk"]} for each in page["Items"]]
+    heads = map(head_of, get_all(logs.dynamodb, logs.table, keys))
+    last = page.get("LastEvaluatedKey")
+    return sorted(heads, key=lambda head: str(head.log_id)), str(decode(last)["log_id"]) if last else None
 
 
 def listing(project: str) -> Listing:

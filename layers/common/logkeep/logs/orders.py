@@ -1,4 +1,4 @@
-"""Orders to the worker that packs logs."""
+"""Orders to the workers that pack logs and that delete many."""
 
 from pydantic import BaseModel
 
@@ -16,3 +16,14 @@ class PackOrder(BaseModel):
 
 def order_packing(order: PackOrder) -> None:
     orders.send(settings().pack_logs, order)
+
+
+class DeleteOrder(BaseModel):
+    """Count logs, or delete those that were counted. Two at the same time do no harm."""
+
+    project: str
+    token: str
+
+
+def order_deletions(order: DeleteOrder) -> None:
+    orders.send(settings().delete_logs, order)

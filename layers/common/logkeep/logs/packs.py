@@ -42,7 +42,10 @@ _TABLE_MAX: Final = 56 << 10
 # RFC 1952: deflate, with extra fields, no time, unknown extra flags, unknown system
 _HEADER: Final = b"\x1f\x8b\x08\x04\x00\x00\x00\x00\x00\xff"
 # Attributes of the head that a pack repeats.
-_ABOUT: Final = ("log_id", "birth", "time_zone", "labels", "registration", "state", "expected", "end")
+_ABOUT: Final = (
+    *("log_id", "birth", "began", "arrived", "written_at", "retention", "hold"),
+    *("time_zone", "labels", "registration", "state", "expected", "end"),
+)
 _TABLE_ID: Final = b"Lt"
 _LOG_ID: Final = b"Ll"
 
@@ -275,6 +278,11 @@ def head_before(about: Mapping[str, Any]) -> Head:
     return Head(
         log_id=LogId.parse(about["log_id"]),
         birth=about["birth"],
+        began=about["began"],
+        arrived=about.get("arrived"),
+        written_at=about.get("written_at"),
+        retention=about.get("retention"),
+        hold=about.get("hold", False),
         time_zone=about.get("time_zone"),
         labels=about.get("labels", {}),
         registration=Registration(*registration) if registration else None,

@@ -120,7 +120,11 @@ class Rebuilding:
 
     def _rebuild(self, folder: _Folder) -> tuple[Rebuilt, Head | None, int]:
         """The outcome, the head, and when the log began (epoch ms)."""
-        there = self._logs.find(LogId.parse(folder.log_id))
+        log_id = LogId.parse(folder.log_id)
+        there = self._logs.find(log_id)
+        if there is None and any(each.birth == folder.birth for each in self._logs.deletions.of_log(log_id)):
+            why = "it was deleted, and its objects are not removed yet"
+            return Rebuilt(folder.log_id, Outcome.SAME, 0, why=why), None, 0
         if there and there.birth != folder.birth:
             why = f"another log has its name now; objects of the one of before: birth {folder.birth}"
             return Rebuilt(folder.log_id, Outcome.UNKNOWN, there.end, why=why), None, 0

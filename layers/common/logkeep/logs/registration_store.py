@@ -2,7 +2,7 @@
 
 - pk={project}/job/{job_id}/{build_no}, sk=build/{record_id}: a build record of a build.
 - pk={project}/execution/{task_id}, sk=execute/{execute_id}: an execution of a check task.
-- sk=latest in both: the record, or execution, that appeared last.
+- sk=latest in both: the record, or execution, that appeared last. It and those before it have ordinals.
 - pk={project}/execution/{task_id}/{execute_id}, sk=check/{sub_job_id}: a sub-job of an execution.
 - pk={project}/{owner}, sk=registered, beside the heads: the registration of all logs of a build record or sub-job,
   because readers get these logs together.
@@ -12,10 +12,13 @@ No kind of log is called job or execution, so these keys are never those of logs
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from itertools import islice
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from logkeep.aws.dynamo import decode, encode, query
+from logkeep.aws.dynamo import decode, delete, encode, query, transact
+from logkeep.aws.partition import where
 from logkeep.errors import Conflict, LogNotFound, TooLarge
 from logkeep.limits import SUB_JOBS_MAX
 from logkeep.logid import LogId
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
 
+PASSED_MAX: Final = 50  # records or executions without logs that readers pass over
 _LATEST: Final = "latest"
 _REGISTERED: Final = "registered"
 
@@ -88,25 +92,117 @@ class Registrations:
             raise TooLarge(f"execution {execute_id} has more than {SUB_JOBS_MAX} sub-jobs; ask for each by its id")
         return found
 
+    def records(self, build: Registration) -> Iterator[str]:
+        """The build records of a build, the latest first."""
+        return self._newest(f"job/{build.group}/{build.member}", "build/")
+
+    def executions(self, task_id: str) -> Iterator[str]:
+        """The executions of a check task, the latest first."""
+        return self._newest(f"execution/{task_id}", "execute/")
+
+    def remove(self, owner: str) -> None:
+        """Remove the registration of a build record or a sub-job that has no logs any more.
+
+        What is registered meanwhile stays. A call that is repeated after one that was killed does the rest.
+        """
+        first, own = owner.partition("/")[2], self._item(owner, _REGISTERED)
+        if own is None:
+            return
+        group, _, member = own["names"].partition("/")
+        if owner.startswith("build/"):
+            self._remove_first(f"job/{group}/{member}", f"build/{first}", first)
+        else:
+            links = f"execution/{group}/{member}"
+            self._delete(links, f"check/{first}", own["birth"])
+            if next(self._rows(links, ""), None) is None:
+                self._remove_first(f"execution/{group}", f"execute/{member}", member)
+            if link := next(self._rows(links, ""), None):
+                # Another sub-job came, and may have found the execution that is removed now.
+                again = self._first_puts(f"execution/{group}", f"execute/{member}", member, link["birth"])
+                if again:
+                    transact(self._dynamodb, again)
+        self._delete(owner, _REGISTERED, own["birth"])
+
+    def _remove_first(self, partition: str, sk: str, names: str) -> None:
+        """Remove an item that has an ordinal. If it is the latest, the one before becomes it."""
+        item, latest = self._item(partition, sk), self._item(partition, _LATEST)
+        if item is None:
+            return
+        if latest and latest["names"] == names:
+            others = (row for row in self._rows(partition, sk.partition("/")[0] + "/") if row["sk"] != sk)
+            before = max(others, key=_ordinal, default=None)
+            seen = {"ordinal": latest["ordinal"], "names": names}
+            change: TransactWriteItemTypeDef = (
+                self._put(partition, _LATEST, before["names"], before["birth"], before["ordinal"], seen=seen)
+                if before
+                else {"Delete": self._key(partition, _LATEST) | where(seen)}
+            )
+            # If another became the latest meanwhile, so be it.
+            transact(self._dynamodb, [change])
+        self._delete(partition, sk, item["birth"])
+
+    def _newest(self, partition: str, prefix: str) -> Iterator[str]:
+        latest = self._get(partition, _LATEST)
+        if latest is None:
+            return
+        yield latest
+        before = sorted(self._rows(partition, prefix), key=_ordinal, reverse=True)
+        yield from islice((row["names"] for row in before if row["names"] != latest), PASSED_MAX)
+
     def _first_puts(self, partition: str, sk: str, names: str, birth: str) -> list[TransactWriteItemTypeDef]:
         """The writes of a new item, and of the latest; none if the item exists."""
         if self._get(partition, sk) is not None:
             return []
-        return [self._put(partition, sk, names, birth, once=True), self._put(partition, _LATEST, names, birth)]
+        latest = self._item(partition, _LATEST)
+        ordinal = _ordinal(latest) + 1 if latest else 1
+        seen = {"ordinal": latest["ordinal"], "names": latest["names"]} if latest else {"pk": None}
+        return [
+            self._put(partition, sk, names, birth, ordinal, once=True),
+            self._put(partition, _LATEST, names, birth, ordinal, seen=seen),
+        ]
 
-    def _put(self, partition: str, sk: str, names: str, birth: str, *, once: bool = False) -> TransactWriteItemTypeDef:
-        item = encode({"pk": f"{self._project}/{partition}", "sk": sk, "names": names, "birth": birth})
-        if once:
-            return {
-                "Put": {
-                    "TableName": self._table,
-                    "Item": item,
-                    "ConditionExpression": "attribute_not_exists(pk)",
-                }
-            }
-        return {"Put": {"TableName": self._table, "Item": item}}
+    def _put(
+        self,
+        partition: str,
+        sk: str,
+        names: str,
+        birth: str,
+        ordinal: int | None = None,
+        *,
+        once: bool = False,
+        seen: Mapping[str, Any] | None = None,
+    ) -> TransactWriteItemTypeDef:
+        key = {"pk": f"{self._project}/{partition}", "sk": sk}
+        item = encode(key | {"names": names, "birth": birth, "ordinal": ordinal})
+        condition = where({"pk": None}) if once else where(seen) if seen else {}
+        return {"Put": {"TableName": self._table, "Item": item, **condition}}  # type: ignore[typeddict-item]  # as built
+
+    def _rows(self, partition: str, prefix: str) -> Iterator[dict[str, Any]]:
+        values = {":pk": f"{self._project}/{partition}"} | ({":prefix": prefix} if prefix else {})
+        return query(
+            self._dynamodb,
+            TableName=self._table,
+            KeyConditionExpression="pk = :pk" + (" AND begins_with(sk, :prefix)" if prefix else ""),
+            ExpressionAttributeValues=encode(values),
+        )
+
+    def _delete(self, partition: str, sk: str, birth: str) -> None:
+        """Remove an item, unless a log of another birth has written it."""
+        request = self._key(partition, sk) | where({"birth": birth})
+        with suppress(self._dynamodb.exceptions.ConditionalCheckFailedException):
+            delete(self._dynamodb, **request)
+
+    def _key(self, partition: str, sk: str) -> Any:
+        return {"TableName": self._table, "Key": encode({"pk": f"{self._project}/{partition}", "sk": sk})}
 
     def _get(self, partition: str, sk: str) -> str | None:
-        key = encode({"pk": f"{self._project}/{partition}", "sk": sk})
-        item = self._dynamodb.get_item(TableName=self._table, Key=key, ConsistentRead=True).get("Item")
-        return str(decode(item)["names"]) if item else None
+        item = self._item(partition, sk)
+        return str(item["names"]) if item else None
+
+    def _item(self, partition: str, sk: str) -> dict[str, Any] | None:
+        found = self._dynamodb.get_item(**self._key(partition, sk), ConsistentRead=True).get("Item")
+        return decode(found) if found else None
+
+
+def _ordinal(item: Mapping[str, Any]) -> int:
+    return int(item["ordinal"])

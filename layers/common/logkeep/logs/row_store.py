@@ -6,14 +6,13 @@ What a head covers stays readable for a day after it was packed, so readers use 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import batched, islice
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
-from logkeep.aws.dynamo import attempts, encode, query
-from logkeep.aws.refusals import RETRY_AFTER
-from logkeep.errors import Corrupt, LogChanged, Unavailable
+from logkeep.aws.dynamo import encode, query, write_all
+from logkeep.errors import Corrupt, LogChanged
 from logkeep.logs.head import Head
-from logkeep.logs.items import FRAGMENT, PACK, TABLE, head_key, head_of, row_of, rows_key, sort_key
+from logkeep.logs.items import FRAGMENT, PACK, TABLE, Named, head_key, head_of, row_of, rows_key, sort_key
 from logkeep.logs.packs import Pack, fragments_of, pack_of
 from logkeep.logs.reader import Row, Stretch
 from logkeep.logs.sums import Sums
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
 _FIRST_PAGE: Final = 8
 _PAGE_MAX: Final = 1024
 _NEAR: Final = 64  # rows around a byte that is looked for
-_BATCH: Final = 25  # items that BatchWriteItem takes
 
 
 class RowStore:
@@ -171,22 +169,19 @@ class RowStore:
         stop = head.mark.raw if end is None else min(end, head.mark.raw)
         return (pack for pack, _ in self._packs(head, PACK, start, stop))
 
-    def remove_rows(self, head: Head, first: str = " ", last: str = "~") -> None:
-        """Remove the items beside a head with sort keys from `first` to `last`. Raises Unavailable if AWS is busy."""
+    def remove_rows(self, log: Named, first: str = " ", last: str = "~") -> None:
+        """Remove the items of a log's partition with sort keys from `first` to `last`.
+
+        Raises Busy if AWS is.
+        """
         rows = query(
             self.dynamodb,
             TableName=self.table,
             KeyConditionExpression="pk = :pk AND sk BETWEEN :first AND :last",
-            ExpressionAttributeValues=encode({":pk": rows_key(self.project, head), ":first": first, ":last": last}),
+            ExpressionAttributeValues=encode({":pk": rows_key(self.project, log), ":first": first, ":last": last}),
             ProjectionExpression="pk, sk",
         )
-        for batch in batched(rows, _BATCH, strict=False):
-            requests: Any = {self.table: [{"DeleteRequest": {"Key": encode(each)}} for each in batch]}
-            pauses = attempts()
-            while requests:
-                if next(pauses, None) is None:
-                    raise Unavailable("storage is busy", RETRY_AFTER)
-                requests = self.dynamodb.batch_write_item(RequestItems=requests)["UnprocessedItems"]
+        write_all(self.dynamodb, self.table, ({"DeleteRequest": {"Key": encode(each)}} for each in rows))
 
     def _packs(self, head: Head, kind: str, start: int, stop: int) -> Iterator[tuple[Pack, dict[str, Any]]]:
         """The packs that hold [start, stop), with their items of a kind."""

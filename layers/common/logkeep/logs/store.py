@@ -8,20 +8,23 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from logkeep.aws import clients
 from logkeep.aws.dynamo import attempts, decode, encode, put, query, transact, update
 from logkeep.aws.objects import Bucket
-from logkeep.clock import now_ms
-from logkeep.errors import Busy, Conflict, Corrupt, LogChanged, LogNotFound, OffsetBeyondEnd
+from logkeep.clock import DAY, now_ms
+from logkeep.errors import Busy, Conflict, Corrupt, LogChanged, LogDeleted, LogNotFound, OffsetBeyondEnd
 from logkeep.extents import Extent
 from logkeep.limits import INLINE_MAX
 from logkeep.logid import LogId
 from logkeep.logs import activity, activity_store, fragment
 from logkeep.logs.activity import Sighting
+from logkeep.logs.calendar import LogDue, Step
+from logkeep.logs.certificate_store import Deletions
+from logkeep.logs.deletion import DeletionCertificate
 from logkeep.logs.format_store import claim_format
 from logkeep.logs.fragment import GZIP_HEADER, Fragment, gzip_trailer
 from logkeep.logs.head import Head, Totals
@@ -33,6 +36,7 @@ from logkeep.logs.project_store import note_project
 from logkeep.logs.reader import Row
 from logkeep.logs.registration import Registration
 from logkeep.logs.registration_store import Registrations
+from logkeep.logs.retention_store import Expiry
 from logkeep.logs.row_store import RowStore
 from logkeep.logs.times import zone_of
 from logkeep.settings import settings
@@ -40,6 +44,8 @@ from logkeep.settings import settings
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
+
+_FILED_AFTER: Final = 2 * DAY  # ms, as for what falls silent
 
 logger = logging.getLogger(__name__)
 
@@ -51,13 +57,15 @@ class LogStore(RowStore):
         super().__init__(dynamodb, table, project)
         self.bucket = bucket
         self.registrations = Registrations(dynamodb, table, project)
+        self.deletions = Deletions(dynamodb, table, project)
+        self.expiry = Expiry(dynamodb, table, project)
 
-    # Heads
+    # Heads: for readers, to whom an expired log is none
 
     def head(self, log_id: LogId) -> Head:
         """The head of a log. Raises LogNotFound if nothing was ever appended to it and it was never sealed."""
         head = self.find(log_id)
-        if head is None:
+        if head is None or self.expiry.has_come(head):
             raise LogNotFound(f"no log {log_id}")
         return head
 
@@ -71,9 +79,12 @@ class LogStore(RowStore):
                 {":pk": f"{self.project}/{owner}", ":head": f"head/{rest}" if rest else "head"}
             ),
         )
-        return map(head_of, items)
+        return (head for head in map(head_of, items) if not self.expiry.has_come(head))
+
+    # For writers
 
     def find(self, log_id: LogId) -> Head | None:
+        """The head of a log, also of one that has expired."""
         item = self.dynamodb.get_item(
             TableName=self.table, Key=encode(head_key(self.project, log_id)), ConsistentRead=True
         ).get("Item")
@@ -90,37 +101,53 @@ class LogStore(RowStore):
         time_zone: str | None = None,
         received_at: int | None = None,
         labels: Labels = NONE,
+        retention: int | None = None,
     ) -> tuple[Head, bool]:
         """Make the log hold `body` at `offset` (None: at its end). Return the head then, and whether it has changed.
 
-        A new log has the `labels`, and the `time_zone` (an IANA name) or else the project's. A restore sets when the
-        text had arrived (`received_at`, epoch milliseconds).
+        A new log has the `labels`, the `retention` of its own (days), and the `time_zone` (an IANA name) or else the
+        project's. A log that has expired is revived whole. A restore sets when the text had arrived (`received_at`,
+        epoch milliseconds).
 
-        Raises Conflict if the log holds other bytes there, has another registration or other labels, or has no room
-        (Head.check_room), OffsetBeyondEnd if there would be a gap, and Busy if other writers were faster on every
-        attempt.
+        Raises Conflict if the log holds other bytes there, has another registration, other labels or another
+        retention, or has no room (Head.check_room), LogDeleted or OffsetBeyondEnd if there would be a gap, and Busy if
+        other writers were faster on every attempt.
         """
-        arrival = now_ms() if received_at is None else received_at
+        now = now_ms()
+        arrival = now if received_at is None else received_at
         for _ in attempts():
             before = self.find(log_id)
-            head = (before or Head.born(log_id)).register(registration).labelled(labels)
+            head = (before or Head.born(log_id, now)).register(registration).labelled(labels).kept_for(retention)
             head = head.in_zone(time_zone, self._default_zone)
             start = head.end if offset is None else offset
             if start > head.end:
-                raise OffsetBeyondEnd(head.end)
+                raise self._gap(log_id, before)
             new = self._new_bytes(head, start, body())
             after, packed = head.extended(new, arrival)
-            if not packed and head == before:
+            if not packed and head == before and not self.expiry.has_come(before):
                 return head, False
             head.check_room(after.end)
+            if arrival < now and packed:
+                after = after.restored(arrival, now)
+            after = self._revived(before, after, now)
             after, sightings = activity.noted(after, [each for each, _ in packed], arrival)
             if self._commit(before, after, packed, sightings):
                 self._order_if_due(before, after)
                 return after, True
         raise Busy("too many writers append to this log at once", retry_after=1)
 
+    def _gap(self, log_id: LogId, head: Head | None) -> LogDeleted | OffsetBeyondEnd:
+        """The error of an append beyond the end of a log, which may have been deleted."""
+        if head is None and (deletion := self.deletions.newest(log_id)):
+            return LogDeleted(str(log_id), DeletionCertificate.of(deletion).model_dump(mode="json"))
+        return OffsetBeyondEnd(head.end if head else 0)
+
+    def _revived(self, before: Head | None, after: Head, now: int) -> Head:
+        """The head after a write at a time (epoch milliseconds), which readers find though it had expired."""
+        return replace(after, written_at=now) if before and self.expiry.has_come(before) else after
+
     def seal(self, log_id: LogId, totals: Totals) -> Head:
-        """Seal a log. Return the head then.
+        """Seal a log. Return the head then. A log that has expired is revived whole.
 
         Raises LogNotFound if nothing was ever appended and the totals name no bytes, Conflict if the log contradicts
         the totals, and Busy if other writers were faster on every attempt.
@@ -129,7 +156,8 @@ class LogStore(RowStore):
             before = self.find(log_id)
             if before is None and totals.bytes is None:
                 raise LogNotFound(f"no log {log_id}; to seal one that is empty or lost, send its number of bytes")
-            after = (before or Head.born(log_id)).seal(totals)
+            now = now_ms()
+            after = self._revived(before, (before or Head.born(log_id, now)).seal(totals), now)
             if after == before:
                 return after
             if self._commit(before, after, []):
@@ -146,6 +174,34 @@ class LogStore(RowStore):
                 logger.warning(
                     "%s is packed later, because its worker could not be ordered", after.log_id, exc_info=True
                 )
+
+    def hold(self, log_id: LogId, *, on: bool) -> Head:
+        """Keep a log from expiry and deletion, also one that has expired, or no longer. Return the head then.
+
+        Raises LogNotFound, and Busy if other writers were faster on every attempt.
+        """
+        for _ in attempts():
+            before = self.find(log_id)
+            if before is None:
+                raise LogNotFound(f"no log {log_id}")
+            if before.hold == on:
+                return before
+            after = replace(before, hold=on)
+            items: list[TransactWriteItemTypeDef] = [{"Put": self.put_of_head(before, after)}]
+            if not on:  # what is held is in no calendar
+                items.append({"Put": self._put_of_due(after, now_ms())})
+            if not transact(self.dynamodb, items).refused:
+                return after
+        raise Busy("too many writers change this log at once", retry_after=1)
+
+    def file(self, log_id: LogId) -> None:
+        """Have it looked in some days whether a log has expired, whose text arrived long ago: it was restored."""
+        if head := self.find(log_id):
+            put(self.dynamodb, **self._put_of_due(head, now_ms() + _FILED_AFTER))
+
+    def _put_of_due(self, head: Head, at: int) -> Any:
+        due = LogDue(step=Step.EXPIRE, log_id=head.log_id, birth=head.birth, at=at)
+        return {"TableName": self.table, "Item": encode(due.item(self.project))}
 
     def set_time_zone(self, name: str) -> None:
         """Set the time zone of the project's new logs. Raises ValueError if there is none of that name."""
@@ -222,6 +278,9 @@ class LogStore(RowStore):
         if before is None:
             _claim_format(self.dynamodb, self.table)
             _note_project(self.dynamodb, self.table, self.project)
+        if not after.day:
+            # No activity will say that it fell silent.
+            items.append({"Put": self._put_of_due(after, after.began + _FILED_AFTER)})
         items.append({"Put": self.put_of_head(before, after)})
         items += (activity_store.put(self.table, self.project, each) for each in sightings)
         if after.registration and after.registration != (before and before.registration):
@@ -251,12 +310,15 @@ class LogStore(RowStore):
             ),
         }
 
+    def delete_of_head(self, head: Head) -> Any:
+        """The removal of a head, on the condition that it was not written since."""
+        condition = self.put_of_head(head, head)
+        key = {"TableName": self.table, "Key": encode(head_key(self.project, head.log_id))}
+        return key | {name: value for name, value in condition.items() if name.startswith(("Cond", "Expr"))}
+
     def drop(self, head: Head) -> None:
         """Remove a head and all its rows and packs, whose objects are gone. Raises Conflict if it was written since."""
-        item = {"Delete": {"TableName": self.table, "Key": encode(head_key(self.project, head.log_id))}}
-        condition = self.put_of_head(head, head)
-        item["Delete"] |= {name: value for name, value in condition.items() if name.startswith(("Cond", "Expr"))}
-        if transact(self.dynamodb, [item]).refused:  # type: ignore[list-item]  # built as a dict
+        if transact(self.dynamodb, [{"Delete": self.delete_of_head(head)}]).refused:
             raise Conflict(f"{head.log_id} was written meanwhile")
         self.remove_rows(head)
 

@@ -1,13 +1,15 @@
-"""The worker that packs logs."""
+"""The workers that pack logs and that delete many."""
 
 import time
 from typing import Any
 
 from logkeep.aws.logger import logger
 from logkeep.aws.triggers import RESERVE_SECONDS
-from logkeep.errors import Busy
+from logkeep.errors import Busy, NotFound
 from logkeep.logid import LogId
-from logkeep.logs.orders import PackOrder, order_packing
+from logkeep.logs.many import State
+from logkeep.logs.many_store import orders_of
+from logkeep.logs.orders import DeleteOrder, PackOrder, order_deletions, order_packing
 from logkeep.logs.pack_store import packer
 from logkeep.logs.store import log_store
 
@@ -29,3 +31,17 @@ def pack_ordered_log(event: Any, seconds_left: float, _: str) -> None:
     if after.mark == before.mark:
         raise Busy("no pack could be finished in time", retry_after=0)
     order_packing(order)
+
+
+def work_on_order(event: Any, seconds_left: float, _: str) -> None:
+    """Count or delete the logs of a DeleteOrder. If the time ends first, order it again: that call continues."""
+    deadline = time.monotonic() + seconds_left - RESERVE_SECONDS
+    order = DeleteOrder.model_validate(event)
+    orders = orders_of(order.project)
+    try:
+        after = orders.advance(orders.find(order.token), deadline)
+    except NotFound:
+        logger.info("the order is not known any more", extra={"order": event})
+        return
+    if after.state in {State.COUNTING, State.DELETING}:
+        order_deletions(order)

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final, Self
 
 from pydantic import Field, model_validator
 
+from logkeep.aws.logger import logger
 from logkeep.clock import Clock, now_ms
 from logkeep.downloads.files import text_file
 from logkeep.downloads.http import deliver
@@ -26,7 +27,7 @@ from logkeep.reading.finding import Growth, found_lines
 from logkeep.reading.follow import Follower, Source, json_lines, start_of_last
 from logkeep.reading.query import Query
 from logkeep.reading.select import Place, Selection
-from logkeep.web.app import Answer, App, logger
+from logkeep.web.app import Answer, App
 from logkeep.web.ranges import range_of
 
 CLOCK: Final = Clock()

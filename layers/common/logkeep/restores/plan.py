@@ -12,6 +12,7 @@ from logkeep.backups.cuts import Cut, Mark, Slice
 from logkeep.backups.jobs import Job, Shown
 from logkeep.errors import Corrupt, Invalid
 from logkeep.logid import SEGMENT_PATTERN, LogId, is_segment
+from logkeep.logs.deletion import Deletion
 from logkeep.logs.head import Head, State, Totals
 from logkeep.logs.labels import Labels
 
@@ -25,11 +26,15 @@ def _prefix(text: str) -> str:
 
 
 class RestoreRequest(BaseModel):
-    """Where to restore to: `prefix` is put before the cluster's id. A dry run only reports what would be done."""
+    """Where to restore to: `prefix` is put before the cluster's id. A dry run only reports what would be done.
+
+    Logs that were deleted after the backup are left out, unless `deleted` is true.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     dry_run: bool = False
+    deleted: bool = False
     prefix: Annotated[
         str, Field(max_length=64, json_schema_extra={"pattern": f"^({SEGMENT_PATTERN})?$"}), AfterValidator(_prefix)
     ] = ""
@@ -65,7 +70,14 @@ class Target:
     time_zone: str | None
     labels: Labels
     received_at: int | None  # epoch ms
+    source: LogId  # the log in the cluster that was backed up
+    birth: str
+    taken_at: int  # when the cut was taken, or before (epoch ms)
     pieces: tuple[Piece, ...]
+
+    def was_deleted(self, deletions: Iterable[Deletion]) -> bool:
+        """Whether one of the deletions of its id is of this log, or was later than the backup."""
+        return any(each.birth == self.birth or each.at >= self.taken_at for each in deletions)
 
     def totals(self) -> Totals | None:
         """The totals to seal it with; None if it was open, or if its cut does not contain them."""
@@ -81,11 +93,12 @@ def targets(cuts: Iterable[Cut], prefix: str) -> list[Target]:
     One cut at a time is held in memory. Raises Corrupt if the cuts do not hold every byte.
     """
     newest: list[Slice] = []
+    taken_at = 0
     missing: dict[str, Mark] = {}
     found: dict[str, list[Piece]] = {}
     for number, cut in enumerate(cuts):
         if number == 0:
-            newest = cut.logs
+            newest, taken_at = cut.logs, cut.created_at
             missing = {each.log_id: each.mark for each in newest if each.mark.end}
         archive = Archive(cut)
         for index, each in enumerate(archive.slices):
@@ -99,10 +112,10 @@ def targets(cuts: Iterable[Cut], prefix: str) -> list[Target]:
                     del missing[each.log_id]
     for log_id, mark in missing.items():
         raise Corrupt(f"no backup holds the first {mark.end} bytes of {log_id}")
-    return [_target(each, prefix, found.get(each.log_id, [])) for each in newest]
+    return [_target(each, prefix, taken_at, found.get(each.log_id, [])) for each in newest]
 
 
-def _target(source: Slice, prefix: str, newest_first: list[Piece]) -> Target:
+def _target(source: Slice, prefix: str, taken_at: int, newest_first: list[Piece]) -> Target:
     kind, cluster, *rest = source.log_id.split("/")
     return Target(
         log_id=LogId.parse("/".join((kind, prefix + cluster, *rest))),
@@ -113,6 +126,9 @@ def _target(source: Slice, prefix: str, newest_first: list[Piece]) -> Target:
         time_zone=source.time_zone,
         labels=source.labels,
         received_at=source.received_at,
+        source=LogId.parse(source.log_id),
+        birth=source.birth,
+        taken_at=taken_at,
         pieces=tuple(reversed(newest_first)),
     )
 
@@ -124,6 +140,7 @@ class Outcome(StrEnum):
     GROW = "grow"
     HELD = "held"
     DIFFERS = "differs"  # it holds other bytes and is not changed
+    DELETED = "deleted"  # it was deleted since, and is left out
     FAILED = "failed"
 
 
@@ -158,6 +175,7 @@ class ShownRestore(Shown):
 
     state: Literal["planned", "running", "done", "failed"]
     prefix: str
+    deleted: bool = False  # whether logs are restored that were deleted since
     logs: int
     done: int = 0  # of the logs
     bytes: int = 0  # written, or to be written
@@ -175,9 +193,15 @@ class RestoreReport(ShownRestore, Job):
     checked: Checked | None = None
 
     @classmethod
-    def begin(cls, run: str, prefix: str, now: int, *, dry: bool = False, logs: int = 0) -> Self:
+    def begin(cls, run: str, request: RestoreRequest, now: int, logs: int = 0) -> Self:
         return cls(
-            state="planned" if dry else "running", run=run, prefix=prefix, logs=logs, started_at=now, updated_at=now
+            state="planned" if request.dry_run else "running",
+            run=run,
+            prefix=request.prefix,
+            deleted=request.deleted,
+            logs=logs,
+            started_at=now,
+            updated_at=now,
         )
 
     def with_log(self, log_id: LogId, outcome: Outcome, written: int = 0, *, sure: bool = True, why: str = "") -> Self:

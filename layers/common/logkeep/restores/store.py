@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 import uuid
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
@@ -19,9 +20,11 @@ from isal import isal_zlib
 from logkeep.aws.dynamo import attempts
 from logkeep.aws.multipart import TimeUp
 from logkeep.backups.records import BackupRecord
-from logkeep.errors import Busy, Conflict, Corrupt, LogNotFound
+from logkeep.errors import Busy, Conflict, Corrupt, LogDeleted, LogNotFound
 from logkeep.extents import ObjectRange
 from logkeep.limits import FRAGMENT_MAX
+from logkeep.logid import LogId
+from logkeep.logs.deletion import Deletion
 from logkeep.logs.fragment import NotDeflate, combine_crc32, inflated
 from logkeep.logs.head import Head, State
 from logkeep.logs.labels import NONE
@@ -63,11 +66,11 @@ class Restores:
             record = self._archives.finished(record_id)
             running = job_of(record, "restore", RestoreReport)
             if running and running.is_running(now):
-                if running.prefix != request.prefix:
-                    raise Conflict(f"a restore with the prefix {running.prefix!r} is running; wait for its end")
+                if (running.prefix, running.deleted) != (request.prefix, request.deleted):
+                    raise Conflict(f"another restore, with the prefix {running.prefix!r}, is running; wait for its end")
                 return running, running.is_untouched and ordered
             self._archives.check_exist(self._archives.chain(record))
-            report = RestoreReport.begin(uuid.uuid4().hex, request.prefix, now)
+            report = RestoreReport.begin(uuid.uuid4().hex, request, now)
             if self._archives.store.begin_job(record, "restore", report.model_dump(), now, ordered=ordered):
                 return report, ordered
         raise Busy("too many restores are requested at once", retry_after=1)
@@ -85,9 +88,16 @@ class Restores:
         ids = {each.log_id for each in wanted}
         found = in_time(self._logs.heads(wanted[0].log_id.owner), deadline, _INSTEAD) if wanted else ()
         heads = {head.log_id: head for head in found if head.log_id in ids}
-        report = RestoreReport.begin("", request.prefix, now, dry=True, logs=len(wanted))
+        deletions = defaultdict[LogId, list[Deletion]](list)
+        if wanted and not request.deleted:
+            for deletion in in_time(self._logs.deletions.of_owner(wanted[0].source.owner), deadline, _INSTEAD):
+                deletions[deletion.log_id].append(deletion)
+        report = RestoreReport.begin("", request, now, len(wanted))
         compared = 0
         for each in wanted:
+            if each.was_deleted(deletions[each.source]):
+                report = report.with_log(each.log_id, Outcome.DELETED)
+                continue
             head = heads.get(each.log_id)
             outcome, sure = plan(each, head)
             why = ""
@@ -132,7 +142,11 @@ class Restores:
             self._restore(wanted[progress.job.done], chain, progress)
 
     def _restore(self, target: Target, chain: Sequence[BackupRecord], progress: _Running) -> None:
-        """Append and seal one log, unless it holds other bytes."""
+        """Append and seal one log, unless it holds other bytes or was deleted."""
+        if not progress.job.deleted and target.was_deleted(self._logs.deletions.of_log(target.source)):
+            progress.job = progress.job.with_log(target.log_id, Outcome.DELETED)
+            progress.step()
+            return
         head, begun = self._head(target), progress.job.begun
         outcome, sure = plan(target, head)
         try:
@@ -142,8 +156,11 @@ class Restores:
                 outcome, sure = (begun, True) if begun else self._begins_with(target, head, _ROWS_MAX)
             if outcome is not Outcome.DIFFERS:
                 self._seal(target)
+                self._logs.file(target.log_id)
         except Corrupt as error:
             progress.job = progress.job.with_log(target.log_id, Outcome.FAILED, why=f"{target.log_id}: {error}")
+        except (LogDeleted, LogNotFound):  # while it was written
+            progress.job = progress.job.with_log(target.log_id, Outcome.DELETED)
         else:
             progress.job = progress.job.with_log(target.log_id, outcome, sure=sure)
         progress.step()

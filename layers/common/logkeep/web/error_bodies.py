@@ -23,6 +23,7 @@ STATUS: Final[Mapping[type[LogkeepError], HTTPStatus]] = {
     errors.Forbidden: HTTPStatus.FORBIDDEN,
     errors.NotFound: HTTPStatus.NOT_FOUND,
     errors.RouteNotFound: HTTPStatus.NOT_FOUND,
+    errors.LogDeleted: HTTPStatus.GONE,
     errors.Conflict: HTTPStatus.CONFLICT,
     errors.NotEnabled: HTTPStatus.PRECONDITION_FAILED,
     # As CSS has it: its Terraform provider takes 415 and no other status for a success of closing.
@@ -64,6 +65,8 @@ class Service:
         found = [codes[kind] for kind in kinds for codes in (self.codes, _GATEWAY) if kind in codes]
         code, text = found[0] if found else self.codes[LogkeepError]
         body: dict[str, Any] = {"error_code": code, "error_msg": text.format(error).strip()}
+        if isinstance(error, errors.LogDeleted):
+            body["deletion"] = error.certificate
         # The provider takes CSS.0015 in errCode for a cluster that is gone. It must not forget what it may not see.
         if self.css and not isinstance(error, errors.Forbidden):
             body |= {"errCode": code, "externalMessage": f"{code} : {body['error_msg']}"}

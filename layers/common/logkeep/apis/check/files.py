@@ -59,8 +59,11 @@ class CheckLogsQuery(BaseModel):
     sub_job_id: Annotated[list[SubJobId], BeforeValidator(_ids), Field(min_length=1, max_length=SUB_JOBS_MAX)]
 
 
-def check_heads(logs: LogSource, ids: Iterable[str]) -> list[Head]:
-    """All logs of some sub-jobs. Raises LogNotFound if a sub-job has none, TooLarge beyond ZIP_ENTRIES_MAX logs."""
+def check_heads(logs: LogSource, ids: Iterable[str], *, passing: bool = False) -> list[Head]:
+    """All logs of some sub-jobs. Raises TooLarge beyond ZIP_ENTRIES_MAX logs.
+
+    Raises LogNotFound if a sub-job has none or, with `passing`, if all have none.
+    """
     heads: list[Head] = []
     unknown = []
     for sub_job_id in ids:
@@ -71,7 +74,7 @@ def check_heads(logs: LogSource, ids: Iterable[str]) -> list[Head]:
                 raise TooLarge(f"more than {ZIP_ENTRIES_MAX} files; ask for fewer sub-jobs")
         if len(heads) == found:
             unknown.append(sub_job_id)
-    if unknown:
+    if unknown and not (passing and heads):
         raise LogNotFound(f"no logs of sub_job_id {', '.join(unknown)}")
     return heads
 

@@ -13,6 +13,7 @@ LOGKEEP: Final = Service(
         errors.Forbidden: ("LOGKEEP.0403", "{}"),
         errors.NotFound: ("LOGKEEP.0404", "{}"),
         errors.Conflict: ("LOGKEEP.0409", "{}"),
+        errors.LogDeleted: ("LOGKEEP.0410", "{}"),
         errors.TooLarge: ("LOGKEEP.0413", "{}"),
         errors.UnsupportedBody: ("LOGKEEP.0415", "{}"),
         errors.OffsetBeyondEnd: ("LOGKEEP.0416", "{}"),
