@@ -45,6 +45,16 @@ SESSIONS: dict[tuple[str, ...], list[str]] = {
         "2026-11-22 08:00:01 ERROR no space left",
     ],
     ("docs/write-a-log.md",): ['"bytes":31', '"bytes":60', '"bytes":60', '"state":"sealed"', '"logs":[{"log_id"'],
+    ("docs/retention.md",): [
+        '"log_id":"app/person/1"',
+        '"deletions":[{"log_id":"app/person/1"',
+        '"state":"counted"',
+        '"state":"deleting"',
+        '"state":"',
+        '"hold":true',
+        '"hold":false',
+        '"prefixes":{"app/sample":null}',
+    ],
     ("docs/ship-a-file.md",): ["same"],
     ("docs/follow.md",): ['"offset":0,"text":', '"end":true,"more":false,"state":"sealed"'],
     ("docs/read.md",): [
