@@ -12,6 +12,7 @@ from logkeep.logid import LogId
 from logkeep.logs.store import log_store
 from logkeep.settings import settings
 from tests.calls import PROJECT, RECORD, Answer, HurriedClock, append, call, event, log_request, seal, streamed
+from tests.faults import counted
 
 pytestmark = pytest.mark.usefixtures("aws")
 LOG = "app/read/one"
@@ -276,3 +277,26 @@ def test_a_follow_may_be_events_which_continue_after_the_last_id(query: dict[str
     assert call("read_log", request).status == 204, "a browser would come back for ever"
     request["headers"]["last-event-id"] = "0-00000000"
     assert call("read_log", request).status == 400
+
+
+def test_the_volume_is_by_time_and_says_where_it_is_rough() -> None:
+    append(LOG, b"2026-11-22T08:00:00Z INFO a\n2026-11-22T08:00:59Z ERROR b\n", None)
+    append(LOG, b"2026-11-22T08:01:00Z INFO c\n\tmore\n", None)
+    append(LOG, b"2026-11-22T08:01:30Z WARN d\n2026-11-22T08:03:00Z WARN e\n", None)
+    with counted() as requests:
+        answer = ask(volume="minute")
+    assert requests["GetObject"] == 0
+    first = 1795334400000
+    assert answer.json["slots"] == [
+        {"time": first, "lines": 2, "bytes": 57, "records": {"INFO": 1, "ERROR": 1}, "wide": 0},
+        {"time": first + 60_000, "lines": 4, "bytes": 90, "records": {"INFO": 1, "WARN": 2}, "wide": 2},
+    ]
+    assert answer.json["complete"]
+    assert [each["lines"] for each in ask(volume="day").json["slots"]] == [6]
+    assert [each["time"] for each in ask(volume="minute", since="2026-11-22T08:01:00Z").json["slots"]] == [
+        first + 60_000
+    ]
+    assert [each["time"] for each in ask(volume="minute", until=first + 60_000).json["slots"]] == [first]
+    append(LOG + "/timeless", b"one\n")
+    assert ask(LOG + "/timeless", volume="hour").json["slots"][0]["time"] is None
+    assert ask(volume="year").status == ask(volume="day", grep="a").status == 400
