@@ -197,6 +197,10 @@ def test_ranges_are_of_the_bytes_of_the_log() -> None:
     for value in ("bytes=10-", "bytes=10-12", "bytes=-0"):
         answer = ranged(value)
         assert (answer.status, answer.headers["Content-Range"]) == (416, "bytes */10")
+    append(LOG + "/empty", b"")
+    for value in ("bytes=-5", "bytes=0-"):
+        empty = call("read_log", log_request("read_log", LOG + "/empty", headers={"range": value}))
+        assert (empty.status, empty.headers["Content-Range"]) == (416, "bytes */0")
     for value in ("bytes=0-1,3-4", "lines=1-2", "bytes=5-2", "bytes=-", "bytes"):
         assert (ranged(value).status, ranged(value).body) == (200, b"0123456789")
 
@@ -277,6 +281,19 @@ def test_a_follow_may_be_events_which_continue_after_the_last_id(query: dict[str
     assert call("read_log", request).status == 204, "a browser would come back for ever"
     request["headers"]["last-event-id"] = "0-00000000"
     assert call("read_log", request).status == 400
+
+
+@pytest.mark.parametrize("query", ["tail=2", "cursor={0}", "tail_bytes=8", "cursor={0}&grep=."])
+def test_events_continue_where_a_browser_got_to_whatever_its_query_says(query: str) -> None:
+    append(LOG, b"one\ntwo\n")
+    beginning = lines_of(ask(follow="true", accept=JSON))[0]["cursor"]
+    cursor = lines_of(ask(limit=1, accept=JSON))[0]["cursor"]
+    append(LOG, b"three\n", None)
+    seal(LOG)
+    request = log_request("read_log", LOG, f"follow=true&{query.format(cursor)}")
+    request["headers"] |= {"accept": "text/event-stream", "last-event-id": beginning}
+    told = [json.loads(each["data"]) for each in events_of(call("read_log", request)) if "data" in each]
+    assert [each["text"].strip() for each in told[:-1]] == ["three"]
 
 
 def test_the_volume_is_by_time_and_says_where_it_is_rough() -> None:

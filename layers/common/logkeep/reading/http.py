@@ -204,7 +204,8 @@ def follow_log(app: App, log_id: LogId, query: ReadQuery) -> Answer[bytes]:
     head = logs.head(log_id)
     charge_follow(app)
     is_events = _accepts(app, EVENT_STREAM)
-    if is_events and query.cursor is None and (last := app.header("last-event-id", _CURSOR_MAX)):
+    # A browser comes back with the query that it came with, and says here how far it got.
+    if is_events and (last := app.header("last-event-id", _CURSOR_MAX)):
         query = query.model_copy(update={"cursor": last})
         if head.state is State.SEALED and place_of(head, last).offset >= head.end:
             return Answer(HTTPStatus.NO_CONTENT, None, "", {})  # so that a browser does not come back
@@ -221,7 +222,7 @@ def _followed(app: App, logs: LogStore, head: Head, query: ReadQuery) -> Iterato
     """The JSON lines of a followed log: its bytes, or the lines that a query wants."""
     place = _place_of(head, query.cursor)
     position = place.offset if place else 0
-    if query.tail_bytes is not None:
+    if place is None and query.tail_bytes is not None:
         position = start_of_last(logs, head, query.tail_bytes)
     if query.is_bare:
         return json_lines(follower_of(app, logs, head, position=position), app.room)
