@@ -15,6 +15,7 @@ from bench.following import following
 from bench.identifying import identifying
 from bench.memory import memory
 from bench.packing import packing
+from bench.reading import reading
 from bench.scanning import scanning
 from bench.searching import searching
 from bench.splicing import splicing
@@ -29,6 +30,7 @@ def main() -> None:
     splicing()
     packing()
     scanning()
+    reading()
     print(f"\n{prices.ASSUMED}")
     leave_account()
     with tempfile.TemporaryDirectory(prefix="logkeep-bench-") as directory, Emulator(Path(directory)) as emulator:

@@ -71,6 +71,7 @@ SESSIONS: dict[tuple[str, ...], list[str]] = {
         "logkeep-matched: 2",
         '"line":31,"time":1795334430000,"level":"ERROR"',
         '"end":true',
+        '"records":{"INFO":59,"ERROR":1}',
         "2026-11-22T08:00:00Z",
         "content-length: ",
         "ERROR connection refused",

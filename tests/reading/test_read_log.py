@@ -12,6 +12,7 @@ from logkeep.logid import LogId
 from logkeep.logs.store import log_store
 from logkeep.settings import settings
 from tests.calls import PROJECT, RECORD, Answer, HurriedClock, append, call, event, log_request, seal, streamed
+from tests.faults import counted
 
 pytestmark = pytest.mark.usefixtures("aws")
 LOG = "app/read/one"
@@ -196,6 +197,10 @@ def test_ranges_are_of_the_bytes_of_the_log() -> None:
     for value in ("bytes=10-", "bytes=10-12", "bytes=-0"):
         answer = ranged(value)
         assert (answer.status, answer.headers["Content-Range"]) == (416, "bytes */10")
+    append(LOG + "/empty", b"")
+    for value in ("bytes=-5", "bytes=0-"):
+        empty = call("read_log", log_request("read_log", LOG + "/empty", headers={"range": value}))
+        assert (empty.status, empty.headers["Content-Range"]) == (416, "bytes */0")
     for value in ("bytes=0-1,3-4", "lines=1-2", "bytes=5-2", "bytes=-", "bytes"):
         assert (ranged(value).status, ranged(value).body) == (200, b"0123456789")
 
@@ -276,3 +281,39 @@ def test_a_follow_may_be_events_which_continue_after_the_last_id(query: dict[str
     assert call("read_log", request).status == 204, "a browser would come back for ever"
     request["headers"]["last-event-id"] = "0-00000000"
     assert call("read_log", request).status == 400
+
+
+@pytest.mark.parametrize("query", ["tail=2", "cursor={0}", "tail_bytes=8", "cursor={0}&grep=."])
+def test_events_continue_where_a_browser_got_to_whatever_its_query_says(query: str) -> None:
+    append(LOG, b"one\ntwo\n")
+    beginning = lines_of(ask(follow="true", accept=JSON))[0]["cursor"]
+    cursor = lines_of(ask(limit=1, accept=JSON))[0]["cursor"]
+    append(LOG, b"three\n", None)
+    seal(LOG)
+    request = log_request("read_log", LOG, f"follow=true&{query.format(cursor)}")
+    request["headers"] |= {"accept": "text/event-stream", "last-event-id": beginning}
+    told = [json.loads(each["data"]) for each in events_of(call("read_log", request)) if "data" in each]
+    assert [each["text"].strip() for each in told[:-1]] == ["three"]
+
+
+def test_the_volume_is_by_time_and_says_where_it_is_rough() -> None:
+    append(LOG, b"2026-11-22T08:00:00Z INFO a\n2026-11-22T08:00:59Z ERROR b\n", None)
+    append(LOG, b"2026-11-22T08:01:00Z INFO c\n\tmore\n", None)
+    append(LOG, b"2026-11-22T08:01:30Z WARN d\n2026-11-22T08:03:00Z WARN e\n", None)
+    with counted() as requests:
+        answer = ask(volume="minute")
+    assert requests["GetObject"] == 0
+    first = 1795334400000
+    assert answer.json["slots"] == [
+        {"time": first, "lines": 2, "bytes": 57, "records": {"INFO": 1, "ERROR": 1}, "wide": 0},
+        {"time": first + 60_000, "lines": 4, "bytes": 90, "records": {"INFO": 1, "WARN": 2}, "wide": 2},
+    ]
+    assert answer.json["complete"]
+    assert [each["lines"] for each in ask(volume="day").json["slots"]] == [6]
+    assert [each["time"] for each in ask(volume="minute", since="2026-11-22T08:01:00Z").json["slots"]] == [
+        first + 60_000
+    ]
+    assert [each["time"] for each in ask(volume="minute", until=first + 60_000).json["slots"]] == [first]
+    append(LOG + "/timeless", b"one\n")
+    assert ask(LOG + "/timeless", volume="hour").json["slots"][0]["time"] is None
+    assert ask(volume="year").status == ask(volume="day", grep="a").status == 400

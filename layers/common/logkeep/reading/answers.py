@@ -69,8 +69,8 @@ class Records:
 
     `{"cursor", "offset", "line", "time", "level", "text"}`: the cursor after it, its first byte, its number, epoch
     milliseconds. `data` (base64) is in the place of `text` if that is not UTF-8. A very long line is cut into pieces,
-    all but the last with `"cut": true`. Lines of context have `"context": true`. `{"cursor", "offset", "lost"}` is text that is
-    lost, in bytes. last() is the last line.
+    all but the last with `"cut": true`. Lines of context have `"context": true`. `{"cursor", "offset", "lost"}`
+    is text that is lost, in bytes. last() is the last line.
     """
 
     def __init__(

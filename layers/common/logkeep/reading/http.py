@@ -27,6 +27,7 @@ from logkeep.reading.finding import Growth, found_lines
 from logkeep.reading.follow import Follower, Source, json_lines, start_of_last
 from logkeep.reading.query import Query
 from logkeep.reading.select import Place, Selection
+from logkeep.reading.volume import Step, Volume, volume
 from logkeep.web.app import Answer, App
 from logkeep.web.ranges import range_of
 
@@ -50,6 +51,9 @@ class ReadQuery(Query):
     tail_bytes: Annotated[Decimal, Field(ge=0, le=LOG_MAX)] | None = Field(
         default=None, description="Of a follow: begin with the first line of the last so many bytes."
     )
+    volume: Step | None = Field(
+        default=None, description="Only how many lines, bytes and records there are of each minute, hour or day."
+    )
     ansi: Ansi = Field(default="raw", description="color: of escape sequences, only colours; strip: none.")
 
     @model_validator(mode="after")
@@ -58,6 +62,9 @@ class ReadQuery(Query):
             raise Invalid("tail_bytes", "needs follow=true")
         if self.tail_bytes is not None and self.cursor is not None:
             raise Invalid("tail_bytes", "send either cursor or tail_bytes, not both")
+        if self.volume:
+            for name in self.model_fields_set - {"volume", "since", "until"}:
+                raise Invalid(name, "is not possible with volume")
         if self.follow:
             for name in ("count", "order", "limit", "max_bytes", "until"):
                 if name in self.model_fields_set:
@@ -77,10 +84,12 @@ def _accepts(app: App, media: str) -> bool:
 def answer_log(app: App, log_id: LogId, query: ReadQuery) -> Answer:
     """The lines of a log that a query wants, its text as it is appended, or the whole of it as a file.
 
-    Any parameter makes a query of the request, and so does `Accept: application/x-ndjson`; with `Range` it is for bytes.
+    Any parameter makes a query of a request, and so does `Accept: application/x-ndjson`. `Range` wants bytes.
     """
     if query.follow:
         return follow_log(app, log_id, query)
+    if query.volume:
+        return show_volume(app, log_id, query, query.volume)
     if not query.is_bare or _accepts(app, _JSON_LINES):
         return read_lines(app, log_id, query)
     return read_range(app, log_id) if app.headers.get("range") else deliver(app, text_file(log_id))
@@ -125,6 +134,16 @@ def read_range(app: App, log_id: LogId) -> Answer[bytes]:
         answer.status_code = HTTPStatus.PARTIAL_CONTENT
         return answer
     return Answer(HTTPStatus.PARTIAL_CONTENT, file.content_type, b"".join(chunks), headers | wanted.headers)
+
+
+def show_volume(app: App, log_id: LogId, query: ReadQuery, step: Step) -> Answer[Volume]:
+    """How much of a log is of which minute, hour or day.
+
+    Raises LogNotFound if there is no log.
+    """
+    logs, until = log_store(app.caller.project), time.monotonic() + app.seconds
+    found = volume(logs, logs.head(log_id), step, query.since, query.until, lambda: time.monotonic() > until)
+    return app.answer_json(found)
 
 
 def read_lines(app: App, log_id: LogId, query: ReadQuery) -> Answer[bytes]:
@@ -186,7 +205,8 @@ def follow_log(app: App, log_id: LogId, query: ReadQuery) -> Answer[bytes]:
     head = logs.head(log_id)
     charge_follow(app)
     is_events = _accepts(app, EVENT_STREAM)
-    if is_events and query.cursor is None and (last := app.header("last-event-id", _CURSOR_MAX)):
+    # A browser comes back with the query that it came with, and says here how far it got.
+    if is_events and (last := app.header("last-event-id", _CURSOR_MAX)):
         query = query.model_copy(update={"cursor": last})
         if head.state is State.SEALED and place_of(head, last).offset >= head.end:
             return Answer(HTTPStatus.NO_CONTENT, None, "", {})  # so that a browser does not come back
@@ -203,7 +223,7 @@ def _followed(app: App, logs: LogStore, head: Head, query: ReadQuery) -> Iterato
     """The JSON lines of a followed log: its bytes, or the lines that a query wants."""
     place = _place_of(head, query.cursor)
     position = place.offset if place else 0
-    if query.tail_bytes is not None:
+    if place is None and query.tail_bytes is not None:
         position = start_of_last(logs, head, query.tail_bytes)
     if query.is_bare:
         return json_lines(follower_of(app, logs, head, position=position), app.room)
