@@ -13,10 +13,10 @@ from typing import Any, Final
 from bench import prices
 from bench.measure import cpu_seconds, show, times
 from local.sample import AK, PROJECT, SK, write_credentials
+from logkeep.aws.logger import logger
 from logkeep.identity.limiter_store import project_limiter
 from logkeep.identity.signature import ALGORITHM, Authorization, SignedRequest, signature_of, verify
 from logkeep.settings import settings
-from logkeep.web.app import logger
 
 REQUESTS: Final = 2000
 VERIFIED: Final = 2000

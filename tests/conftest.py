@@ -30,9 +30,9 @@ os.environ |= {  # before any import of the code under test
 }
 
 from local.template import Template
+from logkeep.aws.logger import logger
 from logkeep.identity.credential_store import credential_store
 from logkeep.identity.credentials import token_place
-from logkeep.web.app import logger
 from tests import examples  # noqa: F401 - sets Hypothesis up
 from tests.calls import OTHER_PROJECT, OTHER_TOKEN, TOKENS, HurriedClock, credential, forget_aws
 from tests.local.service import Service, running

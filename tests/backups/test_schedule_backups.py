@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from logkeep.aws import clients
+from logkeep.aws.logger import logger
 from logkeep.backups import worker as schedules
 from logkeep.backups.lease_store import Leases
 from logkeep.backups.orders import ExpireOrder, JobOrder, RunOrder
@@ -288,7 +289,7 @@ def test_restores_and_verifications_that_nobody_goes_on_with_are_ordered_again(a
 
 def test_a_cluster_without_a_success_is_told_of_once_a_day(store, sent, monkeypatch) -> None:
     told: list[str] = []
-    monkeypatch.setattr(schedules.logger, "warning", lambda text, **_: told.append(text))
+    monkeypatch.setattr(logger, "warning", lambda text, **_: told.append(text))
     late = NOON + MISSED_AFTER
     for now in (late - 60_000, late, late + 60_000, late + DAY):
         start_what_is_due(now)

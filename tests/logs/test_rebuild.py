@@ -87,6 +87,7 @@ def test_a_lost_table_comes_back_from_the_bucket_but_for_what_was_not_packed(sto
     assert Certificate.of(store.head(BUILD)).state is State.SEALED
     assert store.registrations.record(Registration("job", "7")) == "record"
     check(store, text)
+    assert store.expiry.read().paused, "nothing expires before someone has looked at it"
     assert {each.outcome for each in rebuild(store).values()} == {Outcome.SAME}
     more = write(store, line(2))
     check(store, text + more)

@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 
 from logkeep.aws import clients
-from logkeep.web.app import logger
+from logkeep.aws.logger import logger
 from tests.calls import forget_aws
 from tests.examples import LONG as LONG
 

@@ -13,7 +13,8 @@ import pytest
 
 from local.emulator import values_of
 from local.sample import AK, KUSCIA_TOKEN, PASSWORD, SK, TOKEN, write_credentials
-from logkeep.aws import triggers, usage
+from logkeep.aws import usage
+from logkeep.aws.logger import logger
 from logkeep.identity.credential_store import credential_store
 from logkeep.identity.credentials import Kind, token_place
 from logkeep.identity.limiter_store import Limiter
@@ -283,7 +284,7 @@ def test_the_time_of_a_line_is_one_that_lambda_takes(lines: Lines) -> None:
     """RFC 3339. Lambda gives a line with any other time the level INFO, so that a filter by level loses errors."""
     before = datetime.now(UTC) - timedelta(milliseconds=1)
     append(a_build("x"), b"a line\n")
-    triggers.logger.error("a worker's")
+    logger.error("a worker's")
     loop._log(ValueError("the runtime's"), "some-id")
     found = lines()
     assert [each["level"] for each in found] == ["INFO", "ERROR", "ERROR"]
