@@ -78,7 +78,9 @@ def _serve(
     _say("Writing sample data")
     write_sample(values_of(template, emulator.endpoint)["CredentialsKey"])
     values = demo(endpoint) | {"emulator": emulator.endpoint, "streams": streams}
-    (directory / "demo.json").write_text(json.dumps(values, indent=2) + "\n")
+    written = directory / "demo.json.new"
+    written.write_text(json.dumps(values, indent=2) + "\n")
+    written.replace(directory / "demo.json")  # which someone may read at this moment
 
     sandboxes = Sandboxes(environment, FunctionLog(directory))
     running.enter_context(Invocations(template, sandboxes, emulator, sockets[2]))
