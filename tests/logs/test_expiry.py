@@ -27,7 +27,11 @@ class Time:
 
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
         self.now = NOW
-        for name in ("logs.store", "logs.retention_store", "logs.deletion_store", "logs.pack_store", "backups.store"):
+        rooms = {
+            "logs": ("store", "retention_store", "deletion_store", "many_store", "pack_store"),
+            "backups": ("store",),
+        }
+        for name in (f"{room}.{module}" for room, modules in rooms.items() for module in modules):
             patch.setattr(f"logkeep.{name}.now_ms", lambda: self.now)
 
     def tend(self, time: int) -> None:
