@@ -9,8 +9,11 @@ from logkeep.backups.store import backup_store
 from logkeep.clock import DAY, HOUR
 from logkeep.errors import LogDeleted, LogNotFound
 from logkeep.logid import LogId
+from logkeep.logs.deletion_store import deleting
 from logkeep.logs.listing import Selection
 from logkeep.logs.listing_store import listing
+from logkeep.logs.pack_store import packer
+from logkeep.logs.rebuild_store import Rebuilding
 from logkeep.logs.store import LogStore, _claim_format, _note_project, log_store
 from logkeep.settings import settings
 from tests.calls import CLUSTER, PROJECT
@@ -27,7 +30,11 @@ class Time:
 
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
         self.now = NOW
-        for name in ("logs.store", "logs.retention_store", "logs.deletion_store", "logs.pack_store", "backups.store"):
+        rooms = {
+            "logs": ("store", "retention_store", "deletion_store", "many_store", "pack_store"),
+            "backups": ("store",),
+        }
+        for name in (f"{room}.{module}" for room, modules in rooms.items() for module in modules):
             patch.setattr(f"logkeep.{name}.now_ms", lambda: self.now)
 
     def tend(self, time: int) -> None:
@@ -192,6 +199,26 @@ def test_another_default_of_the_stack_files_what_exists(store, time, monkeypatch
     time.tend(NOW + 11 * DAY)
     time.tend(NOW + 11 * DAY + HOUR)
     time.tend(NOW + 15 * DAY)
+    assert store.find(LOG) is None
+
+
+def test_after_a_rebuild_nothing_expires_until_the_settings_are_set_again(store, time) -> None:
+    keep(3)
+    write(store, LOG, *TEXTS)
+    time.now = NOW + 4 * DAY
+    assert found() == set()
+    assert [each.outcome for each in Rebuilding(store, writes=True).run()] == ["same"]
+    assert found() == {"app/a"}
+    keep(3)
+    assert found() == set()
+
+
+def test_what_was_deleted_is_not_rebuilt_from_its_objects(store, time) -> None:
+    write(store, LOG, *TEXTS)
+    packer(PROJECT).pack(store.head(LOG), 1e12)
+    deleting(PROJECT).delete(LOG, "a")
+    why = "it was deleted, and its objects are not removed yet"
+    assert [each.why for each in Rebuilding(store, writes=True).run()] == [why]
     assert store.find(LOG) is None
 
 

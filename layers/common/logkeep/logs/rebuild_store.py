@@ -84,6 +84,9 @@ class Rebuilding:
 
     def run(self) -> Iterator[Rebuilt]:
         """The outcome for each log, as it comes."""
+        if self._writes:
+            # A head that is made again may be older than it was. So nothing expires until somebody says so.
+            self._logs.expiry.pause()
         registered: list[tuple[int, Head]] = []
         for folder in self._folders():
             made, head, first = self._attempt(folder)

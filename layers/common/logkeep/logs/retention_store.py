@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from logkeep.aws.dynamo import encode, query, transact
+from logkeep.aws.dynamo import encode, query, transact, update
 from logkeep.clock import now_ms
 from logkeep.logs.calendar import Refiling
 from logkeep.logs.head import Head
@@ -43,19 +43,19 @@ class Expiry:
 
     def set(self, kinds: Mapping[str, Days], prefixes: Mapping[str, Days]) -> None:
         """Set the days of kinds and prefixes, and have all logs filed anew. What was paused continues."""
-        self._write({"kinds": dict(kinds), "prefixes": dict(prefixes), "paused": False})
+        fields = {"kinds": dict(kinds), "prefixes": dict(prefixes), "set_at": now_ms()}
+        items: list[dict[str, Any]] = [{**self._key(), **fields}, new_refiling().item(self._project)]
+        transact(self._dynamodb, [{"Put": {"TableName": self._table, "Item": encode(item)}} for item in items])
 
     def pause(self) -> None:
         """Let nothing expire until set() is called."""
-        now = self.read()
-        self._write({"kinds": dict(now.kinds), "prefixes": dict(now.prefixes), "paused": True})
-
-    def _write(self, fields: Mapping[str, Any]) -> None:
-        items: list[dict[str, Any]] = [
-            {**self._key(), **fields, "set_at": now_ms()},
-            new_refiling().item(self._project),
-        ]
-        transact(self._dynamodb, [{"Put": {"TableName": self._table, "Item": encode(item)}} for item in items])
+        update(
+            self._dynamodb,
+            TableName=self._table,
+            Key=encode(self._key()),
+            UpdateExpression="SET paused = :paused, set_at = :now",
+            ExpressionAttributeValues=encode({":paused": True, ":now": now_ms()}),
+        )
 
     def _key(self) -> dict[str, str]:
         return {"pk": f"{self._project}/settings", "sk": "retention"}
