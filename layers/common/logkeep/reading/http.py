@@ -35,7 +35,7 @@ _CHARGED_SECONDS: Final = 25
 _TEXT_SECONDS: Final = (
     60  # of a text that is streamed: its headers say what was found, so it is found before it is sent
 )
-_TEXT_MAX: Final = 32 << 20  # bytes of it
+_TEXT_MAX: Final = 16 << 20  # bytes of it
 _TEXT: Final = "text/plain; charset=utf-8"
 _CURSOR_MAX: Final = 64
 _JSON_LINES: Final = "application/x-ndjson"
