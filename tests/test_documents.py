@@ -72,6 +72,7 @@ SESSIONS: dict[tuple[str, ...], list[str]] = {
         '"line":31,"time":1795334430000,"level":"ERROR"',
         '"end":true',
         '"records":{"INFO":59,"ERROR":1}',
+        '"errors":[{"line":31,',
         "2026-11-22T08:00:00Z",
         "content-length: ",
         "ERROR connection refused",

@@ -225,3 +225,30 @@ def test_backward_the_lines_are_those_of_forward(log, wanted: dict[str, Any], la
             break
     assert b"".join(reversed(found)) == expected
     assert total == matched
+
+
+def test_a_tail_that_is_not_found_in_time_says_so():
+    memory = MemoryLogs()
+    for number in range(20):
+        head = memory.append(LOG, b"a line, %d\n" % number)
+    query = Query.model_validate({"grep": "line", "tail": 10})
+    selection = Selection(memory, head, query, lambda: True)
+    first = b"".join(Texts(selection, query, 1 << 20))
+    assert selection.is_short
+    assert first
+    assert b"a line, 10\n" not in first
+
+
+def test_lines_far_longer_than_a_fragment_are_found_in_pieces():
+    memory, piece = MemoryLogs(), b"x" * (1 << 20)
+    for text in (b"before\n", *[piece] * 6, b"needle", piece, b"\nafter\n"):
+        head = memory.append(LOG, text)
+    query = Query.model_validate({"grep": "needle"})
+    selection = Selection(memory, head, query, lambda: False)
+    assert b"needle" in b"".join(Texts(selection, query, 1 << 25))
+    assert selection.matched == 1
+    whole = Query.model_validate({"lines": "2"})
+    assert (
+        b"".join(Texts(Selection(memory, head, whole, lambda: False), whole, 1 << 25))
+        == piece * 6 + b"needle" + piece + b"\n"
+    )

@@ -317,3 +317,32 @@ def test_the_volume_is_by_time_and_says_where_it_is_rough() -> None:
     append(LOG + "/timeless", b"one\n")
     assert ask(LOG + "/timeless", volume="hour").json["slots"][0]["time"] is None
     assert ask(volume="year").status == ask(volume="day", grep="a").status == 400
+
+
+def test_the_outline_has_sections_errors_levels_and_silences() -> None:
+    append(
+        LOG,
+        b"\x1b[0Ksection_start:1795334400:build[collapsed=true]\r\x1b[0K\x1b[36mBuilding\x1b[0m\n"
+        b"2026-11-22T08:00:00Z ::group::Compile\n2026-11-22T08:00:01Z INFO a\n2026-11-22T08:00:02Z ::endgroup::\n"
+        b"\x1b[0Ksection_end:1795334460:build\r\x1b[0K\x1b[0Ksection_start:1795334460:test\r\x1b[0KTesting\n",
+    )
+    append(LOG, b"2026-11-22T09:00:00Z ERROR it broke\n\tat a.b(C.java)\n2026-11-22T09:00:01Z ERROR again\n", None)
+    answer = ask(outline="true")
+    assert answer.status == 200
+    told = answer.json
+    shown = [
+        (each["name"], each["title"], each["depth"], each["first_line"], each["last_line"], each["duration"])
+        for each in told["sections"]
+    ]
+    assert shown == [
+        ("build", "Building", 0, 1, 5, 60_000),
+        ("Compile", "Compile", 1, 2, 4, 2_000),
+        ("test", "Testing", 0, 5, None, None),
+    ]
+    assert [(each["line"], each["text"]) for each in told["errors"]] == [
+        (6, "2026-11-22T09:00:00Z ERROR it broke"), (8, "2026-11-22T09:00:01Z ERROR again"),
+    ]  # fmt: skip
+    assert [each["records"] for each in told["stretches"]] == [{"INFO": 1}, {"ERROR": 2}]
+    assert [(each["since"], each["until"]) for each in told["silences"]] == [(1795334402000, 1795338000000)]
+    assert told["complete"]
+    assert ask(outline="true", tail=1).status == 400

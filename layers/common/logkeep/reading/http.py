@@ -25,6 +25,7 @@ from logkeep.reading.cursors import place_of
 from logkeep.reading.events import EVENT_STREAM, events
 from logkeep.reading.finding import Growth, found_lines
 from logkeep.reading.follow import Follower, Source, json_lines, start_of_last
+from logkeep.reading.outline import Outline, outline
 from logkeep.reading.query import Query
 from logkeep.reading.select import Place, Selection
 from logkeep.reading.volume import Step, Volume, volume
@@ -36,7 +37,7 @@ _CHARGED_SECONDS: Final = 25
 _TEXT_SECONDS: Final = (
     60  # of a text that is streamed: its headers say what was found, so it is found before it is sent
 )
-_TEXT_MAX: Final = 32 << 20  # bytes of it
+_TEXT_MAX: Final = 16 << 20  # bytes of it
 _TEXT: Final = "text/plain; charset=utf-8"
 _CURSOR_MAX: Final = 64
 _JSON_LINES: Final = "application/x-ndjson"
@@ -54,6 +55,7 @@ class ReadQuery(Query):
     volume: Step | None = Field(
         default=None, description="Only how many lines, bytes and records there are of each minute, hour or day."
     )
+    outline: Boolean = Field(default=False, description="Only sections, first errors, levels and silences.")
     ansi: Ansi = Field(default="raw", description="color: of escape sequences, only colours; strip: none.")
 
     @model_validator(mode="after")
@@ -62,6 +64,8 @@ class ReadQuery(Query):
             raise Invalid("tail_bytes", "needs follow=true")
         if self.tail_bytes is not None and self.cursor is not None:
             raise Invalid("tail_bytes", "send either cursor or tail_bytes, not both")
+        if self.outline and (others := self.model_fields_set - {"outline"}):
+            raise Invalid(min(others), "is not possible with outline")
         if self.volume:
             for name in self.model_fields_set - {"volume", "since", "until"}:
                 raise Invalid(name, "is not possible with volume")
@@ -88,6 +92,8 @@ def answer_log(app: App, log_id: LogId, query: ReadQuery) -> Answer:
     """
     if query.follow:
         return follow_log(app, log_id, query)
+    if query.outline:
+        return show_outline(app, log_id)
     if query.volume:
         return show_volume(app, log_id, query, query.volume)
     if not query.is_bare or _accepts(app, _JSON_LINES):
@@ -144,6 +150,15 @@ def show_volume(app: App, log_id: LogId, query: ReadQuery, step: Step) -> Answer
     logs, until = log_store(app.caller.project), time.monotonic() + app.seconds
     found = volume(logs, logs.head(log_id), step, query.since, query.until, lambda: time.monotonic() > until)
     return app.answer_json(found)
+
+
+def show_outline(app: App, log_id: LogId) -> Answer[Outline]:
+    """The outline of a log.
+
+    Raises LogNotFound if there is no log.
+    """
+    logs, until = log_store(app.caller.project), time.monotonic() + app.seconds
+    return app.answer_json(outline(logs, logs.head(log_id), lambda: time.monotonic() > until))
 
 
 def read_lines(app: App, log_id: LogId, query: ReadQuery) -> Answer[bytes]:

@@ -162,7 +162,9 @@ class Pattern:
             size = self._found.programsize
         except re2.error as error:
             reason = error.args[0] if error.args else ""
-            text = reason.decode("utf-8", "replace") if isinstance(reason, bytes) else str(reason)
+            text = (reason.decode("utf-8", "replace") if isinstance(reason, bytes) else str(reason)).replace(
+                "(?m)", "", 1
+            )
             raise Invalid("grep", f"is no expression of RE2: {text}") from error
         if size > _PROGRAM_MAX:
             raise Invalid("grep", "is too large an expression")

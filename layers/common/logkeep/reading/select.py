@@ -21,6 +21,7 @@ _WINDOW_MIN: Final = FRAGMENT_MAX  # bytes of text that are read together: littl
 _WINDOW_MAX: Final = 64 * FRAGMENT_MAX
 _WINDOW_BACK: Final = 8 * FRAGMENT_MAX  # these are held, because their order is turned round
 _HELD_MAX: Final = 8 << 20  # bytes of text before a line in which its context is looked for
+_PASSED_MAX: Final = 1000  # rows between two looks at the time
 _NEVER: Final = -(1 << 62)
 
 
@@ -97,7 +98,9 @@ class Selection:
         self.scanned = 0  # bytes of text
         self.gaps: list[Gap] = []
         self.is_over = False
+        self.is_short = False  # there was no time to look for all that `tail` wants
         self.place = place or Place(0)
+        self._reached = head.end  # a byte, to which going backward has come
         self._given = place
         self._reader = reader
         self._head = head
@@ -174,21 +177,20 @@ class Selection:
         for found, runs in self._backward(self._head.end, is_before):
             if isinstance(found, int):
                 left -= found
-                continue
-            if isinstance(found, Gap):
-                continue
-            for run in reversed(runs):
-                offset = found.offset + (run.begin if run.units <= left else self._last(found, run, left))
-                left -= min(run.units, left)
-                if not left:
-                    break
+                offset = self._reached
+            elif isinstance(found, Block):
+                for run in reversed(runs):
+                    offset = found.offset + (run.begin if run.units <= left else self._last(found, run, left))
+                    left -= min(run.units, left)
+                    if not left:
+                        break
             if not left:
                 break
-        self._matches_from = 0 if left else offset
-        self.scanned = 0
-        if left:
-            return entry_at(self._reader, self._head, 0)
-        return entry_at(self._reader, self._head, offset)
+            if self._is_late():
+                self.is_short = True
+                break
+        self._matches_from = offset if not left or self.is_short else 0
+        return entry_at(self._reader, self._head, self._matches_from)
 
     def _last(self, block: Block, run: Run, count: int) -> int:
         """Where the last `count` units of a run begin."""
@@ -516,6 +518,7 @@ class Selection:
         for found, runs in self._backward(end, lambda _: query.count and query.limit is None):
             if isinstance(found, int):
                 self.matched += found
+                self.place = Place(self._reached)
             elif isinstance(found, Gap):
                 self.gaps.append(found)
                 self.place = Place(found.offset)
@@ -556,7 +559,8 @@ class Selection:
     ) -> Iterator[tuple[Block | Gap | int, Sequence[Run]]]:
         """The blocks of [0, end) from the last one on, with what is wanted of them.
 
-        In their place, what is lost; or, if `may_count` says so, how much a row holds.
+        In their place, what is lost; or, if `may_count` says so, how much a row holds. Now and then 0, for a look at
+        the time.
         """
         scope = scope or self._scope
         since, reads_all = self._query.since, scope is self._around
@@ -565,14 +569,22 @@ class Selection:
         while True:
             batch: list[Row] = []
             steps: list[_Step] = []
-            size, counted, lost = 0, None, None
+            size, counted, lost, passed, is_end = 0, None, None, 0, False
             try:
-                while size < window and (row := rows.peek()) is not None:
+                while size < window and passed < _PASSED_MAX:
+                    row = rows.peek()
+                    is_end = (
+                        row is None
+                        or row.fragment.line + row.fragment.lines < self._lines.first - 1
+                        or (
+                            since is not None
+                            and scope.is_before(row.fragment, since)
+                            and (row.fragment.ends_line or row.fragment.end < end)
+                        )
+                    )
+                    if row is None or is_end:
+                        break
                     each = row.fragment
-                    if each.line + each.lines < self._lines.first - 1:
-                        break
-                    if since is not None and scope.is_before(each, since) and (each.ends_line or each.end < end):
-                        break
                     earlier = rows.before()
                     rows.take()
                     time = rows.time() if self._needs_times else None
@@ -580,6 +592,7 @@ class Selection:
                     if self._is_past(each) or scope.holds_none(each, time, is_known=known):
                         if batch:
                             break
+                        passed += 1
                         continue
                     if not reads_all and each.end <= end and self._is_countable(each, time, known=known):
                         count = self._count_of(each)
@@ -605,10 +618,11 @@ class Selection:
             if lost is not None:
                 yield Gap(0, lost), ()
                 return
-            if counted is not None:
-                yield counted, ()
-            elif not batch:
+            if is_end:
                 return
+            if counted is not None or not batch:
+                self._reached = end if rows.at is None else rows.at
+                yield counted or 0, ()
 
     def _block_before(self, step: _Step, end: int) -> Block | None:
         """The lines that end in a row, and before a byte of the log."""
