@@ -134,6 +134,14 @@ UNSAID: Final = (
     "Logkeep's zone",
     "must be a marker of an earlier answer",
     "day is out of range",
+    "to count logs by",
+    "needs grep",
+    "is not possible with",
+    "send either limit or tail",
+    "needs follow=true",
+    "is no expression of RE2",
+    "is too large an expression",
+    "is no prefix of log ids",
 )
 
 
