@@ -226,7 +226,7 @@ def test_json_may_be_compressed(a_log_id) -> None:
 @pytest.mark.parametrize(
     ("function", "query"),
     [("append_log", "offset=0&ofset=1"), ("append_log", "offset=0&X=1"), ("seal_log", "bytes=1"),
-     ("read_log", "tail=5"), ("read_log", "follow=true&since=1"), ("list_logs", "prefx=build"),
+     ("read_log", "tial=5"), ("read_log", "follow=true&sinc=1"), ("list_logs", "prefx=build"),
      ("put_service_events", "dry_run=1"), ("hold_backup", "days=1"), ("show_backup_record", "verbose=1"),
      ("download_backup", "format=zip"), ("verify_backup", "mode=full"), ("restore_backup", "dry_run=true")],
 )  # fmt: skip

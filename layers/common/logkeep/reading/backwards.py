@@ -5,7 +5,6 @@ that one, which may hold more of its text, are read earlier. So the text at the 
 the fragment before it, cut to twice TEXT_MAX. The keyword is looked for in all of it, before it is cut.
 """
 
-from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -16,11 +15,11 @@ from logkeep.logs.fragment import Fragment
 from logkeep.logs.head import Head
 from logkeep.logs.levels import GRAMMAR, LINE_PREFIX, Start, TimeBasis, starts
 from logkeep.logs.reader import LogReader, Row
+from logkeep.reading.rows import Rows
 
 TEXT_MAX: Final = 128 * 1024  # bytes of a record that are kept; escaped as JSON they are still less than a page
 _WINDOW_MAX: Final = 8 * FRAGMENT_MAX  # bytes
 _PASS_COST: Final = 1024  # bytes of the budget for a fragment that is not read
-_PEEK_MAX: Final = 256  # rows that are searched for the time of a record without one
 NEVER: Final = -(1 << 62)  # before all times: stands for the time of a record without one
 
 
@@ -96,7 +95,7 @@ class Backwards:
         self._wanted = wanted
         self._is_late = is_late
         self._head = head
-        self._rows = _Rows(reader.rows_back(head, end))
+        self._rows = Rows(reader.rows_back(head, end))
         self._position = end
         self._carried: _Carried = _Lines(has_keyword=has_keyword)
 
@@ -209,36 +208,6 @@ class Backwards:
         if has_keyword and (self._wanted.before is None or record.order < self._wanted.before):
             text = record.text[:TEXT_MAX]
             yield record._replace(text=text.removesuffix(b"\n").removesuffix(b"\r"))
-
-
-class _Rows:
-    """Rows with a view of the ones that follow."""
-
-    def __init__(self, rows: Iterator[Row]) -> None:
-        self._rows = rows
-        self._ahead: deque[Row] = deque()
-
-    def peek(self, index: int = 0) -> Row | None:
-        """The row that is taken after `index` others."""
-        while len(self._ahead) <= index:
-            row = next(self._rows, None)
-            if row is None:
-                return None
-            self._ahead.append(row)
-        return self._ahead[index]
-
-    def take(self) -> Row:
-        return self._ahead.popleft()
-
-    def time(self) -> int | None:
-        """The last time in the next rows, which is in force where the next one ends."""
-        for index in range(_PEEK_MAX):
-            row = self.peek(index)
-            if row is None:
-                break
-            if row.fragment.last_time is not None:
-                return row.fragment.last_time
-        return None
 
 
 class _Lines(NamedTuple):
