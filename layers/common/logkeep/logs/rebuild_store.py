@@ -80,7 +80,6 @@ class Rebuilding:
     def __init__(self, logs: LogStore, *, writes: bool) -> None:
         self._logs = logs
         self._writes = writes
-        self._keeps_all = False
 
     def run(self) -> Iterator[Rebuilt]:
         """The outcome for each log, as it comes."""
@@ -162,7 +161,6 @@ class Rebuilding:
         if folder.appends:
             why.append(f"{len(folder.appends)} objects of appends are left")
         if self._writes:
-            self._keep_all()
             self._see(row for _, rows in grown for row in rows)
             for each in chain:
                 transact(logs.dynamodb, puts(logs, head, each.pack, each.table))
@@ -183,19 +181,12 @@ class Rebuilding:
             if not self._writes:
                 head = self._with(head, each, made)
                 continue
-            self._keep_all()
             if head.end < each.pack.end:
                 self._see(sightings)
             head = self._commit(head, each, made)
         lost = max(0, new[-1].about["end"] - head.end)
         why = f"of its last {lost} bytes no pack was made yet" if lost else ""
         return Rebuilt(str(head.log_id), Outcome.ADOPTED, head.end, lost, why)
-
-    def _keep_all(self) -> None:
-        """Let nothing expire until someone has looked at it: settings and holds may be older than they were."""
-        if not self._keeps_all:
-            self._logs.expiry.pause()
-        self._keeps_all = True
 
     def _commit(self, head: Head, found: _Found, made: Head) -> Head:
         """Adopt a pack, after writers who were faster."""
