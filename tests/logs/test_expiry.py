@@ -249,7 +249,7 @@ def test_sweeps_killed_at_any_call_delete_what_has_expired_and_nothing_else(stor
                     time.tend(at)
             except Killed:
                 kills += 1
-                passing += 8 * STEP
+                passing += 5 * STEP
             else:
                 break
     assert kills > 5
