@@ -123,12 +123,6 @@ class Rotation:
 
     def _without(self, state: State, entries: Sequence[Entry]) -> list[Entry]:
         left = {(each.device, each.inode) for each in state.left}
-        here = {entry.identity for entry in entries}
-        for each in state.left:
-            # One that was compressed has another identity, and what was written late to it makes it look newer.
-            if (each.device, each.inode) not in here and (found := self.left(each, Path(state.member or each.path), 0)):
-                left.add(found.identity)
-                found.close()
         return [entry for entry in entries if entry.identity not in left]
 
     def _copies(self, member: Path | None, begun: int, written: int) -> list[Entry]:

@@ -3,14 +3,12 @@
 import gzip
 import os
 import shutil
-from pathlib import Path
 
 import pytest
 
 from logkeep_agent import Refused
 from logkeep_agent.names import Entry
 from logkeep_agent.service import Certificate
-from logkeep_agent.state import State
 from tests.agent.fakes import Bench
 
 pytestmark = pytest.mark.unit
@@ -366,35 +364,3 @@ def test_a_file_that_is_truncated_while_its_first_piece_is_sent_is_not_taken_for
     assert bench.ship(lambda: None)
     assert bytes(bench.log.text) == b"one\nanother that is longer\n"
     assert bench.lost == []
-
-
-@pytest.mark.parametrize("is_written", [True, False])
-def test_late_lines_of_a_compressed_file_do_not_make_it_another_one(bench, monkeypatch, is_written) -> None:
-    bench.write(b"one\ntwo\n")
-    save = State.save
-
-    def be_killed(state: State, path: Path) -> None:
-        if is_written or not state.base.bytes:
-            save(state, path)
-        if state.base.bytes:  # it has begun with the next file
-            raise KeyboardInterrupt
-
-    def rotate() -> None:
-        bench.rotate()
-        bench.write(b"three\n")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(State, "save", be_killed)
-        with pytest.raises(KeyboardInterrupt):
-            bench.ship(rotate, lambda: None)
-    bench.write(b"late\n", "app.log.1")
-    bench.rotate()
-    bench.write(b"four\n")
-    for number in (2, 1):
-        old = bench.path.with_name(f"app.log.{number}")
-        packed = bench.path.with_name(f"app.log.{number}.gz")
-        packed.write_bytes(gzip.compress(old.read_bytes()))
-        shutil.copystat(old, packed)
-        old.unlink()
-    assert bench.ship(once=True)
-    assert sorted(bytes(bench.log.text).split()) == [b"four", b"late", b"one", b"three", b"two"]
