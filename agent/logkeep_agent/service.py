@@ -102,7 +102,7 @@ class Service:
         """
         if held:
             with suppress(Gap):
-                return self._call("PATCH", f"?offset={held}", b"", {})
+                return self._call("PATCH", f"?offset={held}", b"", self._first)
         return self._call("PATCH", "?offset=0", b"", self._first)
 
     def append(self, offset: int, piece: bytes) -> Certificate:

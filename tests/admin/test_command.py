@@ -135,7 +135,7 @@ def test_a_list_shows_what_there_is_and_no_secret(admin: Admin) -> None:
         (["create", "token", "--project", "p", "--expires", "soon"], 2, "90d and 24h"),
         (["create", "token", "--project", "p", "--expires", "0d"], 2, "90d and 24h"),
         (["create", "token", "--project", "p", "--name", " ci"], 2, "printable characters"),
-        (["create", "token", "--project", "p", "--scope", "logs:delete"], 2, "must be one or more of logs:read"),
+        (["create", "token", "--project", "p", "--scope", "logs:remove"], 2, "must be one or more of logs:read"),
         (["create", "certificate", "--project", "p"], 2, "certificate"),
         (["delete", "LKNOBODY"], 2, "--yes"),
         (["list", "--stack", "mine"], 2, "--local cannot be combined with"),

@@ -24,7 +24,7 @@ def test_a_line_per_request_is_kept_in_whole_however_many_print_at_once(tmp_path
             list(threads.map(call, range(10)))  # a process writes the lines of so many that have no proof
         assert eventually(lambda: present.read_bytes().count(b"\n") == 10)
     lines = [json.loads(line) for line in present.read_text().splitlines()]
-    assert sorted(int(line["request_id"]) for line in lines) == list(range(10))
+    assert sorted(int(line["correlation_id"]) for line in lines) == list(range(10))
     assert capfd.readouterr().out == ""
 
 

@@ -52,7 +52,7 @@ def test_a_later_start_writes_nothing_new(monkeypatch: pytest.MonkeyPatch) -> No
 def test_every_api_has_something_to_show() -> None:
     logs = log_store(sample.PROJECT)
     kinds = Counter(head.log_id.kind for head in listing(sample.PROJECT).page(Selection(), "", 1000, 0).heads)
-    assert kinds == {"build": 3, "task": 6, "check": 5, "cluster": 8}
+    assert kinds == {"app": 2, "build": 3, "task": 6, "check": 5, "cluster": 8}
     records = page_of(backup_store(sample.PROJECT, sample.CLUSTER).listed(logs), RecordQuery(limit=1000), now_ms())
     assert records.totalSize == 26
     assert {(each.status, each.jobTypes) for each in records.clusterLogRecord} == {

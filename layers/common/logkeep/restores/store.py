@@ -92,7 +92,7 @@ class Restores:
         if wanted and not request.deleted:
             for deletion in in_time(self._logs.deletions.of_owner(wanted[0].source.owner), deadline, _INSTEAD):
                 deletions[deletion.log_id].append(deletion)
-        report = RestoreReport.begin("", request, now, len(wanted))
+        report = RestoreReport.begin("", request.model_copy(update={"dry_run": True}), now, len(wanted))
         compared = 0
         for each in wanted:
             if each.was_deleted(deletions[each.source]):
