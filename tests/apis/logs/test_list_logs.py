@@ -90,7 +90,6 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"since": "32d"}, "since"),
     ({"until": "1e12"}, "until"),
     ({"until": "253402300800000"}, "until"),
-    ({"since": "1h", "until": "1h"}, "since"),
     ({"since": "1h", "until": "2h"}, "since"),
     ({"since": "2099-01-01T00:00:00Z"}, "since"),
     ({"since": "1795334400000", "until": "1798012800001"}, "since"),
