@@ -14,7 +14,7 @@ class Rewinding(Emulator):
 
     def __init__(self, directory: Path) -> None:
         super().__init__(directory)
-        self._client = httpx.Client(base_url=self.endpoint, trust_env=False)
+        self._client = httpx.Client(base_url=self.endpoint, trust_env=False, timeout=60)
 
     def stop(self) -> None:
         self._client.close()

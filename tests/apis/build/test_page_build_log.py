@@ -185,7 +185,6 @@ def test_the_build_may_be_in_the_query_and_size_in_text() -> None:
         ("end_offset=1.0", "end_offset"),
         ("end_offset=" + "9" * 19, "end_offset"),
         ("sort=asc", "sort"),
-        ("sort=", "sort"),
         ("size=-1", "size"),
         ("size=1001", "size"),
         ("size=%00", "size"),
