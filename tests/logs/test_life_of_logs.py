@@ -175,7 +175,7 @@ class Life:
         assert all(key.split("@")[1].split("/")[0] in births for key in found if key.startswith("logs/"))
 
 
-def test_a_random_life_leaves_what_it_should_and_nothing_else(store, time) -> None:  # noqa: F811
+def test_a_random_life_leaves_what_it_should_and_nothing_else(store, time) -> None:  # noqa: F811 - a fixture
     counts = Counter[str]()
     seed = 0
     while counts["kills"] < KILLS:

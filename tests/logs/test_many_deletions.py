@@ -40,7 +40,7 @@ def left(store: LogStore) -> set[LogId]:  # noqa: F811 - no fixture
     return {log_id for log_id in (*LOGS, *NEIGHBOURS) if store.find(log_id)}
 
 
-def test_a_count_deletes_nothing_and_its_token_what_was_counted(orders, store) -> None:  # noqa: F811
+def test_a_count_deletes_nothing_and_its_token_what_was_counted(orders, store) -> None:  # noqa: F811 - a fixture
     order = counted(orders, prefix="app/shop")
     assert (order.state, order.logs, order.bytes, order.held) == (State.COUNTED, 4, 20, 1)
     assert left(store) == {*LOGS, *NEIGHBOURS}
@@ -85,7 +85,7 @@ def test_only_what_was_counted_within_a_day_can_be_ordered(orders, monkeypatch) 
         orders.begin(order.token)
 
 
-def test_an_order_killed_at_any_call_deletes_each_log_once(orders, store, monkeypatch) -> None:  # noqa: F811
+def test_an_order_killed_at_any_call_deletes_each_log_once(orders, store, monkeypatch) -> None:  # noqa: F811 - fixture
     monkeypatch.setattr("logkeep.logs.many_store._AT_ONCE", 2)
     order, passing, kills = counted(orders, prefix="app/shop"), 0, 0
     assert order.logs == 4
@@ -102,7 +102,7 @@ def test_an_order_killed_at_any_call_deletes_each_log_once(orders, store, monkey
     assert left(store) == {LOGS[1], *NEIGHBOURS}
 
 
-def test_two_workers_at_once_delete_each_log_once(orders, store) -> None:  # noqa: F811
+def test_two_workers_at_once_delete_each_log_once(orders, store) -> None:  # noqa: F811 - a fixture
     order = orders.begin(counted(orders, prefix="app/shop").token)
     at_once(*[lambda: orders.advance(order, NEVER)] * 3)
     done = orders.find(order.token)

@@ -18,7 +18,7 @@ from tests.logs.test_expiry import NOW, time  # noqa: F401 - a fixture
 COUNT = 400
 
 
-def test_many_logs_are_filed_in_batches_and_then_cost_nothing(aws, time) -> None:  # noqa: F811
+def test_many_logs_are_filed_in_batches_and_then_cost_nothing(aws, time) -> None:  # noqa: F811 - a fixture
     dynamodb, table = clients.dynamodb(), settings().logs_table
     note_project(dynamodb, table, PROJECT)
     heads = (Head.born(LogId.parse(f"app/{number:05d}"), NOW) for number in range(COUNT))
