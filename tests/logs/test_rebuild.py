@@ -1,6 +1,7 @@
 """A table of logs made again from the bucket, and one that was restored from an earlier time."""
 
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -53,6 +54,21 @@ def bring_back(earlier: list[dict[str, Any]]) -> None:
 
 def rebuild(store: LogStore, *, writes: bool = True) -> dict[str, Rebuilt]:
     return {each.log_id: each for each in Rebuilding(store, writes=writes).run()}
+
+
+def rebuild_killed_everywhere(store: LogStore, check_after: Callable[[], None]) -> None:
+    """Kill a rebuild at one call after the other, until one ends. `check_after` is called after each kill."""
+    passing = 0
+    while True:
+        try:
+            with killed_at(passing, after=True):
+                rebuild(store)
+        except Killed:
+            passing += STEP
+            check_after()
+        else:
+            break
+    assert passing > 4
 
 
 def comparable(head: Head) -> Head:
@@ -175,16 +191,7 @@ def test_a_rebuild_killed_at_any_call_is_repeated(store) -> None:
     text += write(store, *map(line, range(9)))
     pack(store)
     empty()
-    passing = 0
-    while True:
-        try:
-            with killed_at(passing, after=True):
-                rebuild(store)
-        except Killed:
-            passing += STEP
-        else:
-            break
-    assert passing > 4
+    rebuild_killed_everywhere(store, lambda: None)
     rebuild(store)
     check(store, text)
 
@@ -198,18 +205,7 @@ def test_an_older_table_that_adopts_packs_is_killed_at_any_call_and_repeated(sto
         text += write(store, noise(20_000), *map(line, range(9)))
     pack(store)
     bring_back(earlier)
-    passing = 0
-    while True:
-        try:
-            with killed_at(passing, after=True):
-                rebuild(store)
-        except Killed:
-            passing += STEP
-            head = store.head(LOG)
-            check(store, text[: head.end])
-        else:
-            break
-    assert passing > 4
+    rebuild_killed_everywhere(store, lambda: check(store, text[: store.head(LOG).end]))
     assert rebuild(store)[str(LOG)].outcome is Outcome.SAME
     check(store, text)
     tend(store)
